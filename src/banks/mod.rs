@@ -1,0 +1,1 @@
+//! Loaded banks (LRU), their versions on disk, and when to rebuild them.

@@ -1,0 +1,1 @@
+//! One thin file per command: arguments in, exit code out.

@@ -1,0 +1,1 @@
+//! The serde shapes of the YAML file.

@@ -1,0 +1,1 @@
+//! A small synthetic line on this machine, end to end.

@@ -1,0 +1,83 @@
+//! Files that appear whole or not at all: temporary name in the same folder, sync, rename, sync the folder.
+//!
+//! Temporary names start with [`crate::inspection::TEMPORARY_PREFIX`], so no watcher takes them for images.
+
+use crate::inspection::TEMPORARY_PREFIX;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+/// Writes `path` through `fill`; after an error or a crash the old file (or none) is still there.
+///
+/// The new file gets the mode that the process's umask leaves of 0666.
+pub fn replace<E: From<io::Error>>(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>) -> Result<(), E> {
+    let folder = parent(path);
+    let temporary = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .tempfile_in(folder)?;
+    let (file, name) = temporary.into_parts();
+    let mut writer = BufWriter::with_capacity(1 << 20, file);
+    fill(&mut writer)?;
+    let file = writer.into_inner().map_err(|e| e.into_error())?;
+    file.sync_all()?;
+    name.persist(path).map_err(|e| e.error)?;
+    sync_folder(folder)?;
+    Ok(())
+}
+
+/// [`replace`] with the bytes at hand.
+pub fn replace_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, |w| w.write_all(bytes))
+}
+
+/// Makes `link` a symbolic link to `target`, replacing what was there in one step.
+pub fn replace_symlink(target: &Path, link: &Path) -> io::Result<()> {
+    let folder = parent(link);
+    let name = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).make_in(folder, |path| std::os::unix::fs::symlink(target, path))?;
+    name.into_temp_path().persist(link).map_err(|e| e.error)?;
+    sync_folder(folder)
+}
+
+/// Makes names created, renamed or removed in `folder` survive a power cut.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_litter() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        replace_bytes(&path, b"old").unwrap();
+        let failed = replace(&path, |w| {
+            w.write_all(b"half")?;
+            Err(io::Error::other("disk full"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_symlink_is_swapped() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("current");
+        for target in ["000001", "000002"] {
+            replace_symlink(Path::new(target), &link).unwrap();
+            assert_eq!(std::fs::read_link(&link).unwrap(), Path::new(target));
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

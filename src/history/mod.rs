@@ -1,0 +1,1 @@
+//! The SQLite history. The only place that names sqlx.

@@ -1,0 +1,1 @@
+//! Pixels in, pixels out: decode, resize, heat map, mask, overlay.

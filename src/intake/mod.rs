@@ -1,0 +1,1 @@
+//! How files become arrivals: inotify hints, scans as the truth, settling.

@@ -1,0 +1,2 @@
+//! The `patchcored` binary.
+fn main() {}

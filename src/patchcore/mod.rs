@@ -1,0 +1,1 @@
+//! The PatchCore engine. The only place that names tch; no tensor in a public signature.

@@ -1,0 +1,1 @@
+//! Path → product. Pure: no I/O.
