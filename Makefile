@@ -1,0 +1,30 @@
+# patchcored: thin targets over cargo and scripts/. `make demo` and `make test` do all the set-up on a fresh machine.
+# LIBTORCH=/path make …   uses an installed libtorch 2.13.0 (e.g. one with CUDA) instead of fetching the CPU one.
+
+# Everything is built with the release profile, so that torch-sys (minutes) is compiled once.
+CARGO_FLAGS := --release --locked
+BIN := target/release/patchcored
+
+.PHONY: demo test build lint setup tools
+
+build: setup
+	cargo build $(CARGO_FLAGS) --bins
+	@echo "built $(BIN)"
+
+demo: build
+	$(BIN) demo --dir demo-line
+
+test: setup
+	cargo test $(CARGO_FLAGS)
+
+lint: setup
+	cargo fmt --check
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+
+# Fetches libtorch and the EfficientNet-Lite0 weights into the user's cache, once; leaves target/libtorch for .cargo/config.toml.
+setup: tools
+	@scripts/setup
+
+# Says what is missing before anything starts.
+tools:
+	@scripts/check-tools
