@@ -52,7 +52,6 @@ fn parent(path: &Path) -> &Path {
 }
 
 #[cfg(test)]
-
 mod tests {
     use super::*;
 

@@ -90,7 +90,8 @@ pub struct DistanceGrid {
 impl DistanceGrid {
     /// The image score: the largest patch distance; NaN when any distance is NaN or there is none.
     pub fn image_score(&self) -> f32 {
-        let largest = self.values.iter().copied().fold(f32::NEG_INFINITY, |a, b| if a.is_nan() || b.is_nan() { f32::NAN } else { a.max(b) });
+        let largest =
+            self.values.iter().copied().fold(f32::NEG_INFINITY, |a, b| if a.is_nan() || b.is_nan() { f32::NAN } else { a.max(b) });
         if largest == f32::NEG_INFINITY { f32::NAN } else { largest }
     }
 }
