@@ -1,1 +1,28 @@
 //! The PatchCore engine. The only place that names tch; no tensor in a public signature.
+
+mod backbone;
+mod bank_config;
+mod bank_json;
+mod builder;
+mod calibration;
+mod coreset;
+mod device;
+mod embedding;
+mod error;
+mod feature_extractor;
+mod memory_bank;
+mod nearest;
+mod reservoir;
+mod scorer;
+mod torch_file;
+mod weights;
+
+pub use backbone::channels;
+pub use bank_config::BankConfig;
+pub use builder::{BuildPhase, BuildProgress, BuildSummary, BuiltBank, ImageSource, build_bank};
+pub use device::{resolve_precision, set_threads};
+pub use error::EngineError;
+pub use feature_extractor::FeatureExtractor;
+pub use memory_bank::MemoryBank;
+pub use scorer::score;
+pub use weights::{file_sha256, find_weights};

@@ -1,1 +1,5 @@
 //! Tests of the engine.
+
+mod bank;
+mod imaging;
+mod weights;

@@ -1,0 +1,224 @@
+//! OK images → memory bank: embed, choose the coreset, calibrate.
+
+use super::bank_config::BankConfig;
+use super::calibration::{OkSet, calibrate};
+use super::coreset;
+use super::embedding::PatchEmbeddings;
+use super::error::{EngineError, TorchContext};
+use super::feature_extractor::FeatureExtractor;
+use super::memory_bank::MemoryBank;
+use super::nearest::NearestRows;
+use super::reservoir::Reservoir;
+use crate::error::ImageError;
+use crate::inspection::{BuildOptions, ResizedImage, Tau};
+use std::time::Instant;
+
+/// The OK images of a product.
+pub trait ImageSource {
+    /// One name per image, unique; images are taken in the order of their names, however they are listed.
+    fn names(&self) -> Vec<String>;
+    /// Decodes and resizes the image of this index into [`ImageSource::names`]. It may be asked for twice.
+    fn load(&mut self, index: usize) -> Result<ResizedImage, ImageError>;
+}
+
+/// What a build is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuildPhase {
+    /// Images through the network; counted in images.
+    Embed,
+    /// Choosing rows; counted in steps, of which k-means may need fewer than foretold.
+    Coreset,
+    /// Setting tau; counted in images.
+    Calibrate,
+}
+
+/// How far a build is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuildProgress {
+    /// What it is doing.
+    pub phase: BuildPhase,
+    /// Steps of the phase done.
+    pub done: usize,
+    /// Steps of the phase.
+    pub total: usize,
+}
+
+/// A bank and how it came about.
+pub struct BuiltBank {
+    /// The bank, not yet saved.
+    pub bank: MemoryBank,
+    /// What to report.
+    pub summary: BuildSummary,
+}
+
+/// The facts of a build.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildSummary {
+    /// OK images in the bank.
+    pub images: usize,
+    /// Their patches.
+    pub patches: u64,
+    /// Rows of the bank.
+    pub rows: usize,
+    /// Values per row.
+    pub dim: usize,
+    /// The thresholds.
+    pub tau: Tau,
+    /// Seconds spent on decoding and the network.
+    pub embed_s: f64,
+    /// Seconds spent on choosing rows.
+    pub coreset_s: f64,
+    /// Seconds spent on tau.
+    pub calibrate_s: f64,
+    /// Images left out: name and reason.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// Builds a bank.
+///
+/// The same seed, images and thread count give the same bank bit for bit. An image that cannot be used is skipped and reported.
+///
+/// # Errors
+/// [`EngineError::Build`] when an option is out of range, the network is not the one asked for, no image can be used or tau cannot
+/// be set; [`EngineError::Torch`] when libtorch fails.
+pub fn build_bank(
+    extractor: &FeatureExtractor,
+    images: &mut dyn ImageSource,
+    options: &BuildOptions,
+    progress: &mut dyn FnMut(BuildProgress),
+) -> Result<BuiltBank, EngineError> {
+    check(extractor, options)?;
+    let started = Instant::now();
+    let mut ok = OkImages { extractor, options, names: images.names(), source: images, used: Vec::new(), skipped: Vec::new() };
+    let reservoir = ok.embed_all(progress)?;
+    let embed_s = started.elapsed().as_secs_f64();
+
+    let started = Instant::now();
+    let rows = reservoir.rows().doing("reading the reservoir")?;
+    let keep = coreset::kept(options.coreset, reservoir.origins().len());
+    let chosen = coreset::select(options.coreset_method, &rows, keep, options.seed, &mut |done, total| {
+        progress(BuildProgress { phase: BuildPhase::Coreset, done, total });
+    })
+    .doing("choosing the coreset")?;
+    let bank = NearestRows::new(chosen.rows).and_then(|bank| bank.to_device(extractor.device())).doing("making the bank")?;
+    if !bank.is_finite().doing("checking the bank")? {
+        let text = "the network gives NaN or infinite features; check the weights file, or use `precision: float32`";
+        return Err(EngineError::Build(text.to_owned()));
+    }
+    let coreset_s = started.elapsed().as_secs_f64();
+
+    let started = Instant::now();
+    let set = OkSet { reservoir: &reservoir, bank: &bank, chosen: chosen.chosen.as_deref(), images: ok.used.len() as u32 };
+    let total = ok.used.len();
+    let tau = calibrate(&set, options, &mut |number| ok.patches_of(number, &reservoir), &mut |done| {
+        progress(BuildProgress { phase: BuildPhase::Calibrate, done, total });
+    })?;
+    let calibrate_s = started.elapsed().as_secs_f64();
+
+    let mut config = BankConfig::of_options(options, extractor.precision());
+    config.weights_sha256 = Some(extractor.weights_sha256().to_owned());
+    config.images = Some(ok.used.len());
+    config.patches = Some(reservoir.seen());
+    config.rows = Some(keep);
+    config.created_at = Some(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    config.patchcored_version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    let bank = MemoryBank::new(bank, config, tau)?;
+    let summary = BuildSummary {
+        images: ok.used.len(),
+        patches: reservoir.seen(),
+        rows: bank.rows(),
+        dim: bank.dim(),
+        tau,
+        embed_s,
+        coreset_s,
+        calibrate_s,
+        skipped: ok.skipped,
+    };
+    Ok(BuiltBank { bank, summary })
+}
+
+fn check(extractor: &FeatureExtractor, options: &BuildOptions) -> Result<(), EngineError> {
+    if let Some((key, reason)) = options.problems().into_iter().next() {
+        return Err(EngineError::Build(format!("`{key}` {reason}")));
+    }
+    if options.backbone != extractor.backbone() {
+        let text = format!("it is to have backbone {}, but {} is loaded; load {0}", options.backbone, extractor.backbone());
+        return Err(EngineError::Build(text));
+    }
+    Ok(())
+}
+
+/// An image that is in the bank.
+struct Used {
+    /// Index into the source.
+    index: usize,
+    height: i64,
+    width: i64,
+    /// Its first patch in the stream.
+    first_patch: i64,
+}
+
+/// The OK images on their way into a bank.
+struct OkImages<'a> {
+    extractor: &'a FeatureExtractor,
+    source: &'a mut dyn ImageSource,
+    options: &'a BuildOptions,
+    names: Vec<String>,
+    used: Vec<Used>,
+    skipped: Vec<(String, String)>,
+}
+
+impl OkImages<'_> {
+    /// Streams the patches of every image into a reservoir, in the order of the names.
+    fn embed_all(&mut self, progress: &mut dyn FnMut(BuildProgress)) -> Result<Reservoir, EngineError> {
+        let total = self.names.len();
+        let mut reservoir = Reservoir::new(self.options.reservoir_max, self.options.seed);
+        let mut order: Vec<usize> = (0..total).collect();
+        order.sort_by(|&a, &b| self.names[a].cmp(&self.names[b]));
+        for (done, index) in order.into_iter().enumerate() {
+            if let Some(patches) = self.embed(index)? {
+                let (height, width, first_patch) = (patches.height, patches.width, reservoir.seen() as i64);
+                reservoir.add(self.used.len() as u32, &patches.rows).doing("sampling patches")?;
+                self.used.push(Used { index, height, width, first_patch });
+            }
+            progress(BuildProgress { phase: BuildPhase::Embed, done: done + 1, total });
+        }
+        match (self.used.is_empty(), self.skipped.first()) {
+            (false, _) => Ok(reservoir),
+            (true, None) => Err(EngineError::Build("there is no OK image; put some into the OK folder".to_owned())),
+            (true, Some((name, reason))) => {
+                Err(EngineError::Build(format!("none of the {total} OK images can be used; the first is {name}: {reason}")))
+            }
+        }
+    }
+
+    /// The patches of one image; `None` when it has to be skipped.
+    fn embed(&mut self, index: usize) -> Result<Option<PatchEmbeddings>, EngineError> {
+        let options = self.options;
+        let embedded = match self.source.load(index) {
+            Ok(image) => PatchEmbeddings::of_image(self.extractor, &image, &options.layers, options.stride, options.neighbourhood),
+            Err(error) => {
+                self.skipped.push((self.names[index].clone(), error.to_string()));
+                return Ok(None);
+            }
+        };
+        match embedded {
+            Ok(patches) => Ok(Some(patches)),
+            Err(error @ EngineError::Image(_)) => {
+                self.skipped.push((self.names[index].clone(), error.to_string()));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The patches of a used image again: out of the reservoir where it holds them all, else through the network a second time.
+    fn patches_of(&mut self, number: u32, reservoir: &Reservoir) -> Result<Option<PatchEmbeddings>, EngineError> {
+        let Some(&Used { index, height, width, first_patch }) = self.used.get(number as usize) else { return Ok(None) };
+        if !reservoir.is_complete() {
+            return self.embed(index);
+        }
+        let rows = reservoir.rows().and_then(|rows| rows.f_narrow(0, first_patch, height * width)).doing("reading the reservoir")?;
+        Ok(Some(PatchEmbeddings { rows, height, width }))
+    }
+}

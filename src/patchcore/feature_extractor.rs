@@ -1,0 +1,301 @@
+//! From a resized image to the feature maps of a backbone.
+
+use super::backbone::{Network, Target};
+use super::device::{resolve_device, resolve_precision};
+use super::error::{EngineError, TorchContext};
+use super::weights::{StateDict, file_sha256};
+use crate::inspection::{Backbone, DeviceChoice, Layer, Precision, PrecisionChoice, ResizedImage};
+use std::path::Path;
+use tch::{Device, Kind, TchError, Tensor};
+
+/// Mean of ImageNet's pixels, RGB, on the scale 0..1.
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// Their standard deviation.
+const STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// A backbone with its weights, on its device, in its precision. One thread uses it at a time.
+pub struct FeatureExtractor {
+    backbone: Backbone,
+    precision: Precision,
+    weights_sha256: String,
+    target: Target,
+    network: Network,
+}
+
+impl FeatureExtractor {
+    /// Loads `weights` (a torchvision `.pth` as downloaded, or `.safetensors`) into `backbone`.
+    ///
+    /// # Errors
+    /// [`EngineError::Device`], [`EngineError::Read`], [`EngineError::TensorFile`], [`EngineError::WeightsMismatch`] when the
+    /// tensors are not exactly those of the backbone, [`EngineError::Torch`] for want of memory.
+    pub fn load(backbone: Backbone, weights: &Path, device: DeviceChoice, precision: PrecisionChoice) -> Result<Self, EngineError> {
+        let target_device = resolve_device(device)?;
+        let precision = resolve_precision(device, precision);
+        let dict = StateDict::read(weights, backbone)?;
+        Self::from_state_dict(backbone, dict, file_sha256(weights)?, target_device, precision)
+    }
+
+    fn from_state_dict(
+        backbone: Backbone,
+        dict: StateDict,
+        weights_sha256: String,
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self, EngineError> {
+        let kind = match precision {
+            Precision::Float32 => Kind::Float,
+            Precision::Bfloat16 => Kind::BFloat16,
+        };
+        let target = Target { device, kind };
+        let network = tch::no_grad(|| Network::load(backbone, dict, target))?;
+        Ok(Self { backbone, precision, weights_sha256, target, network })
+    }
+
+    /// The network.
+    pub fn backbone(&self) -> Backbone {
+        self.backbone
+    }
+
+    /// The number format that the network computes in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// SHA-256 of the weights file, 64 hexadecimal digits.
+    pub fn weights_sha256(&self) -> &str {
+        &self.weights_sha256
+    }
+
+    /// `cpu` or `cuda:N`.
+    pub fn device_name(&self) -> String {
+        match self.target.device {
+            Device::Cuda(n) => format!("cuda:{n}"),
+            _ => "cpu".to_owned(),
+        }
+    }
+
+    /// Where the feature maps are.
+    pub(crate) fn device(&self) -> Device {
+        self.target.device
+    }
+
+    /// Normalises `image` with ImageNet's mean and standard deviation and runs the network up to the deepest of `layers`.
+    ///
+    /// Gives one float32 map `[1, C, h, w]` per layer, in the order of `layers`, on [`Self::device`]; in memory the channels
+    /// are innermost, so that the features of one place lie side by side.
+    ///
+    /// # Errors
+    /// [`EngineError::Image`] when `rgb` is not `height * width * 3` long, [`EngineError::Torch`] for want of memory.
+    pub(crate) fn features(&self, image: &ResizedImage, layers: &[Layer]) -> Result<Vec<Tensor>, EngineError> {
+        let normalised = normalise(image)?;
+        let size = [1, i64::from(image.height), i64::from(image.width), 3];
+        tch::no_grad(|| {
+            let input = Tensor::f_from_slice(&normalised)?.f_view(size)?.f_permute([0, 3, 1, 2])?;
+            let input = input.f_to_device(self.target.device)?.f_to_kind(self.target.kind)?;
+            let maps = self.network.features(&input, layers)?;
+            maps.iter().map(|map| map.f_to_kind(Kind::Float)).collect::<Result<Vec<_>, TchError>>()
+        })
+        .doing("running the backbone")
+    }
+}
+
+/// (x / 255 − mean) / std, still `[H, W, 3]`.
+fn normalise(image: &ResizedImage) -> Result<Vec<f32>, EngineError> {
+    let pixels = u64::from(image.width) * u64::from(image.height);
+    let (rgb, rest) = image.rgb.as_chunks::<3>();
+    if pixels == 0 || rgb.len() as u64 != pixels || !rest.is_empty() {
+        return Err(EngineError::Image(format!(
+            "an image of {}×{} pixels came with {} values, not {}",
+            image.width,
+            image.height,
+            image.rgb.len(),
+            pixels * 3
+        )));
+    }
+    let normal = |channel: usize, x: f32| (x / 255.0 - MEAN[channel]) / STD[channel];
+    Ok(rgb.iter().flat_map(|[r, g, b]| [normal(0, *r), normal(1, *g), normal(2, *b)]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value as Json;
+    use std::collections::BTreeMap;
+
+    /// What torchvision gives for the same formulas: tests/fixtures/make_fixtures.py.
+    fn golden(backbone: Backbone) -> Json {
+        let path = format!("{}/tests/fixtures/features/{backbone}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn uniform(name: &str, count: usize) -> impl Iterator<Item = f32> {
+        let seed = name.bytes().fold(2_166_136_261_u32, |seed, byte| (seed ^ u32::from(byte)).wrapping_mul(16_777_619));
+        (0..count as u32).map(move |i| {
+            let mut x = i.wrapping_mul(2_654_435_761).wrapping_add(seed);
+            x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b);
+            x = (x ^ (x >> 13)).wrapping_mul(0xc2b2_ae35);
+            ((x ^ (x >> 16)) >> 8) as f32 / 16_777_216.0
+        })
+    }
+
+    fn formula_tensor(name: &str, shape: &[i64]) -> Tensor {
+        let u = uniform(name, shape.iter().product::<i64>() as usize);
+        let values: Vec<f32> = if let [_, c, h, w] = shape {
+            let bound = (6.0 / (c * h * w) as f64).sqrt() as f32;
+            u.map(|u| (u * 2.0 - 1.0) * bound).collect()
+        } else if name.ends_with("running_var") {
+            u.map(|u| u + 0.5).collect()
+        } else if name.ends_with("weight") {
+            u.map(|u| u * 0.5 + 0.5).collect()
+        } else {
+            u.map(|u| (u - 0.5) * 0.25).collect()
+        };
+        Tensor::f_from_slice(&values).unwrap().f_view(shape).unwrap()
+    }
+
+    fn formula_weights(backbone: Backbone) -> BTreeMap<String, Tensor> {
+        let names: Vec<(String, Vec<i64>)> = serde_json::from_value(golden(backbone)["tensors"].clone()).unwrap();
+        names.into_iter().map(|(name, shape)| (name.clone(), formula_tensor(&name, &shape))).collect()
+    }
+
+    fn formula_image(golden: &Json) -> ResizedImage {
+        let (height, width) = (golden["height"].as_u64().unwrap() as u32, golden["width"].as_u64().unwrap() as u32);
+        let value = |i: u32| {
+            let (y, x, c) = (i / 3 / width, i / 3 % width, i % 3);
+            ((x * 7 + y * 13 + c * 29 + x * y % 17 * 5) % 256) as f32
+        };
+        ResizedImage { width, height, rgb: (0..width * height * 3).map(value).collect() }
+    }
+
+    fn extractor(backbone: Backbone, precision: Precision) -> FeatureExtractor {
+        let dict = StateDict::new(Path::new("formula"), backbone, formula_weights(backbone));
+        FeatureExtractor::from_state_dict(backbone, dict, String::new(), Device::Cpu, precision).unwrap()
+    }
+
+    /// Compares mean, standard deviation and sampled values; `tolerance` is in standard deviations of the layer.
+    fn assert_golden(extractor: &FeatureExtractor, tolerance: f64) {
+        let backbone = extractor.backbone();
+        let golden = golden(backbone);
+        let maps = extractor.features(&formula_image(&golden), Layer::ALL).unwrap();
+        for (layer, map) in Layer::ALL.iter().zip(&maps) {
+            let want = &golden["layers"][layer.as_str()];
+            assert_eq!(want["shape"], Json::from(map.size()), "{backbone} {layer}");
+            assert_eq!(map.size()[1], super::super::channels(backbone, *layer));
+            assert_eq!(map.f_kind().unwrap(), Kind::Float);
+            let flat = map.f_to_kind(Kind::Double).unwrap().f_contiguous().unwrap().f_view([-1]).unwrap();
+            let values: Vec<f64> = Vec::try_from(&flat).unwrap();
+            let std = want["std"].as_f64().unwrap();
+            let close = |got: f64, want: &Json, what: &str| {
+                let error = (got - want.as_f64().unwrap()).abs() / std;
+                assert!(error <= tolerance, "{backbone} {layer} {what}: {got} is {error:.1e} standard deviations from {want}");
+            };
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            close(mean, &want["mean"], "mean");
+            close((values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt(), &want["std"], "std");
+            let samples = want["values"].as_array().unwrap();
+            for (i, sample) in samples.iter().enumerate() {
+                close(values[i * (values.len() - 1) / (samples.len() - 1)], sample, &format!("sample {i}"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_resnets_give_torchvisions_features() {
+        for backbone in Backbone::ALL.iter().copied().filter(|b| *b != Backbone::EfficientnetLite0) {
+            assert_golden(&extractor(backbone, Precision::Float32), 1e-4);
+        }
+    }
+
+    #[test]
+    fn bfloat16_gives_nearly_the_same_features() {
+        for backbone in [Backbone::Resnet18, Backbone::Resnet50] {
+            assert_golden(&extractor(backbone, Precision::Bfloat16), 0.1);
+        }
+    }
+
+    #[test]
+    fn efficientnet_lite0_gives_its_published_features() {
+        let Ok(weights) = super::super::find_weights(Backbone::EfficientnetLite0, None) else {
+            println!("SKIPPED: no EfficientNet-Lite0 weights here; run `make setup`");
+            return;
+        };
+        for (precision, tolerance) in [(Precision::Float32, 1e-4), (Precision::Bfloat16, 0.1)] {
+            let choice = PrecisionChoice::Fixed(precision);
+            let extractor = FeatureExtractor::load(Backbone::EfficientnetLite0, &weights, DeviceChoice::Cpu, choice).unwrap();
+            assert_golden(&extractor, tolerance);
+            assert_eq!((extractor.precision(), extractor.device_name().as_str()), (precision, "cpu"));
+        }
+    }
+
+    #[test]
+    fn layers_come_in_the_order_asked_for_and_with_channels_innermost() {
+        let golden = golden(Backbone::Resnet18);
+        let (extractor, image) = (extractor(Backbone::Resnet18, Precision::Float32), formula_image(&golden));
+        let maps = extractor.features(&image, &[Layer::Layer3, Layer::Layer1]).unwrap();
+        assert_eq!(maps[0].size(), [1, 256, 4, 6]);
+        assert_eq!(maps[1].size(), [1, 64, 16, 24]);
+        assert!(maps.iter().all(|map| map.stride()[1] == 1 && map.f_permute([0, 2, 3, 1]).unwrap().is_contiguous()));
+        // A map that was handed out is not written to by the layers after it.
+        let alone = extractor.features(&image, &[Layer::Layer1]).unwrap();
+        assert!(alone[0].f_equal(&maps[1]).unwrap());
+        // The same image gives the same bits.
+        assert!(extractor.features(&image, &[Layer::Layer3]).unwrap()[0].f_equal(&maps[0]).unwrap());
+    }
+
+    #[test]
+    fn a_small_odd_image_is_no_problem_and_a_wrong_one_an_error() {
+        let extractor = extractor(Backbone::Resnet18, Precision::Float32);
+        let image = ResizedImage { width: 33, height: 47, rgb: vec![128.0; 33 * 47 * 3] };
+        assert_eq!(extractor.features(&image, &[Layer::Layer4]).unwrap()[0].size(), [1, 512, 2, 2]);
+        for (width, height, values) in [(33, 47, 33 * 47), (0, 0, 0), (2, 2, 13)] {
+            let image = ResizedImage { width, height, rgb: vec![0.0; values] };
+            assert!(matches!(extractor.features(&image, &[Layer::Layer4]), Err(EngineError::Image(_))));
+        }
+    }
+
+    #[test]
+    fn a_state_dict_is_loaded_from_a_file_and_can_go_to_another_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resnet18.safetensors");
+        Tensor::write_safetensors(&formula_weights(Backbone::Resnet18).iter().collect::<Vec<_>>(), &path).unwrap();
+        let load = |backbone| FeatureExtractor::load(backbone, &path, DeviceChoice::Cpu, PrecisionChoice::Fixed(Precision::Float32));
+        let loaded = load(Backbone::Resnet18).unwrap();
+        assert_eq!(loaded.weights_sha256(), file_sha256(&path).unwrap());
+        std::thread::spawn(move || assert_golden(&loaded, 1e-4)).join().unwrap();
+        // Another network's file is refused with names and sizes.
+        for (backbone, words) in [
+            (Backbone::Resnet34, "tensors missing: layer1.2.conv1.weight, "),
+            (Backbone::Resnet50, "layer1.0.conv1.weight [64, 64, 3, 3] where [64, 64, 1, 1] is needed"),
+            (Backbone::EfficientnetLite0, "missing: _conv_stem.weight, _bn0.weight, _bn0.bias and "),
+        ] {
+            let error = load(backbone).err().unwrap();
+            let text = error.to_string();
+            assert!(
+                matches!(error, EngineError::WeightsMismatch { .. }) && text.contains(words) && text.contains("resnet18.safetensors"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn weights_that_are_no_numbers_or_no_feature_layers_are_refused() {
+        let refuse = |change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
+            let mut tensors = formula_weights(Backbone::Resnet18);
+            change(&mut tensors);
+            let dict = StateDict::new(Path::new("formula"), Backbone::Resnet18, tensors);
+            FeatureExtractor::from_state_dict(Backbone::Resnet18, dict, String::new(), Device::Cpu, Precision::Float32)
+                .err()
+                .map(|e| e.to_string())
+        };
+        let name = "layer3.1.bn2.running_var";
+        let text = refuse(&|t| drop(t.insert(name.into(), Tensor::f_full([256], -1.0, (Kind::Float, Device::Cpu)).unwrap()))).unwrap();
+        assert!(text.contains("layer3.1.conv2 or layer3.1.bn2"), "{text}");
+        let text = refuse(&|t| drop(t.insert("layer5.weight".into(), Tensor::f_zeros([1], (Kind::Float, Device::Cpu)).unwrap()))).unwrap();
+        assert!(text.contains("1 tensor unknown: layer5.weight"), "{text}");
+        assert_eq!(refuse(&|t| t.retain(|name, _| !name.starts_with("fc."))), None);
+        assert_eq!(
+            refuse(&|t| drop(t.insert("bn1.num_batches_tracked".into(), Tensor::f_zeros([], (Kind::Int64, Device::Cpu)).unwrap()))),
+            None
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! One image against its bank.
+
+use super::embedding::{PatchEmbeddings, box_mean};
+use super::error::{EngineError, TorchContext};
+use super::feature_extractor::FeatureExtractor;
+use super::memory_bank::MemoryBank;
+use crate::inspection::{DistanceGrid, ResizedImage};
+use tch::{Kind, TchError, Tensor};
+
+/// The distance of every patch of `image` `[H, W, 3]` to its nearest bank row, `[h, w]`, smoothed as the bank says.
+///
+/// The image must have been resized as the bank's `shorter` says. Another thread count moves distances by float32 rounding only.
+///
+/// # Errors
+/// [`EngineError::BankMismatch`] when the bank belongs to another network, else what the network or libtorch refuses.
+pub fn score(extractor: &FeatureExtractor, bank: &MemoryBank, image: &ResizedImage) -> Result<DistanceGrid, EngineError> {
+    bank.check_extractor(extractor)?;
+    let config = bank.config();
+    let patches = PatchEmbeddings::of_image(extractor, image, &config.layers, config.stride, config.neighbourhood)?;
+    let found = bank.nearest().of(&patches.rows).doing("comparing patches with the bank")?;
+    distance_grid(&found.distances, patches.height, patches.width, config.smoothing).doing("smoothing the distances")
+}
+
+/// `[height * width]` distances as a grid, averaged over `smoothing`×`smoothing` patches where that is not 0.
+pub(super) fn distance_grid(distances: &Tensor, height: i64, width: i64, smoothing: u32) -> Result<DistanceGrid, TchError> {
+    let mut grid = distances.f_view([1, 1, height, width])?;
+    if smoothing > 1 {
+        grid = box_mean(&grid, i64::from(smoothing))?;
+    }
+    let values = Vec::<f32>::try_from(grid.f_flatten(0, -1)?.f_to_kind(Kind::Float)?)?;
+    Ok(DistanceGrid { width: width as u32, height: height as u32, values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smoothing_averages_what_is_there() {
+        let distances = Tensor::f_from_slice(&[0.0_f32, 3.0, 6.0, 9.0, 12.0, 15.0]).unwrap();
+        let plain = distance_grid(&distances, 2, 3, 0).unwrap();
+        assert_eq!((plain.width, plain.height, plain.values[4]), (3, 2, 12.0));
+        assert_eq!(distance_grid(&distances, 2, 3, 1).unwrap(), plain);
+        assert_eq!(distance_grid(&distances, 2, 3, 3).unwrap().values, [6.0, 7.5, 9.0, 6.0, 7.5, 9.0]);
+    }
+}
