@@ -1,1 +1,13 @@
 //! Pixels in, pixels out: decode, resize, heat map, mask, overlay.
+//!
+//! The way of one image: [`decode`] → [`resize`] → (engine) → [`heat`] → [`mask`] → [`overlay`], [`side_by_side`] → [`png`].
+//! Only [`decode`] reads bytes and only [`png`] writes files; everything between is a pure function.
+
+pub mod decode;
+pub mod heat;
+pub mod mask;
+pub mod overlay;
+pub mod png;
+pub mod regions;
+pub mod resize;
+pub mod side_by_side;

@@ -1,0 +1,170 @@
+//! The mask: which pixels are above `pixel_tau`, cleaned up as configured.
+
+use super::regions::regions;
+use crate::inspection::AnomalyMap;
+
+/// Clean-up in pixels of the original image, applied in this order; 0 = off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MaskCleanup {
+    /// Radius of the opening disc: removes what the disc does not fit into.
+    pub open: u32,
+    /// Radius of the closing disc: fills what the disc does not fit into.
+    pub close: u32,
+    /// Regions of fewer pixels are removed.
+    pub min_area: u32,
+}
+
+/// A binary picture, `[height, width]`, with its count of pixels and 8-connected regions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mask {
+    /// Pixels per row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// `height * width` of 0 or 255.
+    pub pixels: Vec<u8>,
+    /// Pixels that are set.
+    pub area: u64,
+    /// Regions that they form.
+    pub regions: u32,
+}
+
+/// Pixels whose distance is above `pixel_tau`. A NaN on either side counts as above, so that it can never pass a part.
+pub fn mask(map: &AnomalyMap, pixel_tau: f64, cleanup: MaskCleanup) -> Mask {
+    let mut pixels: Vec<u8> = map.values.iter().map(|&d| if f64::from(d) <= pixel_tau { 0 } else { 255 }).collect();
+    let width = map.width as usize;
+    // An empty mask stays empty; most masks are.
+    if pixels.iter().any(|&p| p != 0) {
+        if cleanup.open > 0 {
+            erode(&mut pixels, width, cleanup.open as usize);
+            dilate(&mut pixels, width, cleanup.open as usize);
+        }
+        if cleanup.close > 0 {
+            dilate(&mut pixels, width, cleanup.close as usize);
+            erode(&mut pixels, width, cleanup.close as usize);
+        }
+    }
+    let found = regions(&pixels, width);
+    let small = |area: u64| area < u64::from(cleanup.min_area);
+    for run in found.runs.iter().filter(|run| small(found.areas[run.region])) {
+        pixels[run.y * width + run.start..run.y * width + run.end].fill(0);
+    }
+    let kept = || found.areas.iter().filter(|&&area| !small(area));
+    let regions = u32::try_from(kept().count()).unwrap_or(u32::MAX);
+    Mask { width: map.width, height: map.height, area: kept().sum(), regions, pixels }
+}
+
+/// Removes every pixel that has an unset one within `radius`; outside the picture counts as set, as in OpenCV.
+fn erode(pixels: &mut [u8], width: usize, radius: usize) {
+    pixels.iter_mut().for_each(|p| *p = 255 - *p);
+    dilate(pixels, width, radius);
+    pixels.iter_mut().for_each(|p| *p = 255 - *p);
+}
+
+/// Sets every pixel within the Euclidean distance `radius` of a set one; outside the picture counts as unset.
+///
+/// Takes the same time for every radius: first the vertical distance to the nearest set pixel, then each pixel covers in its row
+/// what remains of the disc at that distance.
+fn dilate(pixels: &mut [u8], width: usize, radius: usize) {
+    let height = pixels.len() / width;
+    // Vertical distances are kept in 16 bits; no camera has so many rows.
+    let radius = radius.min(usize::from(u16::MAX) - 1);
+    let far = radius as u16 + 1;
+    let mut vertical = vec![far; pixels.len()];
+    let mut column = vec![far; width];
+    let mut sweep = |y: usize, column: &mut [u16]| {
+        let row = y * width..(y + 1) * width;
+        for ((v, c), &p) in vertical[row.clone()].iter_mut().zip(column).zip(&pixels[row]) {
+            *c = if p != 0 { 0 } else { far.min(*c + 1) };
+            *v = (*v).min(*c);
+        }
+    };
+    (0..height).for_each(|y| sweep(y, &mut column));
+    column.fill(far);
+    (0..height).rev().for_each(|y| sweep(y, &mut column));
+
+    let half_width: Vec<usize> = (0..=radius).map(|d| (radius * radius - d * d).isqrt()).collect();
+    // How many discs begin, less how many end, at each column.
+    let mut change = vec![0i64; width + 1];
+    for (row, distances) in pixels.chunks_exact_mut(width).zip(vertical.chunks_exact(width)) {
+        change.fill(0);
+        for (x, &d) in distances.iter().enumerate().filter(|&(_, &d)| d < far) {
+            let reach = half_width[usize::from(d)];
+            change[x.saturating_sub(reach)] += 1;
+            change[(x + reach + 1).min(width)] -= 1;
+        }
+        let mut open = 0;
+        for (pixel, &c) in row.iter_mut().zip(&change) {
+            open += c;
+            *pixel = if open > 0 { 255 } else { 0 };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn map(width: u32, values: Vec<f32>) -> AnomalyMap {
+        AnomalyMap { width, height: values.len() as u32 / width, values }
+    }
+
+    fn picture(rows: &[&str]) -> AnomalyMap {
+        map(rows[0].len() as u32, rows.concat().bytes().map(|b| if b == b'#' { 1.0 } else { 0.0 }).collect())
+    }
+
+    fn show(mask: &Mask) -> Vec<String> {
+        mask.pixels.chunks(mask.width as usize).map(|r| r.iter().map(|&p| if p == 0 { '.' } else { '#' }).collect()).collect()
+    }
+
+    #[test]
+    fn above_tau_is_set_equal_is_not_and_nan_is() {
+        let found = mask(&map(4, vec![0.5, 0.5000001, f32::NAN, 0.1]), 0.5, MaskCleanup::default());
+        assert_eq!(found.pixels, [0, 255, 255, 0]);
+        assert_eq!((found.area, found.regions), (2, 1));
+        assert_eq!(mask(&map(2, vec![0.0, 0.0]), f64::NAN, MaskCleanup::default()).area, 2);
+    }
+
+    #[test]
+    fn opening_removes_specks_and_keeps_discs() {
+        let input = picture(&["#......", "....#..", "...###.", "....#..", "......."]);
+        let found = mask(&input, 0.5, MaskCleanup { open: 1, ..Default::default() });
+        assert_eq!(show(&found), [".......", "....#..", "...###.", "....#..", "......."]);
+        assert_eq!((found.area, found.regions), (5, 1));
+    }
+
+    #[test]
+    fn closing_fills_what_the_disc_does_not_fit_into() {
+        let input = picture(&["##.##", "##.##", "##.##", ".....", "....."]);
+        let found = mask(&input, 0.5, MaskCleanup { close: 1, ..Default::default() });
+        assert_eq!(show(&found), ["#####", "#####", "##.##", ".....", "....."]);
+        assert_eq!(found.regions, 1);
+    }
+
+    #[test]
+    fn small_regions_go() {
+        let input = picture(&["##...#", "##....", "....##"]);
+        let found = mask(&input, 0.5, MaskCleanup { min_area: 2, ..Default::default() });
+        assert_eq!(show(&found), ["##....", "##....", "....##"]);
+        assert_eq!((found.area, found.regions), (6, 2));
+    }
+
+    proptest! {
+        #[test]
+        fn dilation_is_every_disc(width in 1usize..14, radius in 0usize..6, pixels in prop::collection::vec(prop::bool::weighted(0.1), 1..150)) {
+            prop_assume!(pixels.len() >= width);
+            let height = pixels.len() / width;
+            let before: Vec<u8> = pixels[..width * height].iter().map(|&b| if b { 255 } else { 0 }).collect();
+            let mut after = before.clone();
+            dilate(&mut after, width, radius);
+            for (i, &got) in after.iter().enumerate() {
+                let near = before.iter().enumerate().any(|(j, &p)| {
+                    let (dx, dy) = ((i % width).abs_diff(j % width), (i / width).abs_diff(j / width));
+                    p != 0 && dx * dx + dy * dy <= radius * radius
+                });
+                prop_assert_eq!(got != 0, near, "pixel {}", i);
+            }
+        }
+    }
+}

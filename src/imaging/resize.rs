@@ -1,0 +1,119 @@
+//! Resizing as OpenCV does it (the Python scripts use `cv2.resize`): area averaging when shrinking, bilinear when enlarging.
+
+mod area;
+mod linear;
+
+pub(crate) use linear::linear_f32;
+
+use crate::inspection::{Picture, ResizedImage, Samples};
+use image::RgbImage;
+
+/// Resizes so that the short side is `shorter` pixels, aspect kept.
+///
+/// 8-bit pictures give whole grey levels, rounded where `cv2.INTER_AREA` and `cv2.INTER_LINEAR` round; wider ones are scaled to
+/// 0.0..=255.0 by their bit depth and not rounded. Gray is replicated to three channels. Nothing is interpolated when the size stays.
+pub fn resize_for_engine(picture: &Picture, shorter: u32) -> ResizedImage {
+    let (width, height) = engine_size(picture.width, picture.height, shorter);
+    let from = Size::of(picture);
+    let to = Size { width: width as usize, height: height as usize };
+    let shrink = shorter < picture.width.min(picture.height);
+    let scale = 255.0 / ((1u32 << picture.bit_depth) - 1) as f32;
+    let values = match &picture.samples {
+        _ if from.width == 0 || from.height == 0 => Vec::new(),
+        Samples::U8(v) if from == to => v.iter().map(|&s| f32::from(s)).collect(),
+        Samples::U16(v) if from == to => v.iter().map(|&s| f32::from(s) * scale).collect(),
+        Samples::U8(v) if shrink => by_channels(picture.channels, || area::area_u8::<1>(v, from, to), || area::area_u8::<3>(v, from, to)),
+        Samples::U16(v) if shrink => by_channels(
+            picture.channels,
+            || area::area::<u16, 1>(v, from, to, |s| s * scale),
+            || area::area::<u16, 3>(v, from, to, |s| s * scale),
+        ),
+        Samples::U8(v) => linear::linear_u8(v, usize::from(picture.channels), from, to, f32::from),
+        Samples::U16(v) => linear_f32(v, usize::from(picture.channels), from, to, |s| s * scale),
+    };
+    let rgb = if picture.channels == 1 { values.iter().flat_map(|&v| [v; 3]).collect() } else { values };
+    ResizedImage { width, height, rgb }
+}
+
+/// The picture as 8-bit RGB of the given size, bilinear (`cv2.INTER_LINEAR`) whether it grows or shrinks.
+pub fn resize_like(picture: &Picture, width: u32, height: u32) -> RgbImage {
+    let original = crate::imaging::overlay::to_rgb8(picture);
+    if (picture.width, picture.height) == (width, height) || picture.width == 0 || picture.height == 0 {
+        return original;
+    }
+    let to = Size { width: width as usize, height: height as usize };
+    let pixels = linear::linear_u8(original.as_raw(), 3, Size::of(picture), to, |v| v);
+    RgbImage::from_raw(width, height, pixels).unwrap_or_default()
+}
+
+/// Size after resizing: both sides times `shorter / short side`, rounded half to even as Python's `round` does.
+fn engine_size(width: u32, height: u32, shorter: u32) -> (u32, u32) {
+    let scale = f64::from(shorter) / f64::from(width.min(height).max(1));
+    let side = |n: u32| (f64::from(n) * scale).round_ties_even().max(1.0) as u32;
+    (side(width), side(height))
+}
+
+/// Pixels per row and rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+}
+
+impl Size {
+    fn of(picture: &Picture) -> Size {
+        Size { width: picture.width as usize, height: picture.height as usize }
+    }
+}
+
+fn by_channels<T>(channels: u8, gray: impl FnOnce() -> T, rgb: impl FnOnce() -> T) -> T {
+    if channels == 1 { gray() } else { rgb() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(width: u32, height: u32, channels: u8, value: impl Fn(usize) -> u8) -> Picture {
+        let n = width as usize * height as usize * channels as usize;
+        Picture { width, height, channels, bit_depth: 8, samples: Samples::U8((0..n).map(value).collect()) }
+    }
+
+    #[test]
+    fn sides_are_rounded_half_to_even_as_python_does() {
+        assert_eq!(engine_size(1130, 460, 512), (1258, 512));
+        assert_eq!(engine_size(225, 225, 512), (512, 512));
+        assert_eq!(engine_size(2448, 2048, 512), (612, 512));
+        // 5 * 0.5 = 2.5 and 7 * 0.5 = 3.5: round() in Python gives 2 and 4.
+        assert_eq!(engine_size(5, 4, 2), (2, 2));
+        assert_eq!(engine_size(7, 4, 2), (4, 2));
+        assert_eq!(engine_size(1, 10_000, 32), (32, 320_000));
+    }
+
+    #[test]
+    fn the_same_size_is_a_copy_and_gray_is_replicated() {
+        let small = resize_for_engine(&picture(3, 2, 1, |i| i as u8 * 10), 2);
+        assert_eq!((small.width, small.height), (3, 2));
+        assert_eq!(small.rgb[..6], [0.0, 0.0, 0.0, 10.0, 10.0, 10.0]);
+    }
+
+    #[test]
+    fn a_flat_picture_stays_flat_whatever_the_size() {
+        for (width, height, shorter) in [(7, 5, 3), (7, 5, 64), (64, 48, 24), (65, 48, 16), (1, 1, 32)] {
+            for channels in [1, 3] {
+                let out = resize_for_engine(&picture(width, height, channels, |_| 201), shorter);
+                assert!(out.rgb.iter().all(|&v| v == 201.0), "{width}x{height} to {shorter}");
+                assert_eq!(out.rgb.len(), out.width as usize * out.height as usize * 3);
+            }
+        }
+    }
+
+    #[test]
+    fn twelve_bits_are_scaled_by_4095_and_not_rounded() {
+        for shorter in [2, 4, 9] {
+            let samples = Samples::U16(vec![2048; 4 * 6]);
+            let out = resize_for_engine(&Picture { width: 6, height: 4, channels: 1, bit_depth: 12, samples }, shorter);
+            assert!(out.rgb.iter().all(|&v| (v - 2048.0 * 255.0 / 4095.0).abs() < 1e-3), "{:?}", out.rgb);
+        }
+    }
+}
