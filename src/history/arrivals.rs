@@ -1,0 +1,185 @@
+//! Files that arrived: one row each, however often they are reported.
+
+use super::rows::{Arrival, ArrivalState, PathColumns, Recorded, time_text};
+use super::{HistoryError, HistoryStore, NO_BANK};
+use jiff::Timestamp;
+use serde_json::json;
+use sqlx::{Connection, SqliteConnection};
+use std::collections::HashMap;
+
+/// Arrivals looked up per query: few round trips, and still a small JSON text.
+const LOOKUP: usize = 2000;
+
+impl HistoryStore {
+    /// Records what a scan or a watcher saw; one answer per arrival, in order. New and changed rows are one transaction.
+    ///
+    /// What is known already is told apart by readers, without the write lock, so that a scan of a full folder does not hold up
+    /// decisions. A batch of many new files holds the lock for about 0.1 ms each: callers keep batches to some hundreds.
+    pub async fn record_arrivals(&self, arrivals: &[Arrival]) -> Result<Vec<Recorded>, HistoryError> {
+        let mut recorded: Vec<Option<Recorded>> = Vec::with_capacity(arrivals.len());
+        for batch in arrivals.chunks(LOOKUP) {
+            let known = self.known(batch).await?;
+            recorded.extend((0..batch.len()).map(|i| known.get(&i).copied().map(Recorded::Known)));
+        }
+        if recorded.iter().any(Option::is_none) {
+            let mut connection = self.writer().await?;
+            let result = record(&mut connection, arrivals, &mut recorded).await;
+            self.settle(connection, result).await?;
+        }
+        Ok(recorded.into_iter().flatten().collect())
+    }
+
+    /// Index in `batch` → inspection id, for those that have a row.
+    async fn known(&self, batch: &[Arrival]) -> Result<HashMap<usize, i64>, HistoryError> {
+        let keys: Vec<_> = batch
+            .iter()
+            .map(|arrival| {
+                let path = PathColumns::of(&arrival.path);
+                let raw: String = path.raw.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect();
+                json!([path.shown, arrival.size, arrival.mtime_ns, raw])
+            })
+            .collect();
+        let rows: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT a.key, i.id
+             FROM json_each(?) AS a
+             CROSS JOIN inspections AS i
+               ON i.image_path = a.value ->> 0 AND i.file_size = a.value ->> 1 AND i.mtime_ns = a.value ->> 2
+              AND ifnull(i.image_path_raw, x'') = unhex(a.value ->> 3)",
+        )
+        .bind(serde_json::Value::from(keys).to_string())
+        .fetch_all(&self.read)
+        .await
+        .map_err(|e| self.error(e))?;
+        Ok(rows.into_iter().map(|(key, id)| (key as usize, id)).collect())
+    }
+
+    /// A pending file was found with another size or time: its row takes them. False when the row is no longer pending.
+    ///
+    /// When the file is back at a version that has a row already, this row is failed as its duplicate, and the answer is false.
+    pub async fn touch(&self, id: i64, size: u64, mtime_ns: i64, give_up_at: Timestamp) -> Result<bool, HistoryError> {
+        let mut connection = self.writer().await?;
+        let result = touch(&mut connection, id, size, mtime_ns, give_up_at).await;
+        self.settle(connection, result).await
+    }
+}
+
+/// Fills the gaps of `recorded`.
+async fn record(connection: &mut SqliteConnection, arrivals: &[Arrival], recorded: &mut [Option<Recorded>]) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for (arrival, slot) in arrivals.iter().zip(recorded) {
+        if slot.is_none() {
+            *slot = Some(record_one(&mut transaction, arrival).await?);
+        }
+    }
+    transaction.commit().await
+}
+
+/// 1. the arrival has a row; 2. or the pending row of its path takes the change; 3. or it is new.
+async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival) -> Result<Recorded, sqlx::Error> {
+    let path = PathColumns::of(&arrival.path);
+    // Two look-ups, each by its own index: a camera that always writes the same name makes one path with a million rows.
+    // Trying to insert first would leave gaps in the ids, which look like lost images.
+    let found: Option<(i64, bool)> = sqlx::query_as(
+        "SELECT id, TRUE AS same FROM inspections
+         WHERE image_path = ?1 AND ifnull(image_path_raw, x'') = ifnull(?2, x'') AND file_size = ?3 AND mtime_ns = ?4
+         UNION ALL
+         SELECT id, FALSE AS same FROM inspections
+         WHERE image_path = ?1 AND ifnull(image_path_raw, x'') = ifnull(?2, x'') AND state = 'pending'
+         ORDER BY same DESC LIMIT 1",
+    )
+    .bind(&path.shown)
+    .bind(&path.raw)
+    .bind(arrival.size as i64)
+    .bind(arrival.mtime_ns)
+    .fetch_optional(&mut *connection)
+    .await?;
+    match found {
+        Some((id, true)) => Ok(Recorded::Known(id)),
+        Some((id, false)) => change(connection, id, arrival).await.map(|()| Recorded::Changed(id)),
+        None => insert(connection, &path, arrival).await.map(Recorded::New),
+    }
+}
+
+/// The columns state, reason, decided_at with which an arrival enters.
+fn entry(arrival: &Arrival) -> (&'static str, Option<&str>, Option<String>) {
+    match &arrival.state {
+        ArrivalState::Pending => ("pending", arrival.reason.as_deref(), None),
+        ArrivalState::Failed { reason } => ("failed", Some(reason), Some(time_text(arrival.seen_at))),
+    }
+}
+
+async fn insert(connection: &mut SqliteConnection, path: &PathColumns, arrival: &Arrival) -> Result<i64, sqlx::Error> {
+    let (state, reason, decided_at) = entry(arrival);
+    sqlx::query_scalar(
+        "INSERT INTO inspections (product, image_path, image_path_raw, file_size, mtime_ns, state, reason, seen_at, give_up_at, decided_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         RETURNING id",
+    )
+    .bind(&arrival.product)
+    .bind(&path.shown)
+    .bind(&path.raw)
+    .bind(arrival.size as i64)
+    .bind(arrival.mtime_ns)
+    .bind(state)
+    .bind(reason)
+    .bind(time_text(arrival.seen_at))
+    .bind(time_text(arrival.give_up_at))
+    .bind(decided_at)
+    .fetch_one(connection)
+    .await
+}
+
+async fn change(connection: &mut SqliteConnection, id: i64, arrival: &Arrival) -> Result<(), sqlx::Error> {
+    let (state, reason, decided_at) = entry(arrival);
+    // Clearing started_at makes a running attempt on the old contents not count. A row that waits for a bank goes on waiting.
+    sqlx::query(
+        "UPDATE inspections
+         SET product = ?, file_size = ?, mtime_ns = ?, state = ?, give_up_at = ?, decided_at = ?, started_at = NULL, retry_at = NULL,
+             reason = coalesce(?, CASE reason WHEN ? THEN reason END)
+         WHERE id = ?",
+    )
+    .bind(&arrival.product)
+    .bind(arrival.size as i64)
+    .bind(arrival.mtime_ns)
+    .bind(state)
+    .bind(time_text(arrival.give_up_at))
+    .bind(decided_at)
+    .bind(reason)
+    .bind(NO_BANK)
+    .bind(id)
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+async fn touch(connection: &mut SqliteConnection, id: i64, size: u64, mtime_ns: i64, give_up_at: Timestamp) -> Result<bool, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    // OR IGNORE: a row with this path, size and time stays the only one.
+    let updated =
+        sqlx::query("UPDATE OR IGNORE inspections SET file_size = ?, mtime_ns = ?, give_up_at = ? WHERE id = ? AND state = 'pending'")
+            .bind(size as i64)
+            .bind(mtime_ns)
+            .bind(time_text(give_up_at))
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+    if updated == 0 {
+        sqlx::query(
+            "UPDATE inspections
+             SET state = 'failed', retry_at = NULL, decided_at = ?1, reason = 'same file as inspection ' || twin.id
+             FROM (SELECT o.id FROM inspections AS o JOIN inspections AS i
+                     ON o.image_path = i.image_path AND ifnull(o.image_path_raw, x'') = ifnull(i.image_path_raw, x'')
+                   WHERE i.id = ?2 AND o.file_size = ?3 AND o.mtime_ns = ?4) AS twin
+             WHERE inspections.id = ?2 AND inspections.state = 'pending'",
+        )
+        .bind(time_text(Timestamp::now()))
+        .bind(id)
+        .bind(size as i64)
+        .bind(mtime_ns)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(updated == 1)
+}

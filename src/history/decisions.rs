@@ -1,0 +1,63 @@
+//! How an inspection ends. Each end is one statement and so one transaction.
+
+use super::rows::{Finished, PathColumns, time_text};
+use super::{HistoryError, HistoryStore};
+use crate::inspection::Decision;
+use jiff::Timestamp;
+use std::path::Path;
+
+impl HistoryStore {
+    /// pending → done. False, and nothing changes, when the row was not pending any more or the file changed under the attempt
+    /// (the row is then still pending and due).
+    pub async fn finish(&self, finished: &Finished) -> Result<bool, HistoryError> {
+        let score = finite(finished.image_score);
+        // Whoever decided, a part without a score does not pass.
+        let decision = if score.is_none() { Decision::Ng } else { finished.decision };
+        let shown = |path: &Option<_>| path.as_deref().map(|path: &Path| PathColumns::of(path).shown);
+        let changed = sqlx::query(
+            "UPDATE inspections
+             SET state = 'done', reason = NULL, retry_at = NULL, content_hash = ?, bank_id = ?, image_score = ?, image_tau = ?,
+                 pixel_tau = ?, mask_pixels = ?, mask_regions = ?, decision = ?, mask_path = ?, overlay_path = ?, decode_ms = ?,
+                 engine_ms = ?, write_ms = ?, decided_at = ?
+             WHERE id = ? AND state = 'pending' AND started_at IS NOT NULL",
+        )
+        .bind(&finished.content_hash)
+        .bind(finished.bank_id)
+        .bind(score)
+        .bind(finite(finished.image_tau))
+        .bind(finite(finished.pixel_tau))
+        .bind(finished.mask_pixels as i64)
+        .bind(finished.mask_regions as i64)
+        .bind(decision.as_str())
+        .bind(shown(&finished.mask_path))
+        .bind(shown(&finished.overlay_path))
+        .bind(finished.decode_ms)
+        .bind(finished.engine_ms)
+        .bind(finished.write_ms)
+        .bind(time_text(finished.decided_at))
+        .bind(finished.id)
+        .execute(&self.write)
+        .await;
+        Ok(changed.map_err(|e| self.error(e))?.rows_affected() == 1)
+    }
+
+    /// pending → failed. False, and nothing changes, when the row was not pending any more or the file changed under the
+    /// attempt (the row is then still pending and due). A row that was never tried can be failed as well.
+    pub async fn fail(&self, id: i64, reason: &str, decided_at: Timestamp) -> Result<bool, HistoryError> {
+        let changed = sqlx::query(
+            "UPDATE inspections SET state = 'failed', retry_at = NULL, reason = ?, decided_at = ?
+             WHERE id = ? AND state = 'pending' AND (started_at IS NOT NULL OR attempts = 0)",
+        )
+        .bind(reason)
+        .bind(time_text(decided_at))
+        .bind(id)
+        .execute(&self.write)
+        .await;
+        Ok(changed.map_err(|e| self.error(e))?.rows_affected() == 1)
+    }
+}
+
+/// SQLite has no NaN; infinities would surprise whoever averages the column.
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}

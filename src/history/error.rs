@@ -1,0 +1,184 @@
+//! What can go wrong with the history, told apart by what is to be done about it.
+
+use sqlx::migrate::MigrateError;
+use std::path::{Path, PathBuf};
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// The history cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {what}; {}", file.display(), kind.remedy())]
+pub struct HistoryError {
+    /// The database file.
+    pub file: PathBuf,
+    /// What kind of trouble it is.
+    pub kind: HistoryErrorKind,
+    what: String,
+    #[source]
+    source: Option<Cause>,
+}
+
+/// Kinds of trouble, by remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryErrorKind {
+    /// No space left: nothing that was recorded is lost, and the same call succeeds when there is space again.
+    DiskFull,
+    /// The disk failed a read, write or sync.
+    Io,
+    /// The file or its folder cannot be written.
+    ReadOnly,
+    /// The file cannot be opened or created.
+    CannotOpen,
+    /// The contents are damaged.
+    Corrupt,
+    /// Another program holds the write lock, and held it for the whole waiting time.
+    Busy,
+    /// Written by a newer patchcored.
+    NewerSchema,
+    /// Written by an older patchcored, and opened for reading only.
+    OlderSchema,
+    /// Not a patchcored history.
+    NotAHistory,
+    /// There is no such file.
+    Missing,
+    /// None of these.
+    Other,
+}
+
+impl HistoryErrorKind {
+    /// True when waiting does not help: the daemon ends with the reason rather than pretend to record.
+    pub fn is_fatal(self) -> bool {
+        matches!(self, Self::Io | Self::ReadOnly | Self::CannotOpen | Self::Corrupt | Self::NotAHistory | Self::Missing)
+    }
+
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::DiskFull => "free space on its disk: what was recorded is safe, and recording goes on when there is space",
+            Self::Io => "check the disk, the mount and the kernel log (dmesg)",
+            Self::ReadOnly => "make the file and its folder writable for this user, and check that the disk is not mounted read-only",
+            Self::CannotOpen => "check that the folder exists on a local disk and that this user may read and write it and the file",
+            Self::Corrupt => {
+                "stop the daemon, keep the file with its -wal and -shm, and restore a copy or what `sqlite3 FILE .recover` saves"
+            }
+            Self::Busy => "close the program that keeps a transaction open on it (a sqlite3 shell or a copying tool) and try again",
+            Self::NewerSchema => "install that version again, or restore the copy named `*.before-schema-*` beside it",
+            Self::OlderSchema => "start the daemon once: it brings the file up to date and keeps a copy",
+            Self::NotAHistory => "name another file under `database:`",
+            Self::Missing => "start the daemon, which creates it, or name another file",
+            Self::Other => "this is a bug or a very unusual system: report it with this message",
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::DiskFull => "the disk is full",
+            Self::Io => "the disk failed",
+            Self::ReadOnly => "cannot be written",
+            Self::CannotOpen => "cannot be opened",
+            Self::Corrupt => "the database is damaged",
+            Self::Busy => "is locked by another program",
+            Self::NewerSchema => "was written by a newer version of patchcored",
+            Self::OlderSchema => "was written by an older version of patchcored",
+            Self::NotAHistory => "is not a patchcored history",
+            Self::Missing => "does not exist",
+            Self::Other => "unexpected trouble",
+        }
+    }
+
+    /// From SQLite's extended result code, <https://www.sqlite.org/rescode.html>.
+    fn from_code(code: i32) -> Self {
+        use libsqlite3_sys as sqlite;
+        // The shared-memory file grows by writing zeros, which is where a full disk is often noticed first.
+        if code == sqlite::SQLITE_IOERR_SHMSIZE {
+            return Self::DiskFull;
+        }
+        match code & 0xff {
+            sqlite::SQLITE_FULL => Self::DiskFull,
+            sqlite::SQLITE_IOERR => Self::Io,
+            sqlite::SQLITE_READONLY => Self::ReadOnly,
+            sqlite::SQLITE_CANTOPEN | sqlite::SQLITE_PERM | sqlite::SQLITE_AUTH => Self::CannotOpen,
+            sqlite::SQLITE_CORRUPT => Self::Corrupt,
+            sqlite::SQLITE_NOTADB => Self::NotAHistory,
+            sqlite::SQLITE_BUSY | sqlite::SQLITE_LOCKED => Self::Busy,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl HistoryError {
+    pub(super) fn new(file: &Path, kind: HistoryErrorKind, source: Option<Cause>) -> Self {
+        Self { file: file.to_owned(), kind, what: kind.what().to_owned(), source }
+    }
+
+    /// With more to say than the kind does.
+    pub(super) fn saying(file: &Path, kind: HistoryErrorKind, detail: impl std::fmt::Display) -> Self {
+        Self { file: file.to_owned(), kind, what: format!("{} ({detail})", kind.what()), source: None }
+    }
+
+    pub(super) fn from_io(file: &Path, source: std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let kind = match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => HistoryErrorKind::DiskFull,
+            ErrorKind::ReadOnlyFilesystem => HistoryErrorKind::ReadOnly,
+            ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+                HistoryErrorKind::CannotOpen
+            }
+            _ => HistoryErrorKind::Io,
+        };
+        Self::new(file, kind, Some(source.into()))
+    }
+
+    pub(super) fn from_sqlx(file: &Path, source: sqlx::Error) -> Self {
+        let (kind, cause): (_, Cause) = match source {
+            // sqlx repeats SQLite's words in its own message and in its source; once is enough.
+            sqlx::Error::Database(error) => {
+                let code = error.code().and_then(|code| code.parse().ok());
+                (code.map_or(HistoryErrorKind::Other, HistoryErrorKind::from_code), format!("sqlite {error}").into())
+            }
+            sqlx::Error::PoolTimedOut => (HistoryErrorKind::Busy, source.into()),
+            _ => (HistoryErrorKind::Other, source.into()),
+        };
+        Self::new(file, kind, Some(cause))
+    }
+
+    pub(super) fn from_migration(file: &Path, source: MigrateError, newest: i64) -> Self {
+        let kind = match source {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => return Self::from_sqlx(file, error),
+            MigrateError::VersionMissing(version) if version > newest => HistoryErrorKind::NewerSchema,
+            MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => HistoryErrorKind::NotAHistory,
+            _ => HistoryErrorKind::Other,
+        };
+        Self::new(file, kind, Some(source.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_codes_are_told_apart() {
+        for (code, kind) in [
+            (13, HistoryErrorKind::DiskFull),
+            (4874, HistoryErrorKind::DiskFull),
+            (10, HistoryErrorKind::Io),
+            (1034, HistoryErrorKind::Io),
+            (8, HistoryErrorKind::ReadOnly),
+            (1032, HistoryErrorKind::ReadOnly),
+            (14, HistoryErrorKind::CannotOpen),
+            (11, HistoryErrorKind::Corrupt),
+            (267, HistoryErrorKind::Corrupt),
+            (26, HistoryErrorKind::NotAHistory),
+            (5, HistoryErrorKind::Busy),
+            (1, HistoryErrorKind::Other),
+        ] {
+            assert_eq!(HistoryErrorKind::from_code(code), kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_message_names_file_trouble_and_remedy() {
+        let error = HistoryError::new(Path::new("/var/h.db"), HistoryErrorKind::DiskFull, None).to_string();
+        assert!(error.starts_with("/var/h.db: the disk is full; free space"), "{error}");
+    }
+}

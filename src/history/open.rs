@@ -1,0 +1,306 @@
+//! Opening, migrating and closing the database file.
+
+use super::{HistoryError, HistoryErrorKind, HistoryStore};
+use crate::files;
+use crate::inspection::TEMPORARY_PREFIX;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqlitePool};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
+
+/// How long to wait for another program's write lock. Long enough for a person's `UPDATE`, short enough for the watchdog.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// At the end nobody should wait long for a reader; an unfinished checkpoint costs nothing but a larger -wal file.
+const CLOSING_BUSY_TIMEOUT_MS: u32 = 500;
+
+/// Status, dispatcher and scan read at the same time; more never do.
+const READERS: u32 = 4;
+
+/// What a file contains.
+#[derive(Debug, PartialEq, Eq)]
+enum Schema {
+    /// Nothing yet.
+    Empty,
+    /// Our tables, after this migration.
+    At(i64),
+    /// Tables of another program.
+    Foreign,
+}
+
+impl HistoryStore {
+    /// Opens the history for the daemon: creates folder and file if missing, checks the file, and brings its schema up to date.
+    ///
+    /// Before an existing file is migrated, a copy `FILE.before-schema-N` is put beside it.
+    pub async fn open(file: &Path) -> Result<Self, HistoryError> {
+        Self::open_with(file, &MIGRATOR).await
+    }
+
+    async fn open_with(file: &Path, migrator: &Migrator) -> Result<Self, HistoryError> {
+        check_name(file)?;
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| HistoryError::from_io(file, e))?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let mut connection = options.connect().await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+        prepare(&mut connection, file, migrator).await?;
+        connection.close().await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+
+        // The journal mode is kept in the file. Asking for it again makes the pool fail rather than work without it.
+        let options = options.journal_mode(SqliteJournalMode::Wal);
+        let write = pool(1).connect_with(options.clone().create_if_missing(false)).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+        let read = pool(READERS).connect_lazy_with(reading(file));
+        Ok(Self { file: file.into(), write, read, read_only: false })
+    }
+
+    /// Opens the history for reports, whether or not the daemon runs. Every attempt to write is refused.
+    pub async fn open_read_only(file: &Path) -> Result<Self, HistoryError> {
+        check_name(file)?;
+        match std::fs::metadata(file) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(HistoryError::new(file, HistoryErrorKind::Missing, None)),
+            Err(e) => return Err(HistoryError::from_io(file, e)),
+            Ok(_) => {}
+        }
+        let (read, schema) = match open_reading(file, reading(file)).await {
+            // Without the daemon there are no -wal and -shm, and a reader that may not write to the folder cannot make them.
+            // Nobody is writing then, so the file can be read as if it never changed.
+            Err(e) if matches!(e.kind, HistoryErrorKind::CannotOpen | HistoryErrorKind::ReadOnly) && !has_wal(file) => {
+                open_reading(file, reading(file).immutable(true)).await?
+            }
+            other => other?,
+        };
+        let newest = newest(&MIGRATOR);
+        let kind = match schema {
+            Schema::At(version) if version == newest => return Ok(Self { file: file.into(), write: read.clone(), read, read_only: true }),
+            Schema::At(version) if version > newest => HistoryErrorKind::NewerSchema,
+            Schema::At(_) => HistoryErrorKind::OlderSchema,
+            Schema::Empty | Schema::Foreign => HistoryErrorKind::NotAHistory,
+        };
+        read.close().await;
+        Err(HistoryError::new(file, kind, None))
+    }
+
+    /// Waits for running calls, folds the write-ahead log into the file and closes. Calls on clones fail from then on.
+    pub async fn close(self) -> Result<(), HistoryError> {
+        self.read.close().await;
+        if self.read_only {
+            return Ok(());
+        }
+        let mut connection = self.writer().await?;
+        let checkpoint = async {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {CLOSING_BUSY_TIMEOUT_MS}")))
+                .execute(&mut *connection)
+                .await?;
+            // A report that is being read keeps the log from being emptied; the next start empties it.
+            sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await
+        };
+        let result = checkpoint.await;
+        drop(connection);
+        self.write.close().await;
+        result.map(|_| ()).map_err(|e| self.error(e))
+    }
+}
+
+fn check_name(file: &Path) -> Result<(), HistoryError> {
+    match file.to_str() {
+        Some(_) => Ok(()),
+        None => Err(HistoryError::saying(file, HistoryErrorKind::CannotOpen, "its name is not UTF-8, which SQLite needs")),
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    // A connection to a file does not go stale; closing the last one would only cost a checkpoint in the middle of work.
+    SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None).test_before_acquire(false)
+}
+
+fn reading(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(BUSY_TIMEOUT)
+}
+
+async fn open_reading(file: &Path, options: SqliteConnectOptions) -> Result<(SqlitePool, Schema), HistoryError> {
+    let read = pool(READERS).connect_with(options).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+    let mut connection = read.acquire().await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+    match schema(&mut connection).await {
+        Ok(schema) => {
+            drop(connection);
+            Ok((read, schema))
+        }
+        Err(e) => {
+            drop(connection);
+            read.close().await;
+            Err(HistoryError::from_sqlx(file, e))
+        }
+    }
+}
+
+fn has_wal(file: &Path) -> bool {
+    std::fs::metadata(beside(file, "-wal")).is_ok_and(|wal| wal.len() > 0)
+}
+
+/// `FILE` with `suffix` appended to its name.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// 1. check the pages; 2. refuse a file of another program before changing anything; 3. write-ahead log; 4. copy; 5. migrate.
+async fn prepare(connection: &mut SqliteConnection, file: &Path, migrator: &Migrator) -> Result<(), HistoryError> {
+    let sql = |e| HistoryError::from_sqlx(file, e);
+    let check: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await.map_err(sql)?;
+    if check != "ok" {
+        return Err(HistoryError::saying(file, HistoryErrorKind::Corrupt, check));
+    }
+    let found = schema(connection).await.map_err(sql)?;
+    if found == Schema::Foreign {
+        return Err(HistoryError::new(file, HistoryErrorKind::NotAHistory, None));
+    }
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await.map_err(sql)?;
+    if mode != "wal" {
+        return Err(HistoryError::saying(file, HistoryErrorKind::CannotOpen, "its file system has no write-ahead log"));
+    }
+    let newest = newest(migrator);
+    if let Schema::At(version) = found
+        && version < newest
+    {
+        copy_before_migration(connection, file, newest).await?;
+    }
+    migrator.run(&mut *connection).await.map_err(|e| HistoryError::from_migration(file, e, newest))
+}
+
+fn newest(migrator: &Migrator) -> i64 {
+    migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+async fn schema(connection: &mut SqliteConnection) -> Result<Schema, sqlx::Error> {
+    let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'").fetch_all(&mut *connection).await?;
+    if tables.is_empty() {
+        return Ok(Schema::Empty);
+    }
+    if !tables.iter().any(|table| table == "_sqlx_migrations") {
+        return Ok(Schema::Foreign);
+    }
+    let version: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await?;
+    Ok(match version {
+        // The daemon was killed after the table of migrations was made and before the first of them.
+        None => Schema::Empty,
+        Some(_) if !tables.iter().any(|table| table == "inspections") => Schema::Foreign,
+        Some(version) => Schema::At(version),
+    })
+}
+
+/// The copy appears under its name only when it is whole and synced; a daemon that fails to migrate and is restarted again
+/// and again replaces one copy and does not fill the disk.
+async fn copy_before_migration(connection: &mut SqliteConnection, file: &Path, newest: i64) -> Result<(), HistoryError> {
+    let io = |e| HistoryError::from_io(file, e);
+    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder).map_err(io)?;
+    // VACUUM INTO accepts an empty file.
+    sqlx::query("VACUUM INTO ?").bind(temporary.path().to_str()).execute(connection).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+    temporary.as_file().sync_all().map_err(io)?;
+    temporary.persist(beside(file, &format!(".before-schema-{newest}"))).map_err(|e| io(e.error))?;
+    files::sync_folder(folder).map_err(io)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::rows::EventLevel;
+    use sqlx::SqlSafeStr;
+    use sqlx::migrate::{Migration, MigrationType};
+
+    /// The released migrations and one more.
+    fn next_release() -> Migrator {
+        let more = Migration::new(2, "more".into(), MigrationType::Simple, "CREATE TABLE more (id INTEGER)".into_sql_str(), false);
+        Migrator::with_migrations(MIGRATOR.iter().cloned().chain([more]).collect())
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_kept_before_an_existing_file_is_migrated() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("new/history.db");
+        let store = HistoryStore::open(&file).await.unwrap();
+        store.record_event(EventLevel::Info, "start", None, "first").await.unwrap();
+        store.close().await.unwrap();
+        HistoryStore::open(&file).await.unwrap().close().await.unwrap();
+        assert_eq!(names(file.parent().unwrap()), ["history.db"], "a new or current file needs no copy, and closing leaves no log");
+
+        // A half-written copy of a run that was killed is replaced.
+        let copy = beside(&file, ".before-schema-2");
+        std::fs::write(&copy, "half").unwrap();
+        HistoryStore::open_with(&file, &next_release()).await.unwrap().close().await.unwrap();
+        assert_eq!(names(file.parent().unwrap()), ["history.db", "history.db.before-schema-2"]);
+        let restored = HistoryStore::open(&copy).await.unwrap();
+        let events: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&restored.read).await.unwrap();
+        assert_eq!(events, 1);
+
+        for opened in [HistoryStore::open(&file).await, HistoryStore::open_read_only(&file).await] {
+            let error = opened.unwrap_err();
+            assert_eq!(error.kind, HistoryErrorKind::NewerSchema);
+            assert!(error.to_string().contains("before-schema"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_are_set_up_for_power_cuts_and_readers_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
+        for (pragma, expected) in [("PRAGMA synchronous", 2), ("PRAGMA foreign_keys", 1), ("PRAGMA busy_timeout", 10_000)] {
+            let value: i64 = sqlx::query_scalar(pragma).fetch_one(&store.write).await.unwrap();
+            assert_eq!(value, expected, "{pragma}");
+        }
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&store.write).await.unwrap();
+        assert_eq!(mode, "wal");
+        assert!(sqlx::query("DELETE FROM events").execute(&store.read).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_a_history_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other.db");
+        let mut connection = SqliteConnectOptions::new().filename(&other).create_if_missing(true).connect().await.unwrap();
+        sqlx::raw_sql("CREATE TABLE orders (id INTEGER)").execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let text = folder.path().join("text.db");
+        std::fs::write(&text, "not a database, but long enough to be looked at as one: ".repeat(99)).unwrap();
+        for file in [&other, &text] {
+            let before = std::fs::read(file).unwrap();
+            assert_eq!(HistoryStore::open(file).await.unwrap_err().kind, HistoryErrorKind::NotAHistory);
+            assert_eq!(HistoryStore::open_read_only(file).await.unwrap_err().kind, HistoryErrorKind::NotAHistory);
+            assert_eq!(std::fs::read(file).unwrap(), before);
+        }
+        let missing = HistoryStore::open_read_only(&folder.path().join("none.db")).await.unwrap_err();
+        assert_eq!(missing.kind, HistoryErrorKind::Missing);
+    }
+
+    #[tokio::test]
+    async fn damage_is_found_at_the_start() {
+        use std::os::unix::fs::FileExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("history.db");
+        let store = HistoryStore::open(&file).await.unwrap();
+        for i in 0..2000 {
+            store.record_event(EventLevel::Info, "filler", None, &format!("event {i}")).await.unwrap();
+        }
+        store.close().await.unwrap();
+        let length = std::fs::metadata(&file).unwrap().len();
+        let damaged = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+        damaged.write_all_at(&[0xA5; 8192], length - 3 * 4096).unwrap();
+        let error = HistoryStore::open(&file).await.unwrap_err();
+        assert_eq!(error.kind, HistoryErrorKind::Corrupt, "{error}");
+    }
+}

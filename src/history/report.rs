@@ -1,0 +1,72 @@
+//! What the history is asked: counts and lists; and events, which only people read.
+
+use super::rows::{Counts, EventLevel, InspectionFilter, InspectionRow, ProductCounts, time_text};
+use super::{HistoryError, HistoryStore};
+use jiff::Timestamp;
+use sqlx::{QueryBuilder, Sqlite};
+
+impl HistoryStore {
+    /// Notes something that happened to the daemon, now. `kind` is one word to count by.
+    pub async fn record_event(&self, level: EventLevel, kind: &str, product: Option<&str>, detail: &str) -> Result<(), HistoryError> {
+        sqlx::query("INSERT INTO events (at, level, kind, product, detail) VALUES (?, ?, ?, ?, ?)")
+            .bind(time_text(Timestamp::now()))
+            .bind(level.as_str())
+            .bind(kind)
+            .bind(product)
+            .bind(detail)
+            .execute(&self.write)
+            .await
+            .map(|_| ())
+            .map_err(|e| self.error(e))
+    }
+
+    /// All rows by state, from one snapshot.
+    pub async fn counts(&self) -> Result<Counts, HistoryError> {
+        let products = self.counts_by_product().await?;
+        Ok(products.iter().fold(Counts::default(), |sum, ProductCounts { counts, .. }| Counts {
+            arrived: sum.arrived + counts.arrived,
+            done: sum.done + counts.done,
+            failed: sum.failed + counts.failed,
+            pending: sum.pending + counts.pending,
+        }))
+    }
+
+    /// Rows by state for each product, by name; the unrouted come first. All from one snapshot.
+    pub async fn counts_by_product(&self) -> Result<Vec<ProductCounts>, HistoryError> {
+        let rows: Vec<(Option<String>, i64, i64, i64, i64)> = sqlx::query_as(
+            "SELECT product, count(*), sum(state = 'done'), sum(state = 'failed'), sum(state = 'pending')
+             FROM inspections GROUP BY product ORDER BY product",
+        )
+        .fetch_all(&self.read)
+        .await
+        .map_err(|e| self.error(e))?;
+        Ok(rows
+            .into_iter()
+            .map(|(product, arrived, done, failed, pending)| ProductCounts { product, counts: Counts { arrived, done, failed, pending } })
+            .collect())
+    }
+
+    /// Inspections by the time they were seen, newest first.
+    pub async fn inspections(&self, filter: &InspectionFilter) -> Result<Vec<InspectionRow>, HistoryError> {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT i.*, b.version AS bank_version FROM inspections AS i LEFT JOIN banks AS b ON b.id = i.bank_id WHERE TRUE",
+        );
+        if let Some(product) = &filter.product {
+            query.push(" AND i.product = ").push_bind(product);
+        }
+        if let Some(decision) = filter.decision {
+            query.push(" AND i.decision = ").push_bind(decision.as_str());
+        }
+        if let Some(state) = filter.state {
+            query.push(" AND i.state = ").push_bind(state.as_str());
+        }
+        if let Some(since) = filter.since {
+            query.push(" AND i.seen_at >= ").push_bind(time_text(since));
+        }
+        query.push(" ORDER BY i.seen_at DESC, i.id DESC");
+        if let Some(limit) = filter.limit {
+            query.push(" LIMIT ").push_bind(limit);
+        }
+        query.build_query_as().fetch_all(&self.read).await.map_err(|e| self.error(e))
+    }
+}

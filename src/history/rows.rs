@@ -1,0 +1,330 @@
+//! The plain data that goes into the history and comes out of it.
+
+use crate::inspection::Decision;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// A file that was seen in a drop folder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrival {
+    /// The file, absolute.
+    pub path: PathBuf,
+    /// Whose image it is; `None` (unrouted) only with [`ArrivalState::Failed`].
+    pub product: Option<String>,
+    /// Bytes.
+    pub size: u64,
+    /// Modification time, ns since 1970.
+    pub mtime_ns: i64,
+    /// When it was first seen.
+    pub seen_at: Timestamp,
+    /// When to stop waiting for it to become complete.
+    pub give_up_at: Timestamp,
+    /// Whether it is to be inspected at all.
+    pub state: ArrivalState,
+    /// Why it is pending, if not just for its turn: [`super::NO_BANK`] or words.
+    pub reason: Option<String>,
+}
+
+/// How an arrival enters the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArrivalState {
+    /// To be inspected.
+    Pending,
+    /// Refused at once.
+    Failed {
+        /// Why, e.g. `unrouted`.
+        reason: String,
+    },
+}
+
+/// What became of an arrival; the number is the inspection id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// A new row.
+    New(i64),
+    /// The pending row of this path took the new size and time.
+    Changed(i64),
+    /// The row was there.
+    Known(i64),
+}
+
+/// Pending work of one product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProductBacklog {
+    /// Its name.
+    pub product: String,
+    /// Images that may be tried now.
+    pub due: i64,
+    /// Images that wait for a bank or for their next try.
+    pub waiting: i64,
+    /// When the oldest of them all was seen.
+    pub oldest_seen_at: Timestamp,
+}
+
+/// An image to inspect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingImage {
+    /// Inspection id.
+    pub id: i64,
+    /// The file, bytes as they arrived.
+    pub path: PathBuf,
+    /// Bytes, when it was last looked at.
+    pub size: u64,
+    /// Modification time then, ns since 1970.
+    pub mtime_ns: i64,
+    /// When it was first seen.
+    pub seen_at: Timestamp,
+    /// Attempts begun before this one.
+    pub attempts: i64,
+    /// When to stop waiting for it to become complete.
+    pub give_up_at: Timestamp,
+}
+
+/// A decided inspection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// Inspection id.
+    pub id: i64,
+    /// Hash of the file's bytes, hexadecimal.
+    pub content_hash: String,
+    /// The bank that judged it.
+    pub bank_id: i64,
+    /// The largest patch distance; NaN is stored as NULL and makes the decision `ng`.
+    pub image_score: f64,
+    /// Threshold of the bank.
+    pub image_tau: f64,
+    /// Threshold of the bank.
+    pub pixel_tau: f64,
+    /// Pixels in the mask.
+    pub mask_pixels: u64,
+    /// Connected regions of the mask.
+    pub mask_regions: u64,
+    /// The verdict.
+    pub decision: Decision,
+    /// The mask, if written.
+    pub mask_path: Option<PathBuf>,
+    /// The overlay, if written.
+    pub overlay_path: Option<PathBuf>,
+    /// Reading and decoding, ms.
+    pub decode_ms: f64,
+    /// Resizing, network and search, ms.
+    pub engine_ms: f64,
+    /// Writing the outputs, ms.
+    pub write_ms: f64,
+    /// When.
+    pub decided_at: Timestamp,
+}
+
+/// A bank that was published.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewBank {
+    /// Whose bank.
+    pub product: String,
+    /// The folder `versions/NNNNNN`.
+    pub version: i64,
+    /// What set the build off, in words.
+    pub trigger: String,
+    /// OK images it was built from; `None` for a bank that does not say (made by the Python scripts).
+    pub images: Option<i64>,
+    /// Patches they gave, if it says so.
+    pub patches: Option<i64>,
+    /// Rows kept in the bank, if it says so.
+    pub rows: Option<i64>,
+    /// Threshold.
+    pub pixel_tau: f64,
+    /// Threshold.
+    pub image_tau: f64,
+    /// Duration of the build; `None` for a bank that was found.
+    pub seconds: Option<f64>,
+    /// Its version folder.
+    pub path: PathBuf,
+    /// Of `memory_bank.pt`, hexadecimal.
+    pub sha256: String,
+    /// When it was built.
+    pub created_at: Timestamp,
+}
+
+/// The bank in use for a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveBank {
+    /// Row id, for [`Finished::bank_id`].
+    pub id: i64,
+    /// The folder `versions/NNNNNN`.
+    pub version: i64,
+}
+
+/// How bad an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventLevel {
+    /// Worth knowing.
+    Info,
+    /// Worth looking at.
+    Warn,
+    /// Something does not work.
+    Error,
+}
+
+impl EventLevel {
+    /// As written to the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// `arrived = done + failed + pending`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// All rows.
+    pub arrived: i64,
+    /// Decided.
+    pub done: i64,
+    /// Given up.
+    pub failed: i64,
+    /// Still to do.
+    pub pending: i64,
+}
+
+/// The counts of one product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProductCounts {
+    /// Its name; `None` for the unrouted.
+    pub product: Option<String>,
+    /// Its rows.
+    pub counts: Counts,
+}
+
+/// Where an inspection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InspectionState {
+    /// To be inspected.
+    Pending,
+    /// Decided.
+    Done,
+    /// Given up.
+    Failed,
+}
+
+impl InspectionState {
+    /// As written to the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Which inspections to list; `None` does not restrict.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InspectionFilter {
+    /// Of this product.
+    pub product: Option<String>,
+    /// With this verdict.
+    pub decision: Option<Decision>,
+    /// Seen at or after this time.
+    pub since: Option<Timestamp>,
+    /// In this state.
+    pub state: Option<InspectionState>,
+    /// At most this many, the newest.
+    pub limit: Option<u32>,
+}
+
+/// A row of `inspections`; fields are its columns, in the order in which reports show them. Times are text as in the database.
+#[allow(missing_docs)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, sqlx::FromRow)]
+pub struct InspectionRow {
+    pub id: i64,
+    pub product: Option<String>,
+    pub image_path: String,
+    pub state: String,
+    pub decision: Option<String>,
+    pub reason: Option<String>,
+    pub image_score: Option<f64>,
+    pub image_tau: Option<f64>,
+    pub pixel_tau: Option<f64>,
+    pub mask_pixels: Option<i64>,
+    pub mask_regions: Option<i64>,
+    pub seen_at: String,
+    pub started_at: Option<String>,
+    pub decided_at: Option<String>,
+    pub attempts: i64,
+    pub bank_id: Option<i64>,
+    pub bank_version: Option<i64>,
+    pub mask_path: Option<String>,
+    pub overlay_path: Option<String>,
+    pub decode_ms: Option<f64>,
+    pub engine_ms: Option<f64>,
+    pub write_ms: Option<f64>,
+    pub file_size: i64,
+    pub mtime_ns: i64,
+    pub content_hash: Option<String>,
+}
+
+/// `2026-11-23T08:42:00.123Z`: one width, so that text order is time order.
+pub(super) fn time_text(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, sqlx::Error> {
+    text.parse().map_err(|e: jiff::Error| sqlx::Error::Decode(e.into()))
+}
+
+/// The two columns that keep a path: what people read, and the bytes when they are not UTF-8.
+pub(super) struct PathColumns {
+    pub(super) shown: String,
+    pub(super) raw: Option<Vec<u8>>,
+}
+
+impl PathColumns {
+    pub(super) fn of(path: &Path) -> Self {
+        let bytes = path.as_os_str().as_bytes();
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self { shown: text.to_owned(), raw: None },
+            Err(_) => {
+                let mut shown = String::new();
+                for chunk in bytes.utf8_chunks() {
+                    shown.push_str(chunk.valid());
+                    shown.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}")));
+                }
+                Self { shown, raw: Some(bytes.to_owned()) }
+            }
+        }
+    }
+
+    pub(super) fn into_path(self) -> PathBuf {
+        match self.raw {
+            Some(bytes) => OsString::from_vec(bytes).into(),
+            None => OsStr::new(&self.shown).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_text_of_one_width_in_order() {
+        let text = |t: &str| time_text(t.parse().unwrap());
+        assert_eq!(text("2026-11-23T08:42:00.1239Z"), "2026-11-23T08:42:00.123Z");
+        assert_eq!(text("2026-11-23T08:42:00Z"), "2026-11-23T08:42:00.000Z");
+        assert_eq!(text("2026-11-23T10:42:00.5+02:00"), "2026-11-23T08:42:00.500Z");
+    }
+
+    #[test]
+    fn a_path_comes_back_byte_for_byte() {
+        for bytes in [&b"/a/b.jpg"[..], b"/a/\xff\xfe b\\xFF.jpg", "/ä/ö.png".as_bytes()] {
+            let path = Path::new(OsStr::from_bytes(bytes));
+            assert_eq!(PathColumns::of(path).into_path(), path);
+        }
+        assert_eq!(PathColumns::of(Path::new(OsStr::from_bytes(b"/a\xffb"))).shown, "/a\\xFFb");
+    }
+}
