@@ -1,1 +1,64 @@
 //! Durations as `500ms`, `30s`, `10m`, `24h`.
+
+use std::time::Duration;
+
+const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+/// Reads a whole number with a unit: `500ms`, `30s`, `10m`, `24h`. The error says what is wrong and shows these examples.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let examples = "write a whole number and a unit: 500ms, 30s, 10m or 24h";
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    if number.is_empty() {
+        return Err(format!("`{text}` is not a duration; {examples}"));
+    }
+    if unit.is_empty() {
+        return Err(format!("`{text}` has no unit; {examples}"));
+    }
+    let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+        return Err(format!("`{text}` is not a duration; {examples}"));
+    };
+    let millis = number.parse::<u64>().ok().and_then(|n| n.checked_mul(*factor));
+    millis.map(Duration::from_millis).ok_or_else(|| format!("`{text}` is too long; {examples}"))
+}
+
+/// Writes a duration as [`parse_duration`] reads it, in the largest unit that leaves a whole number; parts below 1 ms are dropped.
+pub(super) fn show(duration: Duration) -> String {
+    let millis = duration.as_millis() as u64;
+    let whole = UNITS.iter().find(|(_, factor)| millis >= *factor && millis.is_multiple_of(*factor));
+    whole.map_or_else(|| "0s".to_owned(), |(unit, factor)| format!("{}{unit}", millis / factor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_four_units() {
+        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("10m", 600_000), ("24h", 86_400_000), ("0s", 0)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
+            assert_eq!(show(Duration::from_millis(millis)), text);
+        }
+        assert_eq!(show(Duration::from_millis(90_000)), "90s");
+        assert_eq!(show(Duration::from_millis(1_500)), "1500ms");
+    }
+
+    #[test]
+    fn errors_show_examples() {
+        for (text, part) in [
+            ("30", "no unit"),
+            ("", "not a duration"),
+            ("s", "not a duration"),
+            ("1.5s", "not a duration"),
+            ("-1s", "not a duration"),
+            ("30 s", "not a duration"),
+            ("30S", "not a duration"),
+            ("1d", "not a duration"),
+            ("99999999999999999999s", "too long"),
+            ("18446744073709551615h", "too long"),
+        ] {
+            let error = parse_duration(text).unwrap_err();
+            assert!(error.contains(part) && error.contains("500ms"), "{text}: {error}");
+        }
+    }
+}

@@ -1,17 +1,27 @@
 //! The configuration as the rest of the program sees it: checked, defaults filled in, durations and patterns parsed.
 //!
 //! [`Config::load`] goes in passes: YAML → `raw` (serde shapes, unknown keys refused) → `check` (every problem at once, each
-//! with its key path and remedy) → [`Config`].
+//! with its key path and remedy) → [`Config`]. What only this machine can tell (missing folders, permissions, limits) is not looked
+//! at here.
 
+mod build;
 mod check;
+mod drops;
 mod duration;
+mod engine;
+mod places;
+mod product;
 mod raw;
+mod wording;
+mod yaml;
 
 pub use check::{ConfigProblem, ConfigProblems};
+pub use duration::parse_duration;
 
+use crate::error::FatalError;
 use crate::inspection::{Backbone, BuildOptions, DecideBy, DeviceChoice, PrecisionChoice, Readiness};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A checked configuration.
@@ -156,4 +166,170 @@ pub struct OutputsConfig {
     pub scores: bool,
     /// Folder for the outputs; `None` = next to the image.
     pub dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads and checks the file. Relative paths in it are resolved against the folder it lies in.
+    ///
+    /// The error is [`FatalError::Config`]: a first line with the file and the number of problems, then one line per problem.
+    pub fn load(path: &Path) -> Result<Self, FatalError> {
+        let shown = path.display();
+        let bytes = std::fs::read(path).map_err(|e| {
+            FatalError::Config(format!(
+                "cannot read the configuration {shown}: {e}; name the file with --config (config.yaml.example shows one)"
+            ))
+        })?;
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let at = e.utf8_error().valid_up_to();
+            FatalError::Config(format!("the configuration {shown} is not UTF-8 text (at byte {at}); save it as UTF-8"))
+        })?;
+        let whole = std::path::absolute(path).map_err(|e| FatalError::Config(format!("cannot resolve the path {shown}: {e}")))?;
+        Self::parse_in(&text, whole.parent()).map_err(|problems| {
+            let count = problems.0.len();
+            let noun = if count == 1 { "problem" } else { "problems" };
+            FatalError::Config(format!("the configuration {shown} has {count} {noun}:\n{problems}"))
+        })
+    }
+
+    /// Reads and checks a text. Relative paths are refused, as there is no file to start from.
+    pub fn parse(text: &str) -> Result<Self, ConfigProblems> {
+        Self::parse_in(text, None)
+    }
+
+    /// What is wrong with how the folders lie to each other, by their names; empty for a configuration as loaded. For one whose paths
+    /// have been replaced by those behind symbolic links.
+    pub fn place_problems(&self) -> Vec<ConfigProblem> {
+        check::place_problems(&self.products)
+    }
+
+    fn parse_in(text: &str, folder: Option<&Path>) -> Result<Self, ConfigProblems> {
+        let read = yaml::read(text).map_err(|problem| ConfigProblems(vec![problem]))?;
+        check::check(read, folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspection::{Calibration, CoresetMethod, Layer};
+
+    const SMALL: &str = "
+database: /h.db
+products:
+- name: a
+  drop: [{path: /drop}]
+  ok: /a/ok
+  bank: /a
+";
+
+    #[test]
+    fn what_is_left_out_takes_the_defaults() {
+        let config = Config::parse(SMALL).unwrap();
+        let engine = EngineConfig {
+            device: DeviceChoice::Auto,
+            precision: PrecisionChoice::Auto,
+            threads: 0,
+            bank_cache: 3,
+            weights: BTreeMap::new(),
+        };
+        assert_eq!(config.engine, engine);
+        let seconds = Duration::from_secs;
+        assert_eq!(config.intake, IntakeConfig { rescan: seconds(30), give_up_after: seconds(10), max_megapixels: 64 });
+        let product = &config.products[0];
+        assert_eq!(product.build, BuildOptions::default());
+        assert_eq!((product.guide, product.min_images, product.decide_by), (false, 10, DecideBy::Image));
+        assert_eq!(product.rebuild, RebuildConfig { quiet_period: seconds(30), max_wait: seconds(600), keep_versions: 5 });
+        assert_eq!(product.mask, MaskConfig { open: 0, close: 0, min_area: 0 });
+        assert_eq!(product.input, InputConfig::default());
+        let outputs = OutputsConfig { mask: true, overlay: true, heat: false, side_by_side: false, scores: false, dir: None };
+        assert_eq!(product.outputs, outputs);
+        let pattern = NamePattern::Glob("*.{jpg,jpeg,png,bmp,tif,tiff}".into());
+        assert_eq!(product.drop, [DropConfig { path: "/drop".into(), pattern, recursive: true, ready: Readiness::CloseWrite }]);
+    }
+
+    /// Keys for which the example shows another value than the default say so in their comment.
+    #[test]
+    fn the_example_states_the_defaults() {
+        let mut example = Config::parse(include_str!("../../config.yaml.example")).unwrap();
+        let plain = Config::parse(SMALL).unwrap();
+        assert_eq!((&example.engine, &example.intake), (&plain.engine, &plain.intake));
+        let ProductConfig { name, drop, ok, bank, reference, .. } = plain.products[0].clone();
+        let first = example.products.remove(0);
+        assert_eq!(
+            (&first.drop[0].pattern, first.drop[0].recursive, &first.drop[0].ready),
+            (&drop[0].pattern, drop[0].recursive, &drop[0].ready)
+        );
+        assert_eq!(ProductConfig { name, drop, ok, bank, reference, ..first }, plain.products[0]);
+    }
+
+    #[test]
+    fn the_preset_guide_is_the_method_of_the_scripts() {
+        let config =
+            Config::parse(&format!("{SMALL}  build: {{preset: guide, shorter: 256, neighbourhood: 1, layers: [layer3]}}\n")).unwrap();
+        let product = &config.products[0];
+        assert!(product.guide);
+        let expected = BuildOptions {
+            shorter: 256,
+            layers: vec![Layer::Layer3],
+            coreset_method: CoresetMethod::Kmeans,
+            calibration: Calibration::InSample,
+            neighbourhood: 1,
+            smoothing: 0,
+            ..BuildOptions::default()
+        };
+        assert_eq!(product.build, expected);
+    }
+
+    #[test]
+    fn every_way_to_write_ready() {
+        for (text, ready) in [
+            ("close_write", Readiness::CloseWrite),
+            ("rename", Readiness::Rename),
+            ("{quiet: 500ms}", Readiness::Quiet(Duration::from_millis(500))),
+            ("'quiet: 2s'", Readiness::Quiet(Duration::from_secs(2))),
+            ("{marker: .done}", Readiness::Marker(".done".into())),
+            ("'marker: .done'", Readiness::Marker(".done".into())),
+            ("null", Readiness::CloseWrite),
+        ] {
+            let config = Config::parse(&SMALL.replace("{path: /drop}", &format!("{{path: /drop, ready: {text}}}")));
+            assert_eq!(config.unwrap().products[0].drop[0].ready, ready, "{text}");
+        }
+    }
+
+    #[test]
+    fn defaults_reach_every_product_and_their_problems_name_them() {
+        let text = format!("{SMALL}- {{name: b, drop: [{{path: /b}}], ok: /b_ok, bank: /b_bank, build: {{stride: 4}}}}\n");
+        let config = Config::parse(&format!("{text}defaults: {{build: {{stride: 1, seed: 5}}, mask: {{open: 2}}}}\n")).unwrap();
+        let seen: Vec<_> = config.products.iter().map(|p| (p.build.stride, p.build.seed, p.mask.open)).collect();
+        assert_eq!(seen, [(1, 5, 2), (4, 5, 2)]);
+        let problems = Config::parse(&format!("{text}defaults: {{build: {{shorter: 10}}}}\n")).unwrap_err();
+        assert_eq!(problems.to_string(), "  defaults.build.shorter: 10 is out of range; use 32 to 8192 pixels");
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("line.yaml");
+        std::fs::write(&file, SMALL.replace("/h.db", "h.db").replace("/a/ok", "./sub/../a/ok")).unwrap();
+        let config = Config::load(&file).unwrap();
+        assert_eq!(config.database, folder.path().join("h.db"));
+        assert_eq!(config.products[0].ok, folder.path().join("a/ok"));
+        let problems = Config::parse(&SMALL.replace("/h.db", "h.db")).unwrap_err();
+        assert!(problems.to_string().starts_with("  database: is relative"), "{problems}");
+    }
+
+    #[test]
+    fn files_from_windows_are_read() {
+        assert!(Config::parse(&format!("\u{feff}{}", SMALL.trim_start().replace('\n', "\r\n"))).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing.yaml");
+        let error = Config::load(&missing).unwrap_err();
+        assert!(error.to_string().contains("missing.yaml") && error.exit_code() == 78, "{error}");
+        std::fs::write(&missing, b"a: \xff").unwrap();
+        assert!(Config::load(&missing).unwrap_err().to_string().contains("is not UTF-8 text (at byte 3)"));
+    }
 }

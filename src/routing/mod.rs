@@ -1,1 +1,251 @@
 //! Path → product. Pure: no I/O.
+//!
+//! A [`Rule`] is a drop folder and a pattern for file names. [`Router::route`] goes through the rules in file order and the first
+//! match wins; [`overlaps`] finds the pairs of rules for which that order would matter, so that they can be refused.
+//!
+//! File names are compared in their UTF-8 form; bytes that are not UTF-8 count as U+FFFD, so that a name in a foreign encoding still
+//! matches `*` or `.`.
+
+mod names;
+mod overlap;
+
+pub use overlap::{Overlap, overlaps, takes_no_image};
+
+use crate::inspection::{Readiness, has_image_extension, is_own_output};
+use regex::bytes::{Regex, RegexBuilder};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+/// One drop folder of one product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Number of the product, as the caller counts them.
+    pub product: usize,
+    /// The drop folder, absolute.
+    pub root: PathBuf,
+    /// Whether sub-folders count.
+    pub recursive: bool,
+    /// Which file names are taken.
+    pub pattern: Pattern,
+    /// How the folder tells that a file is complete.
+    pub readiness: Readiness,
+}
+
+/// A pattern for the file name, not the path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pattern {
+    /// A glob, whole name, case-insensitive in ASCII: `*`, `?` (one byte), `{a,b}`, `[a-z]`.
+    Glob(String),
+    /// A regular expression, case-sensitive, searched anywhere in the name.
+    Regex(String),
+}
+
+/// A pattern that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("pattern `{pattern}` for file names: {reason}")]
+pub struct RoutingError {
+    /// As given.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Where a file belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// To the product of this rule.
+    Product(&'a Rule),
+    /// An image in a drop folder that no rule takes.
+    Unrouted,
+    /// Not for inspection: no image, the daemon's own output, hidden (a file or a folder below the root whose name begins with `.`),
+    /// or outside the reach of every rule.
+    Ignored,
+}
+
+/// A folder to watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// Absolute.
+    pub path: PathBuf,
+    /// Whether its sub-folders are watched too.
+    pub recursive: bool,
+}
+
+/// The rules, ready for use.
+#[derive(Debug, Clone)]
+pub struct Router {
+    rules: Vec<(Rule, Regex)>,
+}
+
+impl Pattern {
+    /// The same pattern as a regular expression, and whether `.` matches a line feed in it.
+    fn as_regex(&self) -> Result<(String, bool), RoutingError> {
+        match self {
+            Pattern::Regex(regex) => Ok((regex.clone(), false)),
+            Pattern::Glob(glob) => globset::GlobBuilder::new(glob)
+                .case_insensitive(true)
+                .empty_alternates(true)
+                .build()
+                .map(|g| (g.regex().to_owned(), true))
+                .map_err(|e| RoutingError { pattern: glob.clone(), reason: e.kind().to_string() }),
+        }
+    }
+
+    fn compile(&self) -> Result<Regex, RoutingError> {
+        let (regex, dot_all) = self.as_regex()?;
+        RegexBuilder::new(&regex)
+            .dot_matches_new_line(dot_all)
+            .build()
+            .map_err(|e| RoutingError { pattern: regex.clone(), reason: e.to_string() })
+    }
+}
+
+impl Rule {
+    /// True when the file lies in the folder, not too deep, and neither it nor a folder below the root is hidden.
+    fn reaches(&self, path: &Path) -> bool {
+        depth_below(&self.root, path).is_some_and(|depth| depth == 1 || (depth > 1 && self.recursive))
+    }
+}
+
+impl Router {
+    /// Compiles the patterns. Fails on the first that is no glob or no regular expression.
+    pub fn new(rules: Vec<Rule>) -> Result<Self, RoutingError> {
+        let rules = rules.into_iter().map(|rule| rule.pattern.compile().map(|regex| (rule, regex))).collect::<Result<_, _>>()?;
+        Ok(Self { rules })
+    }
+
+    /// Where the file of this absolute path belongs. The first rule that matches wins.
+    pub fn route(&self, path: &Path) -> Route<'_> {
+        let Some(name) = path.file_name() else { return Route::Ignored };
+        if !has_image_extension(path) || is_own_output(path) {
+            return Route::Ignored;
+        }
+        let name = name.to_string_lossy();
+        let mut in_reach = false;
+        for (rule, regex) in self.rules.iter().filter(|(rule, _)| rule.reaches(path)) {
+            if regex.is_match(name.as_bytes()) {
+                return Route::Product(rule);
+            }
+            in_reach = true;
+        }
+        if in_reach { Route::Unrouted } else { Route::Ignored }
+    }
+
+    /// The folders to watch, in the order of the rules, such that every file within reach of a rule lies under exactly one of them.
+    ///
+    /// Equal folders become one, recursive if any was. A folder below a recursive one is left out, as its files are reported there;
+    /// below a folder that is not recursive, or under a hidden folder, it stays.
+    pub fn roots(&self) -> Vec<Root> {
+        let mut roots: Vec<Root> = Vec::new();
+        for (rule, _) in &self.rules {
+            match roots.iter_mut().find(|r| r.path == rule.root) {
+                Some(root) => root.recursive |= rule.recursive,
+                None => roots.push(Root { path: rule.root.clone(), recursive: rule.recursive }),
+            }
+        }
+        let covered = |root: &Root| roots.iter().any(|outer| outer.recursive && depth_below(&outer.path, &root.path) >= Some(1));
+        roots.iter().filter(|root| !covered(root)).cloned().collect()
+    }
+}
+
+/// How many names `path` has below `root` (0: the same); `None` when it is outside, or when one of those names is hidden.
+fn depth_below(root: &Path, path: &Path) -> Option<usize> {
+    let rest = path.strip_prefix(root).ok()?;
+    let visible = |c: Component<'_>| matches!(c, Component::Normal(name) if !name.as_bytes().starts_with(b"."));
+    rest.components().all(visible).then(|| rest.components().count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    fn rule(product: usize, root: &str, recursive: bool, pattern: Pattern) -> Rule {
+        Rule { product, root: root.into(), recursive, pattern, readiness: Readiness::CloseWrite }
+    }
+
+    fn glob(text: &str) -> Pattern {
+        Pattern::Glob(text.into())
+    }
+
+    fn product_of(router: &Router, path: impl AsRef<Path>) -> Option<usize> {
+        match router.route(path.as_ref()) {
+            Route::Product(rule) => Some(rule.product),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn globs_ignore_case_and_regexes_do_not() {
+        let router = Router::new(vec![
+            rule(0, "/cam", true, glob("front_*.{jpg,jpe{,g}}")),
+            rule(1, "/cam", true, Pattern::Regex("^BACK_[0-9]+".into())),
+        ])
+        .unwrap();
+        assert_eq!(product_of(&router, "/cam/FRONT_1.JPG"), Some(0));
+        assert_eq!(product_of(&router, "/cam/a/b/front_1.jpeg"), Some(0));
+        assert_eq!(product_of(&router, "/cam/BACK_7.png"), Some(1));
+        assert_eq!(router.route(Path::new("/cam/back_7.png")), Route::Unrouted);
+        assert_eq!(router.route(Path::new("/cam/BACK_7.txt")), Route::Ignored);
+    }
+
+    #[test]
+    fn depth_hidden_names_and_own_outputs() {
+        let router = Router::new(vec![rule(0, "/cam", false, glob("*")), rule(1, "/deep", true, glob("*"))]).unwrap();
+        assert_eq!(product_of(&router, "/cam/a.jpg"), Some(0));
+        assert_eq!(product_of(&router, "/deep/x/y/a.jpg"), Some(1));
+        for ignored in [
+            "/cam/sub/a.jpg",
+            "/camera/a.jpg",
+            "/elsewhere/a.jpg",
+            "/cam/.a.jpg",
+            "/deep/.recycle/a.jpg",
+            "/deep/a.jpg.mask.png",
+            "/deep/.patchcored-1.png",
+            "/deep/a.jpg.done",
+            "/",
+        ] {
+            assert_eq!(router.route(Path::new(ignored)), Route::Ignored, "{ignored}");
+        }
+        assert_eq!(product_of(&router, "/deep/part.mask.png"), Some(1), "a camera's own name");
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_are_routed() {
+        let router =
+            Router::new(vec![rule(0, "/cam", true, glob("a*.jpg")), rule(1, "/cam", true, Pattern::Regex(r"^b.*\.jpg$".into()))]).unwrap();
+        assert_eq!(product_of(&router, Path::new(OsStr::from_bytes(b"/cam/a\xff\xfe.jpg"))), Some(0));
+        assert_eq!(product_of(&router, Path::new(OsStr::from_bytes(b"/cam/b\xff.jpg"))), Some(1));
+        assert_eq!(router.route(Path::new(OsStr::from_bytes(b"/cam/c\xff.jpg"))), Route::Unrouted);
+    }
+
+    #[test]
+    fn the_first_match_wins() {
+        let router = Router::new(vec![rule(0, "/cam", true, glob("a*")), rule(1, "/cam", true, glob("*"))]).unwrap();
+        assert_eq!(product_of(&router, "/cam/a.jpg"), Some(0));
+        assert_eq!(product_of(&router, "/cam/b.jpg"), Some(1));
+    }
+
+    #[test]
+    fn every_file_lies_under_one_root() {
+        let rules = vec![
+            rule(0, "/a/b", false, glob("*")),
+            rule(0, "/a", true, glob("*")),
+            rule(1, "/a/.h", true, glob("*")),
+            rule(1, "/c", false, glob("x*")),
+            rule(1, "/c/d", false, glob("x*")),
+            rule(2, "/c/d", true, glob("y*")),
+            rule(2, "/c/d/e", true, glob("y*")),
+        ];
+        let roots = Router::new(rules).unwrap().roots();
+        let root = |path: &str, recursive| Root { path: path.into(), recursive };
+        assert_eq!(roots, [root("/a", true), root("/a/.h", true), root("/c", false), root("/c/d", true)]);
+    }
+
+    #[test]
+    fn a_bad_pattern_is_named() {
+        let error = Router::new(vec![rule(0, "/a", true, glob("[a"))]).unwrap_err();
+        assert!(error.to_string().contains("`[a`"), "{error}");
+        assert!(Router::new(vec![rule(0, "/a", true, Pattern::Regex("(".into()))]).is_err());
+    }
+}
