@@ -1,1 +1,13 @@
-//! How files become arrivals: inotify hints, scans as the truth, settling.
+//! How files become arrivals: scans are the truth, inotify only wakes them, settling decides when a file is complete.
+//!
+//! One [`RootWorker`] thread per drop folder does every file-system call of that folder, so that a hung share holds up
+//! nobody else. It knows nothing of products: [`Classify`] tells it which names matter and how they become ready.
+
+mod inotify;
+mod scan;
+mod settle;
+mod worker;
+
+pub use scan::{file_version, version_of};
+pub use settle::FileVersion;
+pub use worker::{Classify, FoundFile, IntakeReport, RootSpec, RootWorker};

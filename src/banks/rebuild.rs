@@ -1,0 +1,112 @@
+//! When a bank is rebuilt, and when a build is refused. Pure: clock and listings are passed in.
+
+use std::time::{Duration, Instant};
+
+/// The two times of the debounce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DebounceTimes {
+    /// No change for this long starts the build …
+    pub quiet_period: Duration,
+    /// … and so does this long since the first change.
+    pub max_wait: Duration,
+}
+
+/// Watches the fingerprint of an ok folder and says when to build.
+#[derive(Debug)]
+pub struct Debounce {
+    times: DebounceTimes,
+    /// What the last build was tried with, whether it succeeded or not: it is not tried again with the same files.
+    settled: Option<String>,
+    changing: Option<Changing>,
+}
+
+#[derive(Debug)]
+struct Changing {
+    fingerprint: String,
+    first: Instant,
+    last: Instant,
+}
+
+impl Debounce {
+    /// `built` is the fingerprint of the bank in use, `None` without one.
+    pub fn new(times: DebounceTimes, built: Option<String>) -> Self {
+        Self { times, settled: built, changing: None }
+    }
+
+    /// Takes the present fingerprint; true = build now. After that the fingerprint counts as tried.
+    pub fn observe(&mut self, fingerprint: &str, now: Instant) -> bool {
+        if self.settled.as_deref() == Some(fingerprint) {
+            self.changing = None;
+            return false;
+        }
+        let changing = self.changing.get_or_insert_with(|| Changing { fingerprint: fingerprint.to_owned(), first: now, last: now });
+        if changing.fingerprint != fingerprint {
+            changing.fingerprint = fingerprint.to_owned();
+            changing.last = now;
+        }
+        let due = now.duration_since(changing.last) >= self.times.quiet_period || now.duration_since(changing.first) >= self.times.max_wait;
+        if due {
+            self.settle(fingerprint);
+        }
+        due
+    }
+
+    /// Counts this fingerprint as tried.
+    pub fn settle(&mut self, fingerprint: &str) {
+        self.settled = Some(fingerprint.to_owned());
+        self.changing = None;
+    }
+}
+
+/// Why a bank must not be built from `images` OK images, if so. `previous` is the count that the bank in use was built from.
+pub fn refuse_build(images: usize, min_images: usize, previous: Option<usize>) -> Option<String> {
+    if let Some(previous) = previous
+        && images * 2 < previous
+    {
+        return Some(format!(
+            "the ok folder has {images} images and had {previous} when the bank in use was built: over half are gone; \
+             put them back, or remove the bank folder to start anew"
+        ));
+    }
+    (images < min_images).then(|| format!("the ok folder has {images} images, fewer than min_images: {min_images}; add OK images"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMES: DebounceTimes = DebounceTimes { quiet_period: Duration::from_secs(30), max_wait: Duration::from_secs(100) };
+
+    #[test]
+    fn builds_once_when_quiet() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let mut debounce = Debounce::new(TIMES, Some("a".into()));
+        assert!(!debounce.observe("a", at(0)));
+        assert!(!debounce.observe("b", at(1)));
+        assert!(!debounce.observe("c", at(20)));
+        assert!(!debounce.observe("c", at(49)));
+        assert!(debounce.observe("c", at(50)));
+        assert!(!debounce.observe("c", at(500)), "the same files are not tried twice");
+        assert!(!debounce.observe("d", at(501)));
+        assert!(!debounce.observe("c", at(502)), "changed back: nothing to build");
+        assert!(!debounce.observe("d", at(600)), "the clock started anew");
+    }
+
+    #[test]
+    fn an_unquiet_folder_is_built_after_max_wait() {
+        let start = Instant::now();
+        let mut debounce = Debounce::new(TIMES, None);
+        let built: Vec<u64> = (0..30).filter(|i| debounce.observe(&i.to_string(), start + Duration::from_secs(i * 10))).collect();
+        assert_eq!(built, [10, 21]);
+    }
+
+    #[test]
+    fn a_vanishing_folder_does_not_become_a_bank() {
+        assert!(refuse_build(24, 10, Some(50)).unwrap().contains("over half are gone"));
+        assert!(refuse_build(0, 0, Some(1)).is_some());
+        assert_eq!(refuse_build(25, 10, Some(50)), None);
+        assert!(refuse_build(9, 10, None).unwrap().contains("min_images: 10"));
+        assert_eq!(refuse_build(10, 10, None), None);
+    }
+}

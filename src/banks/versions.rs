@@ -1,0 +1,231 @@
+//! The versions of one product's bank on disk, and which of them is current.
+//!
+//! ```text
+//! BANK/versions/000007/{memory_bank.pt,bank_config.json,tau.json}
+//! BANK/current           -> versions/000007          swapped atomically
+//! BANK/memory_bank.pt    -> current/memory_bank.pt   and the other two: the Python scripts read the newest bank
+//! ```
+//! A version folder is complete before it gets its number, so whatever `current` points to is a whole bank.
+
+use crate::files;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The three files of a bank.
+pub const BANK_FILES: [&str; 3] = ["memory_bank.pt", "bank_config.json", "tau.json"];
+
+/// Prefix of a version that is being built.
+const STAGING: &str = ".building-";
+
+/// A bank folder could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+#[error("bank folder {folder}: cannot {doing}: {source}; check that the folder is there and writable")]
+pub struct BankFolderError {
+    folder: PathBuf,
+    doing: &'static str,
+    source: io::Error,
+}
+
+/// One product's bank folder.
+#[derive(Debug, Clone)]
+pub struct BankFolder {
+    path: PathBuf,
+}
+
+impl BankFolder {
+    /// Names the folder; nothing is touched.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// True when `path` is a bank folder that is kept in versions.
+    pub fn is_versioned(path: &Path) -> bool {
+        path.join("current").is_symlink()
+    }
+
+    /// The folder of a version.
+    pub fn version_dir(&self, version: u64) -> PathBuf {
+        self.versions_dir().join(format!("{version:06}"))
+    }
+
+    /// The version in use, if there is one.
+    pub fn current(&self) -> Option<u64> {
+        let target = std::fs::read_link(self.path.join("current")).ok()?;
+        let version = target.file_name()?.to_str()?.parse().ok()?;
+        self.version_dir(version).join(BANK_FILES[0]).exists().then_some(version)
+    }
+
+    /// Makes the folder ready for use after whatever happened before: creates it, removes half-built versions, and takes a
+    /// plain bank (three files written by hand or by the Python scripts) over as a version. True if one was taken over.
+    ///
+    /// # Errors
+    /// When the folder cannot be created or changed.
+    pub fn recover(&self) -> Result<bool, BankFolderError> {
+        std::fs::create_dir_all(self.versions_dir()).map_err(|e| self.failed("create it", e))?;
+        for entry in std::fs::read_dir(self.versions_dir()).map_err(|e| self.failed("list its versions", e))?.flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(STAGING.as_bytes()) {
+                std::fs::remove_dir_all(entry.path()).map_err(|e| self.failed("remove a half-built version", e))?;
+            }
+        }
+        let plain = BANK_FILES.iter().all(|name| self.path.join(name).symlink_metadata().is_ok_and(|meta| meta.is_file()));
+        if !plain {
+            return Ok(false);
+        }
+        let staging = self.begin_version()?;
+        for name in BANK_FILES {
+            std::fs::copy(self.path.join(name), staging.join(name)).map_err(|e| self.failed("take over a plain bank", e))?;
+        }
+        self.publish(&staging)?;
+        Ok(true)
+    }
+
+    /// A fresh folder to build the next version in.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn begin_version(&self) -> Result<PathBuf, BankFolderError> {
+        let staging = self.versions_dir().join(format!("{STAGING}{:06}", self.next_version()?));
+        if staging.exists() {
+            std::fs::remove_dir_all(&staging).map_err(|e| self.failed("remove a half-built version", e))?;
+        }
+        std::fs::create_dir_all(&staging).map_err(|e| self.failed("create a version", e))?;
+        Ok(staging)
+    }
+
+    /// Turns a complete staging folder into the next version and makes it current; returns its number.
+    ///
+    /// # Errors
+    /// When a file cannot be synced, renamed or linked; the bank that was current stays so.
+    pub fn publish(&self, staging: &Path) -> Result<u64, BankFolderError> {
+        let version = self.next_version()?;
+        let sync = || -> io::Result<()> {
+            for name in BANK_FILES {
+                std::fs::File::open(staging.join(name))?.sync_all()?;
+            }
+            files::sync_folder(staging)
+        };
+        sync().map_err(|e| self.failed("sync a new version", e))?;
+        std::fs::rename(staging, self.version_dir(version)).map_err(|e| self.failed("name a new version", e))?;
+        files::sync_folder(&self.versions_dir()).map_err(|e| self.failed("sync its versions", e))?;
+        self.make_current(version)?;
+        Ok(version)
+    }
+
+    fn make_current(&self, version: u64) -> Result<(), BankFolderError> {
+        let target = Path::new("versions").join(format!("{version:06}"));
+        files::replace_symlink(&target, &self.path.join("current")).map_err(|e| self.failed("swap `current`", e))?;
+        for name in BANK_FILES {
+            let (link, target) = (self.path.join(name), Path::new("current").join(name));
+            if std::fs::read_link(&link).ok().as_deref() != Some(target.as_path()) {
+                files::replace_symlink(&target, &link).map_err(|e| self.failed("link the newest bank", e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest versions until `keep` are left; the current one always stays. Returns what was removed.
+    ///
+    /// # Errors
+    /// When one cannot be removed.
+    pub fn prune(&self, keep: usize) -> Result<Vec<u64>, BankFolderError> {
+        let versions = self.versions()?;
+        let current = self.current();
+        let surplus = versions.len().saturating_sub(keep.max(1));
+        let mut removed = Vec::new();
+        for version in versions.into_iter().filter(|v| Some(*v) != current).take(surplus) {
+            std::fs::remove_dir_all(self.version_dir(version)).map_err(|e| self.failed("remove an old version", e))?;
+            removed.push(version);
+        }
+        Ok(removed)
+    }
+
+    /// All complete versions, oldest first.
+    fn versions(&self) -> Result<Vec<u64>, BankFolderError> {
+        let mut versions: Vec<u64> = match std::fs::read_dir(self.versions_dir()) {
+            Ok(entries) => entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(self.failed("list its versions", error)),
+        };
+        versions.sort_unstable();
+        Ok(versions)
+    }
+
+    fn next_version(&self) -> Result<u64, BankFolderError> {
+        Ok(self.versions()?.last().copied().unwrap_or(0) + 1)
+    }
+
+    fn versions_dir(&self) -> PathBuf {
+        self.path.join("versions")
+    }
+
+    fn failed(&self, doing: &'static str, source: io::Error) -> BankFolderError {
+        BankFolderError { folder: self.path.clone(), doing, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(folder: &Path, text: &str) {
+        for name in BANK_FILES {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+    }
+
+    fn publish(bank: &BankFolder, text: &str) -> u64 {
+        let staging = bank.begin_version().unwrap();
+        fill(&staging, text);
+        bank.publish(&staging).unwrap()
+    }
+
+    #[test]
+    fn the_newest_version_is_read_through_the_plain_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let bank = BankFolder::new(folder.path());
+        assert!(!bank.recover().unwrap());
+        assert_eq!(bank.current(), None);
+        for (version, text) in [(1, "one"), (2, "two")] {
+            assert_eq!(publish(&bank, text), version);
+            assert_eq!(bank.current(), Some(version));
+            assert_eq!(std::fs::read_to_string(folder.path().join("tau.json")).unwrap(), text);
+        }
+        assert!(BankFolder::is_versioned(folder.path()));
+    }
+
+    #[test]
+    fn a_plain_bank_is_taken_over_and_half_built_versions_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let bank = BankFolder::new(folder.path());
+        fill(folder.path(), "by hand");
+        bank.recover().unwrap();
+        assert_eq!(bank.current(), Some(1));
+        let staging = bank.begin_version().unwrap();
+        std::fs::write(staging.join("tau.json"), "half").unwrap();
+        assert!(!bank.recover().unwrap());
+        assert!(!staging.exists());
+        assert_eq!(std::fs::read_to_string(folder.path().join("memory_bank.pt")).unwrap(), "by hand");
+    }
+
+    #[test]
+    fn an_incomplete_version_is_not_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let bank = BankFolder::new(folder.path());
+        publish(&bank, "one");
+        let staging = bank.begin_version().unwrap();
+        std::fs::write(staging.join("tau.json"), "half").unwrap();
+        assert!(bank.publish(&staging).is_err());
+        assert_eq!(bank.current(), Some(1));
+    }
+
+    #[test]
+    fn pruning_keeps_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let bank = BankFolder::new(folder.path());
+        for _ in 0..4 {
+            publish(&bank, "x");
+        }
+        assert_eq!(bank.prune(2).unwrap(), [1, 2]);
+        assert_eq!(bank.versions().unwrap(), [3, 4]);
+    }
+}
