@@ -1,1 +1,100 @@
 //! The running line: channels, tasks, order of start and stop. The only place that knows every stage.
+//!
+//! ```text
+//! intake threads ─ reports ─▶ recorder ─ rows ─▶ history ◀─ takes pending ─ dispatcher ─▶ inspector ─▶ engine thread
+//!                                                   ▲                                        │
+//!                              rebuilders ─ banks ──┘◀──────────── done, in one transaction ─┘
+//! ```
+
+mod active;
+mod builder_process;
+mod dispatcher;
+mod engine;
+mod inspector;
+mod line;
+pub mod outputs;
+mod rebuilder;
+mod recorder;
+pub mod rules;
+mod service;
+pub mod source;
+mod status;
+pub mod verdict;
+
+use crate::config::Config;
+use crate::error::FatalError;
+use crate::history::EventLevel;
+use line::Line;
+use sd_notify::NotifyState;
+use service::{Request, Requests, tell};
+use std::path::Path;
+use std::time::Duration;
+
+/// How often systemd's STATUS line is refreshed.
+const STATUS_EVERY: Duration = Duration::from_secs(5);
+
+/// Runs the line described by the file until SIGTERM or SIGINT. Returns after the images in hand are recorded.
+///
+/// # Errors
+/// A configuration that cannot be used, a history that is lost, or a worker that ended by itself.
+pub fn run(config_path: &Path) -> Result<(), FatalError> {
+    let config = Config::load(config_path)?;
+    let no_runtime = |e: std::io::Error| FatalError::Worker { worker: "runtime", reason: e.to_string() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(no_runtime)?;
+    let outcome = runtime.block_on(serve(config_path, config));
+    // A thread in a hung system call must not keep the process; everything that matters is on disk.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    outcome
+}
+
+async fn serve(config_path: &Path, mut config: Config) -> Result<(), FatalError> {
+    let mut requests = Requests::listen().map_err(|e| FatalError::Worker { worker: "signals", reason: e.to_string() })?;
+    loop {
+        let mut running = line::start(config.clone()).await?;
+        tracing::info!(products = config.products.len(), "ready");
+        tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
+        let next = watch(&mut running, &mut requests, config_path).await;
+        tell(&[if matches!(next, Ok(Some(_))) { NotifyState::Reloading } else { NotifyState::Stopping }]);
+        tokio::select! {
+            stopped = running.stop() => stopped?,
+            // Asked a second time: whatever is in hand is still pending in the history and is done at the next start.
+            () = requests.next_stop() => {
+                tracing::warn!("stopped at once; images in hand are inspected after the next start");
+                return Ok(());
+            }
+        }
+        match next? {
+            Some(new) => config = new,
+            None => {
+                tracing::info!("stopped");
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Serves requests until the line must stop: `Some` = start again with this configuration.
+async fn watch(running: &mut line::Running, requests: &mut Requests, config_path: &Path) -> Result<Option<Config>, FatalError> {
+    let mut refresh = tokio::time::interval(STATUS_EVERY);
+    loop {
+        tokio::select! {
+            error = running.worker_ended() => return Err(error),
+            _ = refresh.tick() => tell(&[NotifyState::Status(&running.line().status_line().await)]),
+            request = requests.next() => match request {
+                Request::Stop => return Ok(None),
+                Request::Status => tracing::info!(status = %running.line().status_line().await, "status"),
+                Request::Reload => match Config::load(config_path) {
+                    Ok(new) => {
+                        tracing::info!("configuration read again");
+                        running.line().event(EventLevel::Info, "reload", None, "the new configuration is in use").await;
+                        return Ok(Some(new));
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "the new configuration cannot be used; the old one stays");
+                        running.line().event(EventLevel::Error, "reload_refused", None, &error.to_string()).await;
+                    }
+                },
+            },
+        }
+    }
+}

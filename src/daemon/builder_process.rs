@@ -1,0 +1,79 @@
+//! `patchcored build` as a child process: niced, ended with the daemon, its last words kept.
+
+use crate::config::{EngineConfig, ProductConfig};
+use anyhow::{Context, bail};
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Stdio;
+use tokio::process::Command;
+
+/// What a finished build tells.
+#[derive(Debug)]
+pub struct Built {
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Builds the bank of `product` into `staging`. Dropping the future ends the child.
+///
+/// # Errors
+/// When the child cannot be started or fails; the message carries what it last wrote to stderr.
+pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path) -> anyhow::Result<Built> {
+    let begin = std::time::Instant::now();
+    let program = std::env::current_exe().context("cannot find the running program")?;
+    let output = Command::new(program)
+        .args(arguments(engine, product, staging))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("the build process could not be started")?;
+    if !output.status.success() {
+        bail!("the build process ended with {}: {}", output.status, last_words(&output.stderr));
+    }
+    Ok(Built { seconds: begin.elapsed().as_secs_f64() })
+}
+
+fn arguments(engine: &EngineConfig, product: &ProductConfig, staging: &Path) -> Vec<OsString> {
+    let build = &product.build;
+    let mut arguments: Vec<OsString> = vec!["build".into(), "--background".into()];
+    let mut add = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+    add("--ok-dir", product.ok.clone().into());
+    add("--out-dir", staging.into());
+    add("--backbone", build.backbone.as_str().into());
+    add("--device", engine.device.to_string().into());
+    add("--precision", engine.precision.to_string().into());
+    add("--threads", engine.threads.to_string().into());
+    if let Some(weights) = engine.weights.get(&build.backbone) {
+        add("--weights", weights.into());
+    }
+    if let Some(bit_depth) = product.input.bit_depth {
+        add("--bit-depth", bit_depth.to_string().into());
+    }
+    add("--shorter", build.shorter.to_string().into());
+    add("--stride", build.stride.to_string().into());
+    add("--coreset", build.coreset.to_string().into());
+    add("--coreset-method", build.coreset_method.as_str().into());
+    add("--reservoir-max", build.reservoir_max.to_string().into());
+    add("--pixel-pct", build.pixel_pct.to_string().into());
+    add("--image-pct", build.image_pct.to_string().into());
+    add("--calibration", build.calibration.as_str().into());
+    add("--neighbourhood", build.neighbourhood.to_string().into());
+    add("--smoothing", build.smoothing.to_string().into());
+    add("--seed", build.seed.to_string().into());
+    if product.guide {
+        add("--preset", "guide".into());
+    }
+    arguments.push("--layers".into());
+    arguments.extend(build.layers.iter().map(|layer| layer.as_str().into()));
+    arguments
+}
+
+/// The last lines of what the child wrote to stderr.
+fn last_words(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(5)..].join(" | ")
+}

@@ -1,0 +1,157 @@
+//! The named thread that owns the networks and the loaded banks, behind a bounded channel.
+
+use crate::banks::BankLibrary;
+use crate::config::EngineConfig;
+use crate::imaging::resize::resize_for_engine;
+use crate::inspection::{Backbone, DistanceGrid, Picture, Precision, PrecisionChoice, Tau};
+use crate::patchcore::{EngineError, FeatureExtractor, MemoryBank, find_weights, score, set_threads};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// Images waiting for the engine: one is enough to keep it busy, a second hides a slow decode.
+const QUEUE: usize = 2;
+
+/// What the engine made of one image.
+#[derive(Debug)]
+pub struct Scored {
+    /// Patch distances.
+    pub grid: DistanceGrid,
+    /// The thresholds of the bank that was used.
+    pub tau: Tau,
+    /// Resizing, network and distances.
+    pub engine_time: Duration,
+}
+
+/// Why there is no score.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineFailure {
+    /// The bank or its network cannot be used: every image of the product has to wait.
+    #[error("{0}")]
+    Bank(String),
+    /// This image cannot be scored.
+    #[error("{0}")]
+    Image(String),
+    /// The engine has stopped.
+    #[error("the engine has stopped")]
+    Stopped,
+}
+
+enum Job {
+    Score { picture: Arc<Picture>, bank_dir: PathBuf, reply: oneshot::Sender<Result<Scored, EngineFailure>> },
+    WarmUp { bank_dirs: Vec<PathBuf>, reply: oneshot::Sender<()> },
+    Close,
+}
+
+/// Hands images to the engine thread.
+#[derive(Clone)]
+pub struct EngineHandle {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl EngineHandle {
+    /// Scores a picture against the bank in `bank_dir`.
+    ///
+    /// # Errors
+    /// See [`EngineFailure`].
+    pub async fn score(&self, picture: Arc<Picture>, bank_dir: PathBuf) -> Result<Scored, EngineFailure> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Job::Score { picture, bank_dir, reply }).await.map_err(|_| EngineFailure::Stopped)?;
+        answer.await.map_err(|_| EngineFailure::Stopped)?
+    }
+
+    /// Loads networks and banks before the first image comes, so that READY means ready.
+    pub async fn warm_up(&self, bank_dirs: Vec<PathBuf>) {
+        let (reply, answer) = oneshot::channel();
+        if self.jobs.send(Job::WarmUp { bank_dirs, reply }).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+
+    /// Ends the thread after the images handed to it so far.
+    pub async fn close(&self) {
+        // An engine that is gone already is closed.
+        let _ = self.jobs.send(Job::Close).await;
+    }
+}
+
+/// Starts the engine thread; it ends at [`EngineHandle::close`].
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start(config: EngineConfig) -> std::io::Result<(EngineHandle, JoinHandle<()>)> {
+    let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
+    let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
+        set_threads(config.threads);
+        let mut engine = Engine::new(config);
+        while let Some(job) = queue.blocking_recv() {
+            match job {
+                Job::Score { picture, bank_dir, reply } => {
+                    // A panic in a library ends this image, not the line.
+                    let result = catch_unwind(AssertUnwindSafe(|| engine.score(&picture, &bank_dir)))
+                        .unwrap_or_else(|_| Err(EngineFailure::Image("the engine panicked on this image; see the log".to_owned())));
+                    let _ = reply.send(result);
+                }
+                Job::WarmUp { bank_dirs, reply } => {
+                    engine.warm_up(&bank_dirs);
+                    let _ = reply.send(());
+                }
+                Job::Close => return,
+            }
+        }
+    })?;
+    Ok((EngineHandle { jobs }, thread))
+}
+
+struct Engine {
+    config: EngineConfig,
+    library: BankLibrary,
+    /// A bank is scored in the precision it was built in, so there may be two of one network.
+    extractors: HashMap<(Backbone, Precision), FeatureExtractor>,
+}
+
+impl Engine {
+    fn new(config: EngineConfig) -> Self {
+        let capacity = NonZeroUsize::new(config.bank_cache).unwrap_or(NonZeroUsize::MIN);
+        Self { config, library: BankLibrary::new(capacity), extractors: HashMap::new() }
+    }
+
+    /// Loads as many of the banks as the cache holds.
+    fn warm_up(&mut self, bank_dirs: &[PathBuf]) {
+        for dir in bank_dirs.iter().take(self.config.bank_cache) {
+            if let Err(error) = self.prepare(dir) {
+                // The images that need it say so again, in the history.
+                tracing::error!(bank = %dir.display(), %error, "bank cannot be used");
+            }
+        }
+    }
+
+    fn prepare(&mut self, bank_dir: &Path) -> Result<(&FeatureExtractor, &MemoryBank), EngineError> {
+        let bank = self.library.get(bank_dir)?;
+        let (backbone, precision) = (bank.config().backbone, bank.config().precision);
+        let extractor = match self.extractors.entry((backbone, precision)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let weights = find_weights(backbone, self.config.weights.get(&backbone).map(PathBuf::as_path))?;
+                let choice = PrecisionChoice::Fixed(precision);
+                entry.insert(FeatureExtractor::load(backbone, &weights, self.config.device, choice)?)
+            }
+        };
+        bank.check_extractor(extractor)?;
+        Ok((extractor, bank))
+    }
+
+    fn score(&mut self, picture: &Picture, bank_dir: &Path) -> Result<Scored, EngineFailure> {
+        let (extractor, bank) = self.prepare(bank_dir).map_err(|e| EngineFailure::Bank(e.to_string()))?;
+        let begin = Instant::now();
+        let image = resize_for_engine(picture, bank.config().shorter);
+        let grid = score(extractor, bank, &image).map_err(|e| EngineFailure::Image(e.to_string()))?;
+        Ok(Scored { grid, tau: bank.tau(), engine_time: begin.elapsed() })
+    }
+}

@@ -1,0 +1,202 @@
+//! One run of the line with one configuration: what the tasks share, and the order in which they start and stop.
+
+use super::active::ActiveBanks;
+use super::engine::{self, EngineHandle};
+use super::inspector::read_reference;
+use super::source::Expectation;
+use super::status::Status;
+use super::{dispatcher, rebuilder, recorder, rules};
+use crate::config::{Config, ProductConfig};
+use crate::error::FatalError;
+use crate::history::{EventLevel, HistoryError, HistoryStore};
+use crate::inspection::Picture;
+use crate::intake::{RootSpec, RootWorker};
+use crate::routing::{Route, Router};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Reports waiting to be recorded. A full channel holds the intake threads up; what they miss meanwhile, their next scan finds.
+const REPORTS: usize = 16;
+
+/// What every task of the line shares.
+pub struct Line {
+    pub(super) config: Config,
+    pub(super) router: Router,
+    pub(super) store: HistoryStore,
+    pub(super) banks: ActiveBanks,
+    pub(super) engine: EngineHandle,
+    pub(super) status: Status,
+    /// Rung when there may be images to inspect.
+    pub(super) wake: Notify,
+    /// One build at a time leaves the line its cores.
+    pub(super) build_turn: Semaphore,
+    references: HashMap<String, Arc<Picture>>,
+}
+
+impl Line {
+    pub(super) fn product(&self, name: &str) -> Option<&ProductConfig> {
+        self.config.products.iter().find(|product| product.name == name)
+    }
+
+    pub(super) fn reference(&self, product: &str) -> Option<Arc<Picture>> {
+        self.references.get(product).cloned()
+    }
+
+    /// Records an event; the log has it in any case.
+    pub(super) async fn event(&self, level: EventLevel, kind: &str, product: Option<&str>, detail: &str) {
+        match level {
+            EventLevel::Error => tracing::error!(kind, product, detail, "event"),
+            EventLevel::Warn => tracing::warn!(kind, product, detail, "event"),
+            EventLevel::Info => tracing::info!(kind, product, detail, "event"),
+        }
+        if let Err(error) = self.store.record_event(level, kind, product, detail).await {
+            tracing::error!(%error, "event not recorded");
+        }
+    }
+
+    pub(super) async fn status_line(&self) -> String {
+        match self.store.counts().await {
+            Ok(counts) => self.status.line(counts.pending),
+            Err(error) => format!("history not readable: {error}"),
+        }
+    }
+}
+
+/// A started line.
+pub struct Running {
+    line: Arc<Line>,
+    intake: Vec<RootWorker>,
+    engine_thread: JoinHandle<()>,
+    dispatcher: tokio::task::JoinHandle<Result<(), HistoryError>>,
+    recorder: tokio::task::JoinHandle<()>,
+    rebuilders: JoinSet<()>,
+    stop_intake: CancellationToken,
+    stop_work: CancellationToken,
+}
+
+/// Starts a line: history → banks → engine → rebuilders → dispatcher → recorder → intake.
+///
+/// # Errors
+/// When the history cannot be opened or a thread cannot be started.
+pub async fn start(config: Config) -> Result<Running, FatalError> {
+    let no_thread = |e: std::io::Error| FatalError::Worker { worker: "threads", reason: e.to_string() };
+    let router = rules::check_routing(&config)?;
+    let store = HistoryStore::open(&config.database).await.map_err(|e| FatalError::History(e.into()))?;
+    let (engine, engine_thread) = engine::start(config.engine.clone()).map_err(no_thread)?;
+    let line = Arc::new(Line {
+        references: read_references(&config),
+        router,
+        store,
+        banks: ActiveBanks::default(),
+        engine,
+        status: Status::default(),
+        wake: Notify::new(),
+        build_turn: Semaphore::new(1),
+        config,
+    });
+    for product in &line.config.products {
+        if let Err(error) = rebuilder::adopt(&line, product).await {
+            line.event(EventLevel::Error, "bank_unusable", Some(&product.name), &format!("{error:#}")).await;
+        }
+    }
+    line.engine.warm_up(line.banks.dirs()).await;
+
+    let (stop_intake, stop_work) = (CancellationToken::new(), CancellationToken::new());
+    let mut rebuilders = JoinSet::new();
+    for product in line.config.products.clone() {
+        rebuilders.spawn(rebuilder::run(Arc::clone(&line), product, stop_work.clone()));
+    }
+    let dispatcher = tokio::spawn(dispatcher::run(Arc::clone(&line), stop_work.clone()));
+    let (reports, inbox) = mpsc::channel(REPORTS);
+    let recorder = tokio::spawn(recorder::run(Arc::clone(&line), inbox, stop_intake.clone()));
+    let intake =
+        root_specs(&line).into_iter().map(|spec| RootWorker::start(spec, reports.clone())).collect::<Result<_, _>>().map_err(no_thread)?;
+    Ok(Running { line, intake, engine_thread, dispatcher, recorder, rebuilders, stop_intake, stop_work })
+}
+
+fn read_references(config: &Config) -> HashMap<String, Arc<Picture>> {
+    let wanted = config.products.iter().filter(|product| product.outputs.side_by_side);
+    wanted
+        .filter_map(|product| {
+            let expect = Expectation { max_megapixels: config.intake.max_megapixels, input: product.input.clone() };
+            Some((product.name.clone(), read_reference(product.reference.as_ref()?, &expect)?))
+        })
+        .collect()
+}
+
+fn root_specs(line: &Arc<Line>) -> Vec<RootSpec> {
+    let markers: Vec<String> = rules::markers(&line.config);
+    line.router
+        .roots()
+        .into_iter()
+        .map(|root| {
+            let line = Arc::clone(line);
+            RootSpec {
+                path: root.path.clone(),
+                recursive: root.recursive,
+                rescan: line.config.intake.rescan,
+                markers: markers.clone(),
+                classify: Arc::new(move |path| match line.router.route(path) {
+                    Route::Product(rule) => Some(rule.readiness.clone()),
+                    // Recorded as failed, so that nobody waits for it; complete when its writer closes it.
+                    Route::Unrouted => Some(crate::inspection::Readiness::CloseWrite),
+                    Route::Ignored => None,
+                }),
+            }
+        })
+        .collect()
+}
+
+impl Running {
+    pub(super) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Resolves when a worker ended although nobody asked it to.
+    pub async fn worker_ended(&mut self) -> FatalError {
+        let worker = |worker, reason: String| FatalError::Worker { worker, reason };
+        tokio::select! {
+            ended = &mut self.dispatcher => match ended {
+                Ok(Err(error)) => FatalError::History(error.into()),
+                Ok(Ok(())) => worker("dispatcher", "it returned".to_owned()),
+                Err(error) => worker("dispatcher", error.to_string()),
+            },
+            ended = &mut self.recorder => worker("recorder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
+            Some(ended) = self.rebuilders.join_next() => worker("rebuilder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
+        }
+    }
+
+    /// Stops in this order: intake → recorder → the images in hand → rebuilders and their children → engine → history.
+    ///
+    /// # Errors
+    /// When the history cannot be closed.
+    pub async fn stop(mut self) -> Result<(), FatalError> {
+        for worker in &self.intake {
+            worker.stop();
+        }
+        self.stop_intake.cancel();
+        if !self.recorder.is_finished() {
+            let _ = (&mut self.recorder).await;
+        }
+        self.stop_work.cancel();
+        if !self.dispatcher.is_finished() {
+            let _ = (&mut self.dispatcher).await;
+        }
+        while self.rebuilders.join_next().await.is_some() {}
+        // The threads hold the line through their specs; they end at their next turn, and a hung one is left behind.
+        let patience = tokio::time::Instant::now() + Duration::from_secs(2);
+        while !self.intake.iter().all(RootWorker::has_ended) && tokio::time::Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.intake.clear();
+        self.line.engine.close().await;
+        let thread = self.engine_thread;
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        self.line.store.clone().close().await.map_err(|e| FatalError::History(e.into()))
+    }
+}
