@@ -1,0 +1,75 @@
+//! `patchcored check`: everything that would hinder the line, all at once.
+
+mod machine;
+
+use super::say;
+use crate::config::Config;
+use crate::history::{HistoryErrorKind, HistoryStore};
+use crate::patchcore::{find_weights, resolve_precision};
+use machine::{CheckFinding, Level};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Arguments of `check`.
+#[derive(clap::Args)]
+pub struct CheckArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "/etc/patchcored/config.yaml")]
+    config: PathBuf,
+}
+
+/// Prints every finding. Exit code 0 without errors (warnings do not count), 1 when this machine lacks something, 78 when the
+/// configuration itself is bad.
+///
+/// # Errors
+/// A configuration that cannot be used.
+pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let config = Config::load(&args.config)?;
+    let mut findings = machine::problems(&config);
+    check_weights(&config, &mut findings);
+    check_history(&config.database, &mut findings)?;
+    findings.sort_by_key(|finding| finding.level);
+
+    let errors = findings.iter().filter(|finding| finding.level == Level::Error).count();
+    let mut text = String::new();
+    for finding in &findings {
+        let level = if finding.level == Level::Error { "error" } else { "warning" };
+        text += &format!("{level}: {}: {}\n", finding.key, finding.message);
+    }
+    let precision = resolve_precision(config.engine.device, config.engine.precision);
+    text += &format!(
+        "{}: {} products, {errors} errors, {} warnings; banks are built in {precision}\n",
+        args.config.display(),
+        config.products.len(),
+        findings.len() - errors,
+    );
+    say(&text)?;
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn check_weights(config: &Config, findings: &mut Vec<CheckFinding>) {
+    for (i, product) in config.products.iter().enumerate() {
+        let backbone = product.build.backbone;
+        if config.products[..i].iter().any(|earlier| earlier.build.backbone == backbone) {
+            continue;
+        }
+        if let Err(error) = find_weights(backbone, config.engine.weights.get(&backbone).map(PathBuf::as_path)) {
+            findings.push(CheckFinding { level: Level::Error, key: format!("engine.weights.{backbone}"), message: error.to_string() });
+        }
+    }
+}
+
+/// Opens an existing history for reading; a missing one will be created.
+fn check_history(database: &Path, findings: &mut Vec<CheckFinding>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match HistoryStore::open_read_only(database).await {
+            Ok(store) => drop(store.close().await),
+            Err(error) if matches!(error.kind, HistoryErrorKind::Missing | HistoryErrorKind::OlderSchema) => {}
+            Err(error) => {
+                findings.push(CheckFinding { level: Level::Error, key: "database".to_owned(), message: error.to_string() });
+            }
+        }
+    });
+    Ok(())
+}

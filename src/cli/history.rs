@@ -1,0 +1,262 @@
+//! `patchcored history`: inspections as a table, JSON or CSV.
+//!
+//! JSON and CSV have every column of [`InspectionRow`], by its field names and in its order, in every version of the program;
+//! new columns are added at the end. The table is for reading and shows what fits a terminal.
+
+use crate::config::{Config, parse_duration};
+use crate::history::{HistoryStore, InspectionFilter, InspectionRow};
+use crate::inspection::Decision;
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Rows of a table without `--limit`.
+const TABLE_LIMIT: u32 = 50;
+
+/// List inspections, newest first. Works while the daemon runs and while it does not.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Configuration whose `database:` is read
+    #[arg(long, value_name = "FILE", default_value = "/etc/patchcored/config.yaml", conflicts_with = "database")]
+    pub config: PathBuf,
+    /// Database to read, instead of the one in the configuration
+    #[arg(long, value_name = "FILE")]
+    pub database: Option<PathBuf>,
+    /// Only this product
+    #[arg(long, value_name = "NAME")]
+    pub product: Option<String>,
+    /// Only parts decided `ng`
+    #[arg(long)]
+    pub ng: bool,
+    /// Only images seen within this time, e.g. 30s, 10m, 24h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub since: Option<Duration>,
+    /// At most this many, the newest; 0 = all [default: 50 in a table, else all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u32>,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// How to print rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned columns for a terminal
+    Table,
+    /// One array of objects
+    Json,
+    /// RFC 4180 with a header line
+    Csv,
+}
+
+/// [`print`] to stdout, from outside any runtime.
+///
+/// # Errors
+/// As [`print`].
+pub fn run(args: HistoryArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(print(args, &mut io::stdout().lock()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the inspections that `args` asks for to `out`.
+pub async fn print(args: HistoryArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let database = match &args.database {
+        Some(file) => file.clone(),
+        None => Config::load(&args.config)?.database,
+    };
+    let limit = match (args.limit, args.format) {
+        (Some(0), _) | (None, Format::Json | Format::Csv) => None,
+        (Some(limit), _) => Some(limit),
+        (None, Format::Table) => Some(TABLE_LIMIT),
+    };
+    let since = args.since.map(|since| Timestamp::now().checked_sub(since)).transpose().context("--since reaches back too far")?;
+    let filter = InspectionFilter { product: args.product, decision: args.ng.then_some(Decision::Ng), since, state: None, limit };
+    let store = HistoryStore::open_read_only(&database).await.context("history database")?;
+    let rows = store.inspections(&filter).await.context("history database");
+    store.close().await.context("history database")?;
+    let rows = rows?;
+    let printed = match args.format {
+        Format::Table => table(&rows, limit, out),
+        Format::Json => json(&rows, out),
+        Format::Csv => csv(&rows, out),
+    };
+    match printed.and_then(|()| out.flush()) {
+        // `patchcored history | head` has seen enough.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot print the history"),
+    }
+}
+
+fn table(rows: &[InspectionRow], limit: Option<u32>, out: &mut dyn Write) -> io::Result<()> {
+    if rows.is_empty() {
+        return writeln!(out, "no inspections match");
+    }
+    // Numbers stand to the right.
+    const HEADER: [(&str, bool); 9] = [
+        ("id", true),
+        ("seen_at", false),
+        ("product", false),
+        ("result", false),
+        ("score", true),
+        ("tau", true),
+        ("margin", true),
+        ("image", false),
+        ("reason", false),
+    ];
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
+    let cells: Vec<[String; 9]> = rows
+        .iter()
+        .map(|row| {
+            [
+                row.id.to_string(),
+                row.seen_at.clone(),
+                printable(row.product.as_deref().unwrap_or("-")),
+                row.decision.as_deref().unwrap_or(&row.state).to_owned(),
+                number(row.image_score),
+                number(row.image_tau),
+                number(row.image_score.zip(row.image_tau).map(|(score, tau)| score - tau)),
+                printable(&row.image_path),
+                printable(row.reason.as_deref().unwrap_or("")),
+            ]
+        })
+        .collect();
+    let widths: Vec<usize> = HEADER
+        .iter()
+        .enumerate()
+        .map(|(column, (name, _))| cells.iter().map(|row| row[column].chars().count()).fold(name.len(), usize::max))
+        .collect();
+    let mut print = |row: Vec<&str>| {
+        let mut line = String::new();
+        for ((cell, width), (_, right)) in row.iter().zip(&widths).zip(HEADER) {
+            line.push_str(&if right { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") });
+        }
+        writeln!(out, "{}", line.trim_end())
+    };
+    print(HEADER.iter().map(|(name, _)| *name).collect())?;
+    for row in &cells {
+        print(row.iter().map(String::as_str).collect())?;
+    }
+    if limit.is_some_and(|limit| rows.len() as u64 >= u64::from(limit)) {
+        writeln!(out, "(the newest {}; --limit 0 shows all)", rows.len())?;
+    }
+    Ok(())
+}
+
+/// A file name may hold anything; a terminal should not obey it.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+fn json(rows: &[InspectionRow], out: &mut dyn Write) -> io::Result<()> {
+    // One row per line, so that the array can also be read by eye and by line tools.
+    write!(out, "[")?;
+    for (i, row) in rows.iter().enumerate() {
+        write!(out, "{}", if i == 0 { "\n" } else { ",\n" })?;
+        serde_json::to_writer(&mut *out, row)?;
+    }
+    writeln!(out, "{}]", if rows.is_empty() { "" } else { "\n" })
+}
+
+fn csv(rows: &[InspectionRow], out: &mut dyn Write) -> io::Result<()> {
+    let header = columns(&InspectionRow::default())?;
+    write!(out, "{}\r\n", header.keys().map(|name| quoted(name)).collect::<Vec<_>>().join(","))?;
+    for row in rows {
+        let cells: Vec<String> = columns(row)?
+            .values()
+            .map(|value| match value {
+                Value::Null => String::new(),
+                Value::String(text) => quoted(text),
+                other => other.to_string(),
+            })
+            .collect();
+        write!(out, "{}\r\n", cells.join(","))?;
+    }
+    Ok(())
+}
+
+fn columns(row: &InspectionRow) -> io::Result<Map<String, Value>> {
+    match serde_json::to_value(row)? {
+        Value::Object(columns) => Ok(columns),
+        _ => Err(io::Error::other("a row is not an object")),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    if text.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(image_path: &str) -> InspectionRow {
+        InspectionRow {
+            id: 7,
+            product: Some("prod1".into()),
+            image_path: image_path.into(),
+            state: "done".into(),
+            decision: Some("ng".into()),
+            image_score: Some(1.5),
+            image_tau: Some(1.25),
+            seen_at: "2026-11-23T08:42:00.123Z".into(),
+            ..InspectionRow::default()
+        }
+    }
+
+    fn text(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+        let mut out = Vec::new();
+        print(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    const COLUMNS: &str = "id,product,image_path,state,decision,reason,image_score,image_tau,pixel_tau,mask_pixels,mask_regions,seen_at,\
+                           started_at,decided_at,attempts,bank_id,bank_version,mask_path,overlay_path,decode_ms,engine_ms,write_ms,\
+                           file_size,mtime_ns,content_hash";
+
+    #[test]
+    fn csv_has_stable_columns_and_quotes() {
+        let text = text(|out| csv(&[row("/a/\"odd\", name.jpg")], out));
+        let lines: Vec<&str> = text.split("\r\n").collect();
+        assert_eq!(lines[0], COLUMNS);
+        assert!(lines[1].starts_with("7,prod1,\"/a/\"\"odd\"\", name.jpg\",done,ng,,1.5,1.25,,"), "{}", lines[1]);
+        assert_eq!(lines[2], "");
+        assert_eq!(super::tests::text(|out| csv(&[], out)), format!("{COLUMNS}\r\n"));
+    }
+
+    #[test]
+    fn json_is_one_array_with_the_same_columns() {
+        let parsed: Vec<Map<String, Value>> = serde_json::from_str(&text(|out| json(&[row("/a.jpg"), row("/b.jpg")], out))).unwrap();
+        assert_eq!(parsed.len(), 2);
+        assert_eq!(parsed[0].keys().cloned().collect::<Vec<_>>().join(","), COLUMNS);
+        assert_eq!(parsed[1]["image_path"], "/b.jpg");
+        assert_eq!(text(|out| json(&[], out)), "[]\n");
+    }
+
+    #[test]
+    fn a_table_is_aligned_and_harmless() {
+        let mut pending = row("/evil\u{1b}[2J.jpg");
+        pending = InspectionRow { decision: None, state: "pending".into(), reason: Some("no_bank".into()), image_score: None, ..pending };
+        let text = text(|out| table(&[row("/a.jpg"), pending], Some(2), out));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "id  seen_at                   product  result    score     tau  margin  image               reason");
+        assert_eq!(lines[1], " 7  2026-11-23T08:42:00.123Z  prod1    ng       1.5000  1.2500  0.2500  /a.jpg");
+        assert_eq!(lines[2], " 7  2026-11-23T08:42:00.123Z  prod1    pending       -  1.2500       -  /evil\\u{1b}[2J.jpg  no_bank");
+        assert_eq!(lines[3], "(the newest 2; --limit 0 shows all)");
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("24h"), Ok(Duration::from_secs(86_400)));
+        for bad in ["", "24", "h", "-1s", "1.5h", "99999999999999999999h", "18446744073709551615h"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+}

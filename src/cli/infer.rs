@@ -1,0 +1,133 @@
+//! `patchcored infer`: one image or a folder against a bank, file-compatible with the Python `infer.py`.
+
+use super::engine_args::EngineArgs;
+use super::{complain, say};
+use crate::banks::list_images;
+use crate::config::MaskConfig;
+use crate::daemon::outputs::{OutputPaths, scores_json};
+use crate::daemon::source::{self, Expectation};
+use crate::daemon::verdict::{Verdict, judge};
+use crate::imaging::resize::resize_for_engine;
+use crate::inspection::{Backbone, DecideBy, Picture, PrecisionChoice, Tau};
+use crate::patchcore::{FeatureExtractor, MemoryBank, score};
+use anyhow::{Context, bail};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Arguments of `infer`. The underscore spellings are those of the Python script.
+#[derive(clap::Args)]
+pub struct InferArgs {
+    /// Folder with memory_bank.pt, bank_config.json and tau.json
+    #[arg(long, value_name = "DIR", alias = "bank_dir")]
+    bank_dir: PathBuf,
+    /// The image to inspect
+    #[arg(long, value_name = "FILE", required_unless_present = "img_dir", conflicts_with = "img_dir")]
+    img: Option<PathBuf>,
+    /// A folder of images; each gets a folder of its own name under --out-dir
+    #[arg(long, value_name = "DIR", alias = "img_dir")]
+    img_dir: Option<PathBuf>,
+    /// Folder for heat_gray.png, mask.png, overlay.png, scores.json; created if missing
+    #[arg(long, value_name = "DIR", alias = "out_dir")]
+    out_dir: PathBuf,
+    /// A golden image: also write side_by_side.png (reference | test / mask | overlay)
+    #[arg(long, value_name = "FILE", alias = "fuse_ref")]
+    fuse_ref: Option<PathBuf>,
+    #[command(flatten)]
+    scoring: ScoringArgs,
+}
+
+/// A bank and the network that fits it.
+#[derive(clap::Args)]
+pub struct ScoringArgs {
+    /// Refuse a bank of another network; needed only for banks that do not name theirs
+    #[arg(long, value_name = "NAME")]
+    backbone: Option<Backbone>,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+/// A loaded bank with its network.
+pub struct BankScorer {
+    bank: MemoryBank,
+    extractor: FeatureExtractor,
+    expect: Expectation,
+}
+
+impl ScoringArgs {
+    /// Loads bank and network.
+    ///
+    /// # Errors
+    /// An unreadable bank, missing weights, or a network that the bank was not built with.
+    pub fn load(&self, bank_dir: &Path) -> anyhow::Result<BankScorer> {
+        let bank = MemoryBank::load(bank_dir)?;
+        let precision = match self.engine.precision {
+            PrecisionChoice::Auto => PrecisionChoice::Fixed(bank.config().precision),
+            choice => choice,
+        };
+        let extractor = self.engine.load(self.backbone.unwrap_or(bank.config().backbone), precision)?;
+        bank.check_extractor(&extractor)?;
+        let bank = bank.beside(&extractor)?;
+        Ok(BankScorer { bank, extractor, expect: self.engine.expectation() })
+    }
+}
+
+impl BankScorer {
+    /// Reads and judges one image by its score.
+    ///
+    /// # Errors
+    /// An unreadable or unfit image.
+    pub fn inspect(&self, path: &Path) -> anyhow::Result<(Picture, Verdict)> {
+        let picture = self.read(path)?;
+        let grid = score(&self.extractor, &self.bank, &resize_for_engine(&picture, self.bank.config().shorter))?;
+        let verdict = judge(&grid, &picture, self.bank.tau(), &MaskConfig::default(), DecideBy::Image);
+        Ok((picture, verdict))
+    }
+
+    /// The thresholds of the bank.
+    pub fn tau(&self) -> Tau {
+        self.bank.tau()
+    }
+
+    fn read(&self, path: &Path) -> anyhow::Result<Picture> {
+        Ok(source::read_linked(path, &self.expect)?.picture)
+    }
+}
+
+/// Inspects and writes; prints one JSON line per image.
+///
+/// # Errors
+/// A bank that cannot be used, or (with `--img`) an image that cannot be inspected. In a folder a bad image is reported, the others
+/// go on, and the exit code is 1.
+pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
+    let scorer = args.scoring.load(&args.bank_dir)?;
+    let reference = args.fuse_ref.as_deref().map(|path| scorer.read(path)).transpose().context("--fuse-ref")?;
+    let inspect = |path: &Path, folder: &Path| -> anyhow::Result<()> {
+        let (picture, verdict) = scorer.inspect(path)?;
+        OutputPaths::in_folder(folder).write(&picture, &verdict, reference.as_ref())?;
+        let mut line = scores_json(&verdict);
+        line["image"] = path.to_string_lossy().into();
+        Ok(say(&format!("{line}\n"))?)
+    };
+    if let Some(path) = &args.img {
+        inspect(path, &args.out_dir)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let folder = args.img_dir.as_deref().unwrap_or(Path::new("."));
+    let paths = list_images(folder).with_context(|| format!("{}: cannot list the image folder", folder.display()))?;
+    if paths.is_empty() {
+        bail!("{}: no images (jpg, jpeg, png, bmp, tif, tiff) in this folder", folder.display());
+    }
+    let mut failed = 0;
+    for path in &paths {
+        let name = path.file_name().unwrap_or_default();
+        if let Err(error) = inspect(path, &args.out_dir.join(name)) {
+            complain(&format!("error: {error:#}"));
+            failed += 1;
+        }
+    }
+    if failed > 0 {
+        complain(&format!("{failed} of {} images could not be inspected", paths.len()));
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
