@@ -5,3 +5,4 @@ mod cli;
 mod daemon;
 mod engine;
 mod helper;
+mod tidy;

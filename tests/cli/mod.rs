@@ -1,1 +1,5 @@
-//! Tests of the cli.
+//! The commands as a person types them.
+
+mod bad_input;
+mod by_hand;
+mod config;

@@ -1,1 +1,59 @@
-//! Tests of the helper.
+//! What the tests share: a line in a temporary folder, images made by formula, the real binary, and waiting for conditions.
+
+mod images;
+mod line;
+mod sql;
+
+pub use images::{Part, jpeg_bytes, write_image};
+pub use line::{Line, Product};
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// Far longer than anything takes on a busy 2-core machine; a test that reaches it has failed.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until `condition` gives a value; panics with `what` and the last thing seen when it never does.
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Result<T, String>) -> T {
+    let begin = Instant::now();
+    loop {
+        match condition() {
+            Ok(value) => return value,
+            Err(seen) if begin.elapsed() > PATIENCE => panic!("waited {PATIENCE:?} for {what}; last seen: {seen}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// The binary under test.
+pub fn patchcored() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_patchcored"));
+    command.env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET").env_remove("LD_LIBRARY_PATH");
+    command
+}
+
+/// Runs the binary to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    patchcored().args(arguments).output().unwrap()
+}
+
+/// Runs the binary, which must succeed; returns stdout.
+pub fn run_ok(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs the binary, which must fail with `code`; returns stderr.
+pub fn run_fails(code: i32, arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    stderr
+}
+
+/// A path as an argument.
+pub fn arg(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

@@ -1,0 +1,161 @@
+//! `build`, `infer` and `eval`.
+
+use crate::helper::{Part, arg, run_fails, run_ok, write_image};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Folders with OK and NG parts, and a bank built from the former.
+pub struct Bench {
+    pub folder: TempDir,
+}
+
+pub const SMALL: [&str; 10] =
+    ["--backbone", "efficientnet_lite0", "--shorter", "64", "--stride", "1", "--coreset", "0.1", "--precision", "float32"];
+
+impl Bench {
+    pub fn new() -> Self {
+        let bench = Self { folder: tempfile::tempdir().unwrap() };
+        for name in ["ok", "more", "ng", "masks"] {
+            std::fs::create_dir(bench.path(name)).unwrap();
+        }
+        for number in 0..8 {
+            write_image(&bench.path("ok").join(format!("{number}.png")), Part::ok(number));
+            write_image(&bench.path("more").join(format!("{number}.png")), Part::ok(50 + number));
+            write_image(&bench.path("ng").join(format!("{number}.jpg")), Part::ng(100 + number));
+        }
+        bench
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn build(&self, extra: &[&str]) -> Value {
+        let (ok, bank) = (self.path("ok"), self.path("bank"));
+        let mut arguments = vec!["build", "--ok-dir", arg(&ok), "--out-dir", arg(&bank)];
+        arguments.extend(SMALL);
+        arguments.extend(extra);
+        let stdout = run_ok(&arguments);
+        serde_json::from_str(stdout.lines().last().unwrap()).unwrap()
+    }
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn build_writes_a_bank_and_says_so() {
+    let bench = Bench::new();
+    let said = bench.build(&[]);
+    assert_eq!(said["images"], 8);
+    assert_eq!(said["patches"], 8 * 8 * 8);
+    assert_eq!(said["bank"], serde_json::json!([51, 40 + 112 + 320]));
+    let tau = json(&bench.path("bank/tau.json"));
+    assert_eq!(tau["image"], said["tau"]["image"]);
+    let config = json(&bench.path("bank/bank_config.json"));
+    let keys: Vec<&str> = config.as_object().unwrap().keys().take(7).map(String::as_str).collect();
+    assert_eq!(keys, ["shorter", "stride", "layers", "coreset", "reservoir_max", "pixel_pct", "image_pct"]);
+    assert_eq!(config["scored_right_by_python_scripts"], false);
+    for phase in ["embed_s", "coreset_s", "calibrate_s"] {
+        assert!(said[phase].is_number());
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bank() {
+    let bench = Bench::new();
+    let bytes = || std::fs::read(bench.path("bank/memory_bank.pt")).unwrap();
+    bench.build(&[]);
+    let first = bytes();
+    bench.build(&[]);
+    assert!(first == bytes());
+    bench.build(&["--seed", "7"]);
+    assert!(first != bytes());
+}
+
+#[test]
+fn the_python_spellings_and_the_guide_preset_work() {
+    let bench = Bench::new();
+    let (ok, bank, image, out) = (bench.path("ok"), bench.path("bank"), bench.path("ng/0.jpg"), bench.path("out"));
+    run_ok(&[
+        "build",
+        "--ok_dir",
+        arg(&ok),
+        "--out_dir",
+        arg(&bank),
+        "--backbone",
+        "efficientnet_lite0",
+        "--shorter",
+        "64",
+        "--stride",
+        "1",
+        "--layers",
+        "layer2",
+        "layer3",
+        "--reservoir_max",
+        "300",
+        "--pixel_pct",
+        "0.99",
+        "--image_pct",
+        "0.9",
+        "--preset",
+        "guide",
+    ]);
+    let config = json(&bank.join("bank_config.json"));
+    assert_eq!(config["coreset_method"], "kmeans");
+    assert_eq!(config["calibration"], "in_sample");
+    assert_eq!((&config["neighbourhood"], &config["smoothing"]), (&1.into(), &0.into()));
+    assert_eq!(config["precision"], "float32");
+    assert_eq!(config["scored_right_by_python_scripts"], true);
+    assert_eq!(config["rows"], 6);
+    run_ok(&["infer", "--bank_dir", arg(&bank), "--img", arg(&image), "--out_dir", arg(&out), "--fuse_ref", arg(&ok.join("0.png"))]);
+    for name in ["heat_gray.png", "mask.png", "overlay.png", "side_by_side.png"] {
+        image::open(out.join(name)).unwrap();
+    }
+    let scores = json(&out.join("scores.json"));
+    let tau = json(&bank.join("tau.json"));
+    assert_eq!((&scores["image_tau"], &scores["pixel_tau"]), (&tau["image"], &tau["pixel"]));
+    assert!(scores["image_score"].as_f64().unwrap() > tau["image"].as_f64().unwrap());
+    let error = run_fails(2, &["build", "--ok-dir", arg(&ok), "--out-dir", arg(&bank), "--preset", "guide", "--neighbourhood", "3"]);
+    assert!(error.contains("--preset guide"), "{error}");
+}
+
+#[test]
+fn a_folder_is_inspected_with_the_bank_loaded_once_and_a_bad_image_does_not_stop_it() {
+    let bench = Bench::new();
+    bench.build(&[]);
+    std::fs::write(bench.path("ng/bad.jpg"), "no image").unwrap();
+    let (bank, images, out) = (bench.path("bank"), bench.path("ng"), bench.path("out"));
+    let error = run_fails(1, &["infer", "--bank-dir", arg(&bank), "--img-dir", arg(&images), "--out-dir", arg(&out)]);
+    assert!(error.contains("bad.jpg") && error.contains("1 of 9"), "{error}");
+    for number in 0..8 {
+        assert_eq!(json(&out.join(format!("{number}.jpg/scores.json")))["decision"], "ng");
+    }
+}
+
+#[test]
+fn eval_measures() {
+    let bench = Bench::new();
+    bench.build(&[]);
+    // The defect of the formula: a bar along the diagonal, within the disc.
+    let mask = image::GrayImage::from_fn(96, 96, |x, y| {
+        let (dx, dy) = (x as i32 - 48, y as i32 - 48);
+        image::Luma([if (dx - dy).abs() < 5 && dx * dx + dy * dy < 900 { 255 } else { 0 }])
+    });
+    for number in 0..8 {
+        mask.save(bench.path("masks").join(format!("{number}.png"))).unwrap();
+    }
+    let (bank, ok, ng, masks) = (bench.path("bank"), bench.path("more"), bench.path("ng"), bench.path("masks"));
+    let arguments = ["eval", "--bank-dir", arg(&bank), "--ok", arg(&ok), "--ng", arg(&ng), "--masks", arg(&masks)];
+    let table = run_ok(&arguments);
+    assert!(table.contains("image AUROC"), "{table}");
+    let said: Value = serde_json::from_str(&run_ok(&[&arguments[..], &["--json"]].concat())).unwrap();
+    assert_eq!(said["image_auroc"], 1.0);
+    assert_eq!(said["recall"], 1.0);
+    assert_eq!((&said["ok_images"], &said["ng_images"]), (&8.into(), &8.into()));
+    assert!(said["pixel_auroc"].as_f64().unwrap() > 0.8, "{said}");
+    assert!(said["aupro"].as_f64().unwrap() > 0.3, "{said}");
+    assert!(said["false_alarm_rate"].as_f64().unwrap() <= 1.0);
+}

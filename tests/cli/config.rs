@@ -1,0 +1,32 @@
+//! Configuration files kept as fixtures. Each line `# expect: KEY: MESSAGE` at the top of a file is the beginning of a problem that
+//! loading it must report, and there may be no other; a file without such lines must load.
+
+use patchcored::config::Config;
+use std::path::PathBuf;
+
+fn fixtures() -> Vec<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_fixture_loads_or_reports_what_it_says() {
+    let mut wrong = Vec::new();
+    for file in fixtures() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let expected: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("# expect: ")).collect();
+        let found = Config::load(&file).err().map(|e| e.to_string()).unwrap_or_default();
+        let first = found.lines().next().unwrap_or_default();
+        let problems: Vec<&str> = found.lines().skip(1).map(|l| l.strip_prefix("  ").unwrap_or(l)).collect();
+        let named =
+            expected.is_empty() || (first.contains(&*file.to_string_lossy()) && first.contains(&format!(" {} problem", expected.len())));
+        let all = expected.iter().all(|e| problems.iter().filter(|p| p.starts_with(e)).count() == 1);
+        if !named || !all || problems.len() != expected.len() {
+            wrong.push(format!("{}: {found}", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(fixtures().len() >= 10, "the fixtures are gone");
+}

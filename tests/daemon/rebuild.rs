@@ -1,0 +1,93 @@
+//! What becomes a bank and what does not.
+
+use crate::helper::{Line, Part, Product, arg, run_ok, write_image};
+
+#[test]
+fn an_ok_folder_that_lost_most_of_its_files_does_not_become_a_bank() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..10);
+    let daemon = line.start();
+    line.wait_sql("SELECT count(*) FROM banks WHERE state = 'active'", "1");
+    for number in 0..6 {
+        std::fs::remove_file(line.ok("disc").join(format!("ok{number:03}.png"))).unwrap();
+    }
+    line.wait_sql("SELECT reason LIKE '%over half are gone%' FROM banks WHERE state = 'failed'", "1");
+    std::fs::rename(line.ok("disc"), line.path("unmounted")).unwrap();
+    line.wait_sql("SELECT count(*) FROM events WHERE kind = 'ok_folder_lost'", "1");
+    write_image(&line.drop("disc").join("a.png"), Part::ok(1));
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "1");
+    assert_eq!(line.sql("SELECT version FROM banks WHERE state = 'active'").unwrap(), "1");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn too_few_images_are_refused_and_more_of_them_are_not() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..2);
+    let daemon = line.start();
+    line.wait_sql("SELECT reason LIKE '%has 2 images, fewer than min_images: 3%' FROM banks WHERE state = 'failed'", "1");
+    line.fill_ok("disc", 2..6);
+    line.wait_sql("SELECT images FROM banks WHERE state = 'active'", "6");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn junk_among_the_ok_images_is_left_out() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    std::fs::write(line.ok("disc").join("junk.png"), "no image").unwrap();
+    let daemon = line.start();
+    line.wait_sql("SELECT images FROM banks WHERE state = 'active'", "6");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_bank_made_by_hand_is_taken_over_and_kept_until_ok_changes() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    let (ok, bank) = (line.ok("disc"), line.bank("disc"));
+    run_ok(&[
+        "build",
+        "--ok-dir",
+        arg(&ok),
+        "--out-dir",
+        arg(&bank),
+        "--backbone",
+        "efficientnet_lite0",
+        "--shorter",
+        "64",
+        "--stride",
+        "1",
+    ]);
+    // As the Python scripts write it: seven keys and the backbone.
+    let config: serde_json::Value = serde_json::from_slice(&std::fs::read(bank.join("bank_config.json")).unwrap()).unwrap();
+    let mut plain = serde_json::Map::new();
+    for key in ["shorter", "stride", "layers", "coreset", "reservoir_max", "pixel_pct", "image_pct", "backbone"] {
+        plain.insert(key.to_owned(), config[key].clone());
+    }
+    std::fs::write(bank.join("bank_config.json"), serde_json::to_vec(&plain).unwrap()).unwrap();
+
+    let daemon = line.start();
+    line.wait_sql("SELECT trigger FROM banks WHERE state = 'active' AND version = 1", "imported");
+    write_image(&line.drop("disc").join("a.png"), Part::ok(1));
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "1");
+    assert_eq!(line.sql("SELECT count(*) FROM banks").unwrap(), "1");
+    line.fill_ok("disc", 6..8);
+    line.wait_sql("SELECT version FROM banks WHERE state = 'active'", "2");
+    assert!(bank.join("memory_bank.pt").is_symlink(), "the plain names lead to the newest version");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn old_versions_are_removed() {
+    let line = Line::new(&[Product::new("disc")]);
+    let daemon = line.start();
+    for version in 1..=5 {
+        line.fill_ok("disc", 0..5 + version);
+        line.wait_sql("SELECT max(version) FROM banks WHERE state = 'active'", &version.to_string());
+    }
+    assert!(daemon.stop().success());
+    let mut left: Vec<_> = std::fs::read_dir(line.bank("disc").join("versions")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["000003", "000004", "000005"]);
+}

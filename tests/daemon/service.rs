@@ -1,0 +1,65 @@
+//! Signals and systemd.
+
+use crate::helper::{Line, Part, Product, wait_for, write_image};
+use rustix::process::Signal;
+use std::os::unix::net::UnixDatagram;
+
+#[test]
+fn reload_adds_a_product_and_a_bad_config_changes_nothing() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    line.wait_sql("SELECT count(*) FROM banks WHERE state = 'active'", "1");
+
+    let good = std::fs::read_to_string(line.config()).unwrap();
+    std::fs::write(line.config(), good.replace("shorter: 64", "shorter: sixty-four")).unwrap();
+    daemon.signal(Signal::HUP);
+    line.wait_sql("SELECT detail LIKE '%shorter%' FROM events WHERE kind = 'reload_refused'", "1");
+    write_image(&line.drop("disc").join("a.png"), Part::ok(1));
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "1");
+
+    line.configure(&[Product::new("disc"), Product::new("other")]);
+    line.fill_ok("other", 0..6);
+    daemon.signal(Signal::HUP);
+    line.wait_sql("SELECT count(*) FROM banks WHERE state = 'active'", "2");
+    write_image(&line.drop("other").join("b.png"), Part::ok(2));
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done' AND product = 'other'", "1");
+    daemon.signal(Signal::USR1);
+    line.wait_for_log("backlog 0, ok ");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn systemd_is_told_of_ready_status_and_stopping() {
+    let line = Line::new(&[Product::new("disc")]);
+    let socket = UnixDatagram::bind(line.path("notify")).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut heard = String::new();
+    let mut hear = |text: &str| {
+        wait_for(text, || {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = socket.recv(&mut buffer) {
+                heard += &String::from_utf8_lossy(&buffer[..length]);
+                heard.push('\n');
+            }
+            if heard.contains(text) { Ok(()) } else { Err(heard.clone()) }
+        });
+    };
+    let daemon = line.start_with(|command| {
+        command.env("NOTIFY_SOCKET", line.path("notify"));
+    });
+    hear("READY=1");
+    hear("STATUS=backlog 0");
+    daemon.signal(Signal::TERM);
+    hear("STOPPING=1");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_bad_config_does_not_start() {
+    let line = Line::new(&[Product::new("disc")]);
+    std::fs::write(line.config(), "database: h.db\nproducts: []\nextra: 1\n").unwrap();
+    let mut daemon = line.start();
+    assert_eq!(daemon.wait().code(), Some(78));
+    assert!(line.log().contains("extra"), "{}", line.log());
+}

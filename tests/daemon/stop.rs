@@ -1,0 +1,66 @@
+//! Stopping and dying: nothing lost, nothing done twice.
+
+use crate::helper::{Line, Part, Product, write_image};
+
+const IMAGES: u32 = 60;
+
+fn check_ledger(line: &Line) {
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", &IMAGES.to_string());
+    assert_eq!(line.sql("SELECT count(*) FROM inspections").unwrap(), IMAGES.to_string());
+    assert_eq!(line.sql("SELECT count(DISTINCT image_path) FROM inspections").unwrap(), IMAGES.to_string());
+    for number in 0..IMAGES {
+        for suffix in ["mask", "overlay"] {
+            image::open(line.drop("disc").join(format!("{number:03}.png.{suffix}.png"))).unwrap();
+        }
+    }
+    let litter = std::fs::read_dir(line.drop("disc")).unwrap().count();
+    assert_eq!(litter, 3 * IMAGES as usize, "images, masks and overlays, and nothing else");
+}
+
+fn drop_images(line: &Line, range: std::ops::Range<u32>) {
+    for number in range {
+        write_image(&line.drop("disc").join(format!("{number:03}.png")), Part::ok(number));
+    }
+}
+
+#[test]
+fn sigterm_and_sigkill_in_the_middle_of_work_lose_nothing() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    line.wait_sql("SELECT count(*) FROM banks WHERE state = 'active'", "1");
+    drop_images(&line, 0..20);
+    line.wait_sql("SELECT count(*) > 2 FROM inspections WHERE state = 'done'", "1");
+    assert!(daemon.stop().success());
+    // Images that arrive while nobody looks.
+    drop_images(&line, 20..40);
+    // A rebuild is under way when the second one is killed.
+    line.fill_ok("disc", 6..9);
+    let daemon = line.start();
+    drop_images(&line, 40..IMAGES);
+    line.wait_sql("SELECT count(*) > 25 FROM inspections WHERE state = 'done'", "1");
+    daemon.kill();
+    // The kill may leave a temporary file of the output in hand; the next start writes over nothing of it.
+    let daemon = line.start();
+    line.wait_sql("SELECT count(*) FROM banks WHERE state = 'active' AND version = 2", "1");
+    check_ledger(&line);
+    assert!(daemon.stop().success());
+    assert!(!line.path("history.db-wal").exists(), "the write-ahead log is folded in at a clean stop");
+}
+
+#[test]
+fn a_second_start_on_the_same_folders_does_nothing_twice() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    write_image(&line.drop("disc").join("a.png"), Part::ok(1));
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "1");
+    assert!(daemon.stop().success());
+    let decided = line.sql("SELECT decided_at FROM inspections").unwrap();
+    let daemon = line.start();
+    write_image(&line.drop("disc").join("b.png"), Part::ok(2));
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "2");
+    assert!(daemon.stop().success());
+    assert_eq!(line.sql("SELECT decided_at FROM inspections WHERE image_path LIKE '%a.png'").unwrap(), decided);
+    assert_eq!(line.sql("SELECT count(*) FROM banks").unwrap(), "1", "an unchanged ok folder is not built again");
+}

@@ -1,0 +1,166 @@
+//! A line in a temporary folder and its daemon as a child process.
+
+use super::{Part, arg, patchcored, wait_for, write_image};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Stdio};
+use tempfile::TempDir;
+
+/// One product of the test line.
+pub struct Product {
+    pub name: &'static str,
+    /// Extra YAML lines of the product, indented by four.
+    pub extra: String,
+    /// The `drop:` entry after its path, indented by eight; default: all images, close_write.
+    pub drop: String,
+    /// Drop folder; default: `drop/NAME`.
+    pub folder: Option<&'static str>,
+}
+
+impl Product {
+    pub fn new(name: &'static str) -> Self {
+        Self { name, extra: String::new(), drop: String::new(), folder: None }
+    }
+}
+
+/// Folders, config and database of a line.
+pub struct Line {
+    folder: TempDir,
+}
+
+impl Line {
+    /// Creates the folders and writes the config.
+    pub fn new(products: &[Product]) -> Self {
+        let line = Self { folder: tempfile::tempdir().unwrap() };
+        line.configure(products);
+        line
+    }
+
+    /// Writes the config anew.
+    pub fn configure(&self, products: &[Product]) {
+        let root = self.folder.path().display();
+        let mut yaml = format!(
+            "database: {root}/history.db\nengine: {{device: cpu, precision: float32}}\nintake: {{rescan: 1s, give_up_after: 3s}}\nproducts:\n"
+        );
+        for product in products {
+            let drop = self.drop_of(product);
+            for folder in [&drop, &self.ok(product.name)] {
+                std::fs::create_dir_all(folder).unwrap();
+            }
+            write!(
+                yaml,
+                "  - name: {name}\n    drop:\n      - path: {drop}\n{drop_extra}    ok: {root}/{name}/ok\n    bank: {root}/{name}/bank\n    \
+                 build: {{backbone: efficientnet_lite0, shorter: 64, stride: 1, layers: [layer2, layer3], coreset: 0.1, min_images: 3}}\n    \
+                 rebuild: {{quiet_period: 300ms, max_wait: 5s, keep_versions: 3}}\n{extra}",
+                name = product.name,
+                drop = drop.display(),
+                drop_extra = product.drop,
+                extra = product.extra,
+            )
+            .unwrap();
+        }
+        std::fs::write(self.config(), yaml).unwrap();
+    }
+
+    fn drop_of(&self, product: &Product) -> PathBuf {
+        self.path("drop").join(product.folder.unwrap_or(product.name))
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.path("config.yaml")
+    }
+
+    pub fn drop(&self, product: &str) -> PathBuf {
+        self.path("drop").join(product)
+    }
+
+    pub fn ok(&self, product: &str) -> PathBuf {
+        self.path(product).join("ok")
+    }
+
+    pub fn bank(&self, product: &str) -> PathBuf {
+        self.path(product).join("bank")
+    }
+
+    /// Puts OK images number `range` into the ok folder.
+    pub fn fill_ok(&self, product: &str, range: std::ops::Range<u32>) {
+        for number in range {
+            write_image(&self.ok(product).join(format!("ok{number:03}.png")), Part::ok(number));
+        }
+    }
+
+    /// Starts the daemon; does not wait.
+    pub fn start(&self) -> Daemon {
+        self.start_with(|_| {})
+    }
+
+    pub fn start_with(&self, change: impl FnOnce(&mut std::process::Command)) -> Daemon {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        let mut command = patchcored();
+        command.args(["run", "--config", arg(&self.config())]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        change(&mut command);
+        Daemon { child: command.spawn().unwrap() }
+    }
+
+    /// What the daemon has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    pub fn wait_for_log(&self, text: &str) {
+        wait_for(&format!("`{text}` in the log"), || if self.log().contains(text) { Ok(()) } else { Err(self.log()) });
+    }
+
+    /// One text value by SQL, as an analyst would ask; NULL is an empty text.
+    pub fn sql(&self, query: &str) -> Result<String, String> {
+        super::sql::value(&self.path("history.db"), query)
+    }
+
+    /// Waits until the query gives this value.
+    pub fn wait_sql(&self, query: &str, value: &str) {
+        wait_for(&format!("{query} = {value}"), || match self.sql(query) {
+            Ok(seen) if seen == value => Ok(()),
+            Ok(seen) => Err(format!("{seen}\n{}", self.log())),
+            Err(error) => Err(format!("{error}\n{}", self.log())),
+        });
+    }
+}
+
+/// A running daemon; killed when dropped.
+pub struct Daemon {
+    child: Child,
+}
+
+impl Daemon {
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// SIGTERM, and the exit status.
+    pub fn stop(mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the daemon to end", || self.child.try_wait().unwrap().ok_or_else(|| "still running".to_owned()))
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
