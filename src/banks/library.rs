@@ -16,16 +16,20 @@ impl BankLibrary {
         Self { banks: LruCache::new(capacity) }
     }
 
-    /// The bank in `dir` (a version folder, which never changes), loaded if need be.
+    /// The bank in `dir` (a version folder, which never changes); where it has to be loaded, `place` then puts it where it is used.
     ///
     /// # Errors
-    /// When the bank cannot be read.
-    pub fn get(&mut self, dir: &Path) -> Result<&MemoryBank, EngineError> {
+    /// When the bank cannot be read or placed.
+    pub fn get(
+        &mut self,
+        dir: &Path,
+        place: impl FnOnce(MemoryBank) -> Result<MemoryBank, EngineError>,
+    ) -> Result<&MemoryBank, EngineError> {
         // Loaded before an old one is given up would need room for one more.
         if !self.banks.contains(dir) && self.banks.len() == self.banks.cap().get() {
             self.banks.pop_lru();
         }
-        self.banks.try_get_or_insert_ref(dir, || MemoryBank::load(dir))
+        self.banks.try_get_or_insert_ref(dir, || place(MemoryBank::load(dir)?))
     }
 
     /// Gives up a bank that is no longer current.

@@ -131,9 +131,9 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&args.out_dir).with_context(|| format!("{}: cannot create the output folder", args.out_dir.display()))?;
 
     let extractor = args.engine.load(options.backbone, precision)?;
-    let mut images = OkImages { paths: listing.paths(), shorter: options.shorter, expect: args.engine.expectation() };
+    let images = OkImages { paths: listing.paths(), shorter: options.shorter, expect: args.engine.expectation() };
     let progress = Progress::new();
-    let built = build_bank(&extractor, &mut images, &options, &mut |step| progress.show(&step))?;
+    let built = build_bank(&extractor, &images, &options, &mut |step| progress.show(&step))?;
     progress.clear();
     let mut bank = built.bank;
     bank.set_ok_fingerprint(listing.fingerprint(&options));
@@ -143,6 +143,9 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     for (name, reason) in &summary.skipped {
         complain(&format!("warning: {name} left out: {reason}"));
     }
+    if let Some(warning) = &summary.tau_warning {
+        complain(&format!("warning: {warning}"));
+    }
     let tau = summary.tau;
     say(&format!(
         "{}\n",
@@ -151,6 +154,8 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
             "patches": summary.patches,
             "bank": [summary.rows, summary.dim],
             "tau": {"pixel": tau.pixel, "image": tau.image},
+            "false_alarms_per_1000": summary.false_alarms,
+            "tau_warning": summary.tau_warning,
             "embed_s": round(summary.embed_s),
             "coreset_s": round(summary.coreset_s),
             "calibrate_s": round(summary.calibrate_s),
@@ -184,7 +189,7 @@ impl ImageSource for OkImages {
         self.paths.iter().map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect()
     }
 
-    fn load(&mut self, index: usize) -> Result<ResizedImage, ImageError> {
+    fn load(&self, index: usize) -> Result<ResizedImage, ImageError> {
         let source = source::read_linked(&self.paths[index], &self.expect)?;
         Ok(resize_for_engine(&source.picture, self.shorter))
     }

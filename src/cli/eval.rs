@@ -41,8 +41,16 @@ pub struct EvalArgs {
 /// Scores of a folder, and its maps where the truth is known.
 #[derive(Default)]
 struct Scores {
+    paths: Vec<PathBuf>,
     images: Vec<f32>,
     maps: Vec<(AnomalyMap, Option<Vec<u8>>)>,
+}
+
+impl Scores {
+    /// One object per image: its file, what it is, its score.
+    fn each(&self, truth: &str) -> impl Iterator<Item = Value> {
+        self.paths.iter().zip(&self.images).map(move |(path, score)| json!({"image": path, "truth": truth, "image_score": score}))
+    }
 }
 
 /// Scores both folders and prints the measures.
@@ -60,6 +68,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         .flat_map(|scores| &scores.maps)
         .map(|(map, mask)| Truth { map: &map.values, mask: mask.as_deref(), width: map.width as usize })
         .collect();
+    let images: Vec<Value> = ok.each("ok").chain(ng.each("ng")).collect();
     let measures = json!({
         "ok_images": ok.images.len(),
         "ng_images": ng.images.len(),
@@ -70,6 +79,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         "recall": rejected(&ng.images, tau.image),
         "image_tau": tau.image,
         "pixel_tau": tau.pixel,
+        "images": images,
         "masks": maps.iter().filter(|truth| truth.mask.is_some()).count(),
     });
     say(&if args.json { format!("{measures}\n") } else { table(&measures) })?;
@@ -97,19 +107,20 @@ fn score_folder(scorer: &BankScorer, folder: &Path, masks: Option<&Path>, keep_m
         bail!("{}: no images (jpg, jpeg, png, bmp, tif, tiff) in this folder", folder.display());
     }
     let mut scores = Scores::default();
-    for path in &paths {
-        let (picture, verdict) = scorer.inspect(path)?;
+    scorer.inspect_all(&paths, |path, judged| {
+        let (picture, verdict) = judged?;
         scores.images.push(verdict.image_score);
         let mask = masks.and_then(|folder| mask_of(path, folder)).map(|mask| read_mask(&mask, &picture)).transpose()?;
         // Pixels of a bad part without a mask are neither good nor bad for certain.
         if keep_maps && (masks.is_none() || mask.is_some()) {
             scores.maps.push(shrink(verdict.map, mask));
         }
-    }
+        Ok(())
+    })?;
     if let Some(masks) = masks {
         ensure!(!scores.maps.is_empty(), "{}: no mask has the name of an image in {}", masks.display(), folder.display());
     }
-    Ok(scores)
+    Ok(Scores { paths, ..scores })
 }
 
 /// `part.png`, `part.bmp` … or `part_mask.png` … for `part.jpg`.

@@ -8,11 +8,12 @@ use crate::daemon::outputs::{OutputPaths, scores_json};
 use crate::daemon::source::{self, Expectation};
 use crate::daemon::verdict::{Verdict, judge};
 use crate::imaging::resize::resize_for_engine;
-use crate::inspection::{Backbone, DecideBy, Picture, PrecisionChoice, Tau};
+use crate::inspection::{Backbone, DecideBy, DistanceGrid, Picture, PrecisionChoice, ResizedImage, Tau};
 use crate::patchcore::{FeatureExtractor, MemoryBank, score};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc::sync_channel;
 
 /// Arguments of `infer`. The underscore spellings are those of the Python script.
 #[derive(clap::Args)]
@@ -71,16 +72,60 @@ impl ScoringArgs {
     }
 }
 
+/// What an image is read as.
+struct Reader {
+    expect: Expectation,
+    shorter: u32,
+}
+
+impl Reader {
+    fn read(&self, path: &Path) -> anyhow::Result<(Picture, ResizedImage)> {
+        let picture = source::read_linked(path, &self.expect)?.picture;
+        let resized = resize_for_engine(&picture, self.shorter);
+        Ok((picture, resized))
+    }
+}
+
+/// Images read ahead of the engine, and images scored that wait to be written.
+const IN_BETWEEN: usize = 2;
+
 impl BankScorer {
-    /// Reads and judges one image by its score.
+    /// Judges images by their score, in the order of `paths`, and hands each to `finish`. The next image is read, and the last one
+    /// finished, while the engine works.
     ///
     /// # Errors
-    /// An unreadable or unfit image.
-    pub fn inspect(&self, path: &Path) -> anyhow::Result<(Picture, Verdict)> {
-        let picture = self.read(path)?;
-        let grid = score(&self.extractor, &self.bank, &resize_for_engine(&picture, self.bank.config().shorter))?;
-        let verdict = judge(&grid, &picture, self.bank.tau(), &MaskConfig::default(), DecideBy::Image);
-        Ok((picture, verdict))
+    /// Those of `finish`; an unreadable or unfit image is handed to it as such.
+    pub fn inspect_all(
+        &self,
+        paths: &[PathBuf],
+        mut finish: impl FnMut(&Path, anyhow::Result<(Picture, Verdict)>) -> anyhow::Result<()> + Send,
+    ) -> anyhow::Result<()> {
+        let reader = self.reader();
+        let tau = self.bank.tau();
+        std::thread::scope(|scope| {
+            let (to_engine, read) = sync_channel(IN_BETWEEN);
+            let (to_finish, scored) = sync_channel::<(&Path, anyhow::Result<(Picture, DistanceGrid)>)>(IN_BETWEEN);
+            // A send fails only when the stage after it has ended with an error, which then ends this one too.
+            scope.spawn(move || paths.iter().all(|path| to_engine.send((path.as_path(), reader.read(path))).is_ok()));
+            let finisher = scope.spawn(move || {
+                for (path, scored) in scored {
+                    let judged = scored.map(|(picture, grid)| {
+                        let verdict = judge(&grid, &picture, tau, &MaskConfig::default(), DecideBy::Image);
+                        (picture, verdict)
+                    });
+                    finish(path, judged)?;
+                }
+                Ok(())
+            });
+            for (path, image) in read {
+                let scored = image.and_then(|(picture, resized)| Ok((picture, score(&self.extractor, &self.bank, &resized)?)));
+                if to_finish.send((path, scored)).is_err() {
+                    break;
+                }
+            }
+            drop(to_finish);
+            finisher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     /// The thresholds of the bank.
@@ -88,8 +133,8 @@ impl BankScorer {
         self.bank.tau()
     }
 
-    fn read(&self, path: &Path) -> anyhow::Result<Picture> {
-        Ok(source::read_linked(path, &self.expect)?.picture)
+    fn reader(&self) -> Reader {
+        Reader { expect: self.expect.clone(), shorter: self.bank.config().shorter }
     }
 }
 
@@ -100,16 +145,19 @@ impl BankScorer {
 /// go on, and the exit code is 1.
 pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
     let scorer = args.scoring.load(&args.bank_dir)?;
-    let reference = args.fuse_ref.as_deref().map(|path| scorer.read(path)).transpose().context("--fuse-ref")?;
-    let inspect = |path: &Path, folder: &Path| -> anyhow::Result<()> {
-        let (picture, verdict) = scorer.inspect(path)?;
-        OutputPaths::in_folder(folder).write(&picture, &verdict, reference.as_ref())?;
-        let mut line = scores_json(&verdict);
+    let reference = args.fuse_ref.as_deref().map(|path| scorer.reader().read(path)).transpose().context("--fuse-ref")?;
+    let reference = reference.map(|(picture, _)| picture);
+    let write = |path: &Path, folder: &Path, picture: &Picture, verdict: &Verdict| -> anyhow::Result<()> {
+        OutputPaths::in_folder(folder).write(picture, verdict, reference.as_ref())?;
+        let mut line = scores_json(verdict);
         line["image"] = path.to_string_lossy().into();
         Ok(say(&format!("{line}\n"))?)
     };
     if let Some(path) = &args.img {
-        inspect(path, &args.out_dir)?;
+        scorer.inspect_all(std::slice::from_ref(path), |path, judged| {
+            let (picture, verdict) = judged?;
+            write(path, &args.out_dir, &picture, &verdict)
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
     let folder = args.img_dir.as_deref().unwrap_or(Path::new("."));
@@ -118,13 +166,15 @@ pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
         bail!("{}: no images (jpg, jpeg, png, bmp, tif, tiff) in this folder", folder.display());
     }
     let mut failed = 0;
-    for path in &paths {
+    scorer.inspect_all(&paths, |path, judged| {
         let name = path.file_name().unwrap_or_default();
-        if let Err(error) = inspect(path, &args.out_dir.join(name)) {
+        let written = judged.and_then(|(picture, verdict)| write(path, &args.out_dir.join(name), &picture, &verdict));
+        if let Err(error) = written {
             complain(&format!("error: {error:#}"));
             failed += 1;
         }
-    }
+        Ok(())
+    })?;
     if failed > 0 {
         complain(&format!("{failed} of {} images could not be inspected", paths.len()));
         return Ok(ExitCode::FAILURE);

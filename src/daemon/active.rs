@@ -11,6 +11,8 @@ pub struct ActiveBank {
     pub version: u64,
     /// Its folder, which never changes.
     pub dir: PathBuf,
+    /// Short side that its images are resized to, pixels.
+    pub shorter: u32,
     /// Its row in the history.
     pub bank_id: i64,
 }

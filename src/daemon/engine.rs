@@ -2,15 +2,13 @@
 
 use crate::banks::BankLibrary;
 use crate::config::EngineConfig;
-use crate::imaging::resize::resize_for_engine;
-use crate::inspection::{Backbone, DistanceGrid, Picture, Precision, PrecisionChoice, Tau};
+use crate::inspection::{Backbone, DistanceGrid, Precision, PrecisionChoice, ResizedImage, Tau};
 use crate::patchcore::{EngineError, FeatureExtractor, MemoryBank, find_weights, score, set_threads};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -25,7 +23,7 @@ pub struct Scored {
     pub grid: DistanceGrid,
     /// The thresholds of the bank that was used.
     pub tau: Tau,
-    /// Resizing, network and distances.
+    /// Network and distances.
     pub engine_time: Duration,
 }
 
@@ -44,7 +42,7 @@ pub enum EngineFailure {
 }
 
 enum Job {
-    Score { picture: Arc<Picture>, bank_dir: PathBuf, reply: oneshot::Sender<Result<Scored, EngineFailure>> },
+    Score { image: ResizedImage, bank_dir: PathBuf, reply: oneshot::Sender<Result<Scored, EngineFailure>> },
     WarmUp { bank_dirs: Vec<PathBuf>, reply: oneshot::Sender<()> },
     Close,
 }
@@ -56,13 +54,13 @@ pub struct EngineHandle {
 }
 
 impl EngineHandle {
-    /// Scores a picture against the bank in `bank_dir`.
+    /// Scores an image, resized as the bank in `bank_dir` says, against that bank.
     ///
     /// # Errors
     /// See [`EngineFailure`].
-    pub async fn score(&self, picture: Arc<Picture>, bank_dir: PathBuf) -> Result<Scored, EngineFailure> {
+    pub async fn score(&self, image: ResizedImage, bank_dir: PathBuf) -> Result<Scored, EngineFailure> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::Score { picture, bank_dir, reply }).await.map_err(|_| EngineFailure::Stopped)?;
+        self.jobs.send(Job::Score { image, bank_dir, reply }).await.map_err(|_| EngineFailure::Stopped)?;
         answer.await.map_err(|_| EngineFailure::Stopped)?
     }
 
@@ -92,9 +90,9 @@ pub fn start(config: EngineConfig) -> std::io::Result<(EngineHandle, JoinHandle<
         let mut engine = Engine::new(config);
         while let Some(job) = queue.blocking_recv() {
             match job {
-                Job::Score { picture, bank_dir, reply } => {
+                Job::Score { image, bank_dir, reply } => {
                     // A panic in a library ends this image, not the line.
-                    let result = catch_unwind(AssertUnwindSafe(|| engine.score(&picture, &bank_dir)))
+                    let result = catch_unwind(AssertUnwindSafe(|| engine.score(&image, &bank_dir)))
                         .unwrap_or_else(|_| Err(EngineFailure::Image("the engine panicked on this image; see the log".to_owned())));
                     let _ = reply.send(result);
                 }
@@ -133,25 +131,36 @@ impl Engine {
     }
 
     fn prepare(&mut self, bank_dir: &Path) -> Result<(&FeatureExtractor, &MemoryBank), EngineError> {
-        let bank = self.library.get(bank_dir)?;
-        let (backbone, precision) = (bank.config().backbone, bank.config().precision);
-        let extractor = match self.extractors.entry((backbone, precision)) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let weights = find_weights(backbone, self.config.weights.get(&backbone).map(PathBuf::as_path))?;
-                let choice = PrecisionChoice::Fixed(precision);
-                entry.insert(FeatureExtractor::load(backbone, &weights, self.config.device, choice)?)
-            }
-        };
-        bank.check_extractor(extractor)?;
-        Ok((extractor, bank))
+        let Self { config, library, extractors } = self;
+        let bank = library.get(bank_dir, |bank| {
+            let extractor = extractor_for(extractors, config, &bank)?;
+            bank.check_extractor(extractor)?;
+            bank.beside(extractor)
+        })?;
+        Ok((extractor_for(extractors, config, bank)?, bank))
     }
 
-    fn score(&mut self, picture: &Picture, bank_dir: &Path) -> Result<Scored, EngineFailure> {
+    fn score(&mut self, image: &ResizedImage, bank_dir: &Path) -> Result<Scored, EngineFailure> {
         let (extractor, bank) = self.prepare(bank_dir).map_err(|e| EngineFailure::Bank(e.to_string()))?;
         let begin = Instant::now();
-        let image = resize_for_engine(picture, bank.config().shorter);
-        let grid = score(extractor, bank, &image).map_err(|e| EngineFailure::Image(e.to_string()))?;
+        let grid = score(extractor, bank, image).map_err(|e| EngineFailure::Image(e.to_string()))?;
         Ok(Scored { grid, tau: bank.tau(), engine_time: begin.elapsed() })
     }
+}
+
+/// The network that `bank` was built with, loaded if need be.
+fn extractor_for<'a>(
+    extractors: &'a mut HashMap<(Backbone, Precision), FeatureExtractor>,
+    config: &EngineConfig,
+    bank: &MemoryBank,
+) -> Result<&'a FeatureExtractor, EngineError> {
+    let (backbone, precision) = (bank.config().backbone, bank.config().precision);
+    Ok(match extractors.entry((backbone, precision)) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => {
+            let weights = find_weights(backbone, config.weights.get(&backbone).map(PathBuf::as_path))?;
+            let choice = PrecisionChoice::Fixed(precision);
+            entry.insert(FeatureExtractor::load(backbone, &weights, config.device, choice)?)
+        }
+    })
 }

@@ -1,4 +1,4 @@
-//! The way of one image: read → engine → verdict → outputs → one transaction.
+//! The way of one image: read and resize → engine → verdict → outputs → one transaction.
 //!
 //! The row is `pending` before anything happens and `done` only after the outputs are on disk, so a crash at any point leaves a
 //! row that is simply done again; the names of the outputs follow from the image, so the second time replaces the first.
@@ -7,12 +7,13 @@ use super::Line;
 use super::active::ActiveBank;
 use super::engine::EngineFailure;
 use super::outputs::OutputPaths;
-use super::source::{self, Expectation};
+use super::source::{self, Expectation, Source};
 use super::verdict::{Verdict, judge};
 use crate::config::ProductConfig;
 use crate::error::ImageError;
 use crate::history::{Finished, HistoryError, PendingImage};
-use crate::inspection::Picture;
+use crate::imaging::resize::resize_for_engine;
+use crate::inspection::{Picture, ResizedImage};
 use crate::intake::{FileVersion, file_version};
 use jiff::Timestamp;
 use std::path::Path;
@@ -81,9 +82,9 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
 
 async fn attempt(line: &Line, product: &ProductConfig, image: &PendingImage) -> Result<Finished, Setback> {
     let Some(bank) = line.banks.get(&product.name) else { return Err(Setback::NoBank) };
-    let source = read(line, product, image).await?;
-    let picture = Arc::new(source.picture);
-    let scored = line.engine.score(Arc::clone(&picture), bank.dir.clone()).await.map_err(|failure| match failure {
+    let (source, resized) = read(line, product, image, bank.shorter).await?;
+    let picture = source.picture;
+    let scored = line.engine.score(resized, bank.dir.clone()).await.map_err(|failure| match failure {
         EngineFailure::Bank(reason) => Setback::Later(format!("bank: {reason}"), RETRY_OBSTACLE),
         EngineFailure::Image(reason) => Setback::Failed(reason),
         EngineFailure::Stopped => Setback::Stopping,
@@ -104,19 +105,24 @@ async fn attempt(line: &Line, product: &ProductConfig, image: &PendingImage) -> 
     Ok(finished(image, &bank, &verdict, paths, source.content_hash, [source.decode_time, scored.engine_time, begin.elapsed()]))
 }
 
-async fn read(line: &Line, product: &ProductConfig, image: &PendingImage) -> Result<source::Source, Setback> {
+async fn read(line: &Line, product: &ProductConfig, image: &PendingImage, shorter: u32) -> Result<(Source, ResizedImage), Setback> {
     let expect = Expectation { max_megapixels: line.config.intake.max_megapixels, input: product.input.clone() };
     let path = image.path.clone();
     let outcome = blocking(move || {
-        let outcome = source::read(&path, &expect);
+        let outcome = source::read(&path, &expect).map(|mut source| {
+            let begin = Instant::now();
+            let resized = resize_for_engine(&source.picture, shorter);
+            source.decode_time += begin.elapsed();
+            (source, resized)
+        });
         // A file that changed since it was recorded is the same arrival, still on its way.
         (outcome, file_version(&path).ok().flatten())
     })
     .await?;
     let recorded = FileVersion { size: image.size, mtime_ns: image.mtime_ns };
     match outcome {
-        (Ok(source), _) if source.version == recorded => Ok(source),
-        (Ok(source), _) => Err(Setback::Changed(source.version)),
+        (Ok((source, resized)), _) if source.version == recorded => Ok((source, resized)),
+        (Ok((source, _)), _) => Err(Setback::Changed(source.version)),
         (Err(_), Some(now)) if now != recorded => Err(Setback::Changed(now)),
         (Err(error), _) if !error.may_heal() => Err(Setback::Failed(reason(&error))),
         (Err(error), _) if Timestamp::now() >= image.give_up_at => {

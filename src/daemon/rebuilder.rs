@@ -162,16 +162,22 @@ async fn put_in_use(
             rows: config.rows.map(|n| n as i64),
             pixel_tau: tau.pixel,
             image_tau: tau.image,
+            expected_false_alarms: config.false_alarms.map(|f| f.expected),
+            false_alarms_bound: config.false_alarms.map(|f| f.bound),
+            warning: config.tau_warning.clone(),
             seconds,
             path: dir.clone(),
             sha256,
             created_at: config.created_at.and_then(|at| at.parse().ok()).unwrap_or_else(Timestamp::now),
         })
         .await?;
-    line.banks.set(&product.name, ActiveBank { version, dir, bank_id });
+    line.banks.set(&product.name, ActiveBank { version, dir, shorter: config.shorter, bank_id });
     line.store.release_waiting(&product.name).await?;
     line.wake.notify_one();
     tracing::info!(product = %product.name, version, trigger, pixel_tau = tau.pixel, image_tau = tau.image, "bank in use");
+    if let Some(warning) = config.tau_warning {
+        tracing::warn!(product = %product.name, version, %warning, "tau of the bank in use");
+    }
     Ok(())
 }
 

@@ -83,8 +83,9 @@ async fn publish(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i6
 
 async fn insert(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
-        "INSERT INTO banks (product, version, created_at, trigger, state, images, patches, rows, pixel_tau, image_tau, seconds, path, sha256)
-         VALUES (?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO banks (product, version, created_at, trigger, state, images, patches, rows, pixel_tau, image_tau,
+                            expected_false_alarms, false_alarms_bound, warning, seconds, path, sha256)
+         VALUES (?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          RETURNING id",
     )
     .bind(&bank.product)
@@ -96,6 +97,9 @@ async fn insert(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i64
     .bind(bank.rows)
     .bind(bank.pixel_tau)
     .bind(bank.image_tau)
+    .bind(bank.expected_false_alarms)
+    .bind(bank.false_alarms_bound)
+    .bind(&bank.warning)
     .bind(bank.seconds)
     .bind(PathColumns::of(&bank.path).shown)
     .bind(&bank.sha256)

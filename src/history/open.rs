@@ -219,7 +219,7 @@ mod tests {
 
     /// The released migrations and one more.
     fn next_release() -> Migrator {
-        let more = Migration::new(2, "more".into(), MigrationType::Simple, "CREATE TABLE more (id INTEGER)".into_sql_str(), false);
+        let more = Migration::new(1000, "more".into(), MigrationType::Simple, "CREATE TABLE more (id INTEGER)".into_sql_str(), false);
         Migrator::with_migrations(MIGRATOR.iter().cloned().chain([more]).collect())
     }
 
@@ -240,10 +240,10 @@ mod tests {
         assert_eq!(names(file.parent().unwrap()), ["history.db"], "a new or current file needs no copy, and closing leaves no log");
 
         // A half-written copy of a run that was killed is replaced.
-        let copy = beside(&file, ".before-schema-2");
+        let copy = beside(&file, ".before-schema-1000");
         std::fs::write(&copy, "half").unwrap();
         HistoryStore::open_with(&file, &next_release()).await.unwrap().close().await.unwrap();
-        assert_eq!(names(file.parent().unwrap()), ["history.db", "history.db.before-schema-2"]);
+        assert_eq!(names(file.parent().unwrap()), ["history.db", "history.db.before-schema-1000"]);
         let restored = HistoryStore::open(&copy).await.unwrap();
         let events: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&restored.read).await.unwrap();
         assert_eq!(events, 1);

@@ -137,6 +137,12 @@ pub struct NewBank {
     pub pixel_tau: f64,
     /// Threshold.
     pub image_tau: f64,
+    /// Good parts of 1000 that `image_tau` will reject, to be expected; `None` when nothing is promised.
+    pub expected_false_alarms: Option<f64>,
+    /// The same with 95 % confidence at most.
+    pub false_alarms_bound: Option<f64>,
+    /// Why tau may not do what was asked for.
+    pub warning: Option<String>,
     /// Duration of the build; `None` for a bank that was found.
     pub seconds: Option<f64>,
     /// Its version folder.

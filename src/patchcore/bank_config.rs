@@ -1,7 +1,12 @@
 //! `bank_config.json`: how a bank was built, and so how images have to be prepared for it.
 
+use super::false_alarms::{FalseAlarms, unresolved};
 use crate::inspection::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer, Precision};
 use serde::{Deserialize, Serialize};
+
+/// Said of a tau that the scripts' way set.
+const IN_SAMPLE: &str = "tau is set on the images that the bank is made of (in_sample), which lie nearer to it than parts that it has not \
+                         seen: how many good parts it will reject is not known; `held_out` tells";
 
 /// The first seven keys are those of the Python scripts; a file with them alone loads too. Unknown keys are let pass.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +55,12 @@ pub struct BankConfig {
     /// OK images in the bank.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<usize>,
+    /// Good parts of 1000 that `image_tau` will reject; `None` where tau was not measured on held-out images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub false_alarms: Option<FalseAlarms>,
+    /// Why tau may not do what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tau_warning: Option<String>,
     /// Their patches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patches: Option<u64>,
@@ -107,6 +118,8 @@ impl BankConfig {
             seed: Some(options.seed),
             precision,
             images: None,
+            false_alarms: None,
+            tau_warning: None,
             patches: None,
             rows: None,
             ok_fingerprint: None,
@@ -114,6 +127,14 @@ impl BankConfig {
             patchcored_version: None,
             memory_bank_sha256: None,
         }
+    }
+
+    /// Records what tau, measured on the scores of `scored` OK images, promises.
+    pub fn promise(&mut self, scored: usize) {
+        (self.false_alarms, self.tau_warning) = match self.calibration {
+            Some(Calibration::HeldOut) => (FalseAlarms::promised(scored, self.image_pct), unresolved(scored, self.image_pct)),
+            _ => (None, Some(IN_SAMPLE.to_owned())),
+        };
     }
 
     /// The options that the bank was built with; what an old file does not say is as the scripts do it.

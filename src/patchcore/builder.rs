@@ -5,20 +5,26 @@ use super::calibration::{OkSet, calibrate};
 use super::coreset;
 use super::embedding::PatchEmbeddings;
 use super::error::{EngineError, TorchContext};
+use super::false_alarms::FalseAlarms;
 use super::feature_extractor::FeatureExtractor;
 use super::memory_bank::MemoryBank;
 use super::nearest::NearestRows;
 use super::reservoir::Reservoir;
 use crate::error::ImageError;
 use crate::inspection::{BuildOptions, ResizedImage, Tau};
+use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
+/// Images read ahead of the network.
+const READ_AHEAD: usize = 2;
+
 /// The OK images of a product.
-pub trait ImageSource {
+pub trait ImageSource: Sync {
     /// One name per image, unique; images are taken in the order of their names, however they are listed.
     fn names(&self) -> Vec<String>;
-    /// Decodes and resizes the image of this index into [`ImageSource::names`]. It may be asked for twice.
-    fn load(&mut self, index: usize) -> Result<ResizedImage, ImageError>;
+    /// Decodes and resizes the image of this index into [`ImageSource::names`]. It is asked from another thread, so that the next
+    /// image is read while the network runs, and may be asked twice.
+    fn load(&self, index: usize) -> Result<ResizedImage, ImageError>;
 }
 
 /// What a build is doing.
@@ -64,6 +70,10 @@ pub struct BuildSummary {
     pub dim: usize,
     /// The thresholds.
     pub tau: Tau,
+    /// What they promise; `None` with `in_sample`, which promises nothing.
+    pub false_alarms: Option<FalseAlarms>,
+    /// What the user should know about them.
+    pub tau_warning: Option<String>,
     /// Seconds spent on decoding and the network.
     pub embed_s: f64,
     /// Seconds spent on choosing rows.
@@ -83,7 +93,7 @@ pub struct BuildSummary {
 /// be set; [`EngineError::Torch`] when libtorch fails.
 pub fn build_bank(
     extractor: &FeatureExtractor,
-    images: &mut dyn ImageSource,
+    images: &dyn ImageSource,
     options: &BuildOptions,
     progress: &mut dyn FnMut(BuildProgress),
 ) -> Result<BuiltBank, EngineError> {
@@ -110,7 +120,7 @@ pub fn build_bank(
     let started = Instant::now();
     let set = OkSet { reservoir: &reservoir, bank: &bank, chosen: chosen.chosen.as_deref(), images: ok.used.len() as u32 };
     let total = ok.used.len();
-    let tau = calibrate(&set, options, &mut |number| ok.patches_of(number, &reservoir), &mut |done| {
+    let (tau, scored) = calibrate(&set, options, &mut |number| ok.patches_of(number, &reservoir), &mut |done| {
         progress(BuildProgress { phase: BuildPhase::Calibrate, done, total });
     })?;
     let calibrate_s = started.elapsed().as_secs_f64();
@@ -120,6 +130,7 @@ pub fn build_bank(
     config.images = Some(ok.used.len());
     config.patches = Some(reservoir.seen());
     config.rows = Some(keep);
+    config.promise(scored);
     config.created_at = Some(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
     config.patchcored_version = Some(env!("CARGO_PKG_VERSION").to_owned());
     let bank = MemoryBank::new(bank, config, tau)?;
@@ -129,6 +140,8 @@ pub fn build_bank(
         rows: bank.rows(),
         dim: bank.dim(),
         tau,
+        false_alarms: bank.config().false_alarms,
+        tau_warning: bank.config().tau_warning.clone(),
         embed_s,
         coreset_s,
         calibrate_s,
@@ -161,7 +174,7 @@ struct Used {
 /// The OK images on their way into a bank.
 struct OkImages<'a> {
     extractor: &'a FeatureExtractor,
-    source: &'a mut dyn ImageSource,
+    source: &'a dyn ImageSource,
     options: &'a BuildOptions,
     names: Vec<String>,
     used: Vec<Used>,
@@ -175,14 +188,21 @@ impl OkImages<'_> {
         let mut reservoir = Reservoir::new(self.options.reservoir_max, self.options.seed);
         let mut order: Vec<usize> = (0..total).collect();
         order.sort_by(|&a, &b| self.names[a].cmp(&self.names[b]));
-        for (done, index) in order.into_iter().enumerate() {
-            if let Some(patches) = self.embed(index)? {
-                let (height, width, first_patch) = (patches.height, patches.width, reservoir.seen() as i64);
-                reservoir.add(self.used.len() as u32, &patches.rows).doing("sampling patches")?;
-                self.used.push(Used { index, height, width, first_patch });
+        let source = self.source;
+        std::thread::scope(|scope| {
+            let (ahead, loaded) = sync_channel(READ_AHEAD);
+            // Nobody takes any more once an error has ended the loop below.
+            scope.spawn(move || order.into_iter().all(|index| ahead.send((index, source.load(index))).is_ok()));
+            for (done, (index, image)) in loaded.into_iter().enumerate() {
+                if let Some(patches) = self.embed(index, image)? {
+                    let (height, width, first_patch) = (patches.height, patches.width, reservoir.seen() as i64);
+                    reservoir.add(self.used.len() as u32, &patches.rows).doing("sampling patches")?;
+                    self.used.push(Used { index, height, width, first_patch });
+                }
+                progress(BuildProgress { phase: BuildPhase::Embed, done: done + 1, total });
             }
-            progress(BuildProgress { phase: BuildPhase::Embed, done: done + 1, total });
-        }
+            Ok(())
+        })?;
         match (self.used.is_empty(), self.skipped.first()) {
             (false, _) => Ok(reservoir),
             (true, None) => Err(EngineError::Build("there is no OK image; put some into the OK folder".to_owned())),
@@ -193,9 +213,9 @@ impl OkImages<'_> {
     }
 
     /// The patches of one image; `None` when it has to be skipped.
-    fn embed(&mut self, index: usize) -> Result<Option<PatchEmbeddings>, EngineError> {
+    fn embed(&mut self, index: usize, image: Result<ResizedImage, ImageError>) -> Result<Option<PatchEmbeddings>, EngineError> {
         let options = self.options;
-        let embedded = match self.source.load(index) {
+        let embedded = match image {
             Ok(image) => PatchEmbeddings::of_image(self.extractor, &image, &options.layers, options.stride, options.neighbourhood),
             Err(error) => {
                 self.skipped.push((self.names[index].clone(), error.to_string()));
@@ -216,7 +236,7 @@ impl OkImages<'_> {
     fn patches_of(&mut self, number: u32, reservoir: &Reservoir) -> Result<Option<PatchEmbeddings>, EngineError> {
         let Some(&Used { index, height, width, first_patch }) = self.used.get(number as usize) else { return Ok(None) };
         if !reservoir.is_complete() {
-            return self.embed(index);
+            return self.embed(index, self.source.load(index));
         }
         let rows = reservoir.rows().and_then(|rows| rows.f_narrow(0, first_patch, height * width)).doing("reading the reservoir")?;
         Ok(Some(PatchEmbeddings { rows, height, width }))

@@ -30,7 +30,7 @@ pub(super) struct OkSet<'a> {
 /// cluster centres are nobody's patches, so there the images are dealt into at most 5 folds, and each fold is scored against
 /// as many centres found without it. An image that owns every row of the bank has nothing to be held against and is left out.
 ///
-/// `patches_of` gives the patches of an image, or `None` where they cannot be had any more; `progress` hears images done.
+/// Gives tau and the number of images scored. `patches_of` gives the patches of an image, or `None` where they cannot be had any more; `progress` hears images done.
 ///
 /// # Errors
 /// [`EngineError::Build`] when `held_out` has fewer than two images or nothing to hold them against, or a distance is not finite.
@@ -39,7 +39,7 @@ pub(super) fn calibrate(
     options: &BuildOptions,
     patches_of: &mut dyn FnMut(u32) -> Result<Option<PatchEmbeddings>, EngineError>,
     progress: &mut dyn FnMut(usize),
-) -> Result<Tau, EngineError> {
+) -> Result<(Tau, usize), EngineError> {
     let mut sample = OkDistances::default();
     let mut done = 0;
     let mut judge = |image: u32, rows: Option<&NearestRows>| -> Result<(), EngineError> {
@@ -90,7 +90,8 @@ pub(super) fn calibrate(
             }
         }
     }
-    sample.tau(options.pixel_pct, options.image_pct)
+    let scored = sample.scores.len();
+    Ok((sample.tau(options.pixel_pct, options.image_pct)?, scored))
 }
 
 /// As many cluster centres as the bank has, of the reservoir without the images of one fold; `None` where nothing is left.
@@ -188,7 +189,10 @@ mod tests {
         let mut heard = 0;
         let tau = calibrate(&set, options, &mut |number| Ok(Some(image(number))), &mut |done| heard = done);
         assert!(tau.is_err() || heard == images as usize);
-        tau
+        tau.map(|(tau, scored)| {
+            assert!(scored >= 1 && scored <= images as usize);
+            tau
+        })
     }
 
     fn options(coreset: f64, coreset_method: CoresetMethod, calibration: Calibration) -> BuildOptions {

@@ -54,7 +54,11 @@ fn build_writes_a_bank_and_says_so() {
     assert_eq!(said["bank"], serde_json::json!([51, 40 + 112 + 320]));
     let tau = json(&bench.path("bank/tau.json"));
     assert_eq!(tau["image"], said["tau"]["image"]);
+    // Eight images are too few for the default percentile, and that is said with tau.
+    assert!(said["false_alarms_per_1000"]["expected"].as_f64().unwrap() < said["false_alarms_per_1000"]["bound"].as_f64().unwrap());
+    assert!(said["tau_warning"].as_str().unwrap().contains("8 OK images cannot resolve image_pct 0.995"));
     let config = json(&bench.path("bank/bank_config.json"));
+    assert_eq!((&config["false_alarms"], &config["tau_warning"]), (&said["false_alarms_per_1000"], &said["tau_warning"]));
     let keys: Vec<&str> = config.as_object().unwrap().keys().take(7).map(String::as_str).collect();
     assert_eq!(keys, ["shorter", "stride", "layers", "coreset", "reservoir_max", "pixel_pct", "image_pct"]);
     assert_eq!(config["scored_right_by_python_scripts"], false);
@@ -110,6 +114,8 @@ fn the_python_spellings_and_the_guide_preset_work() {
     assert_eq!(config["precision"], "float32");
     assert_eq!(config["scored_right_by_python_scripts"], true);
     assert_eq!(config["rows"], 6);
+    // An in-sample tau promises nothing.
+    assert!(config["false_alarms"].is_null() && config["tau_warning"].as_str().unwrap().contains("in_sample"));
     run_ok(&["infer", "--bank_dir", arg(&bank), "--img", arg(&image), "--out_dir", arg(&out), "--fuse_ref", arg(&ok.join("0.png"))]);
     for name in ["heat_gray.png", "mask.png", "overlay.png", "side_by_side.png"] {
         image::open(out.join(name)).unwrap();
@@ -157,5 +163,10 @@ fn eval_measures() {
     assert_eq!((&said["ok_images"], &said["ng_images"]), (&8.into(), &8.into()));
     assert!(said["pixel_auroc"].as_f64().unwrap() > 0.8, "{said}");
     assert!(said["aupro"].as_f64().unwrap() > 0.3, "{said}");
-    assert!(said["false_alarm_rate"].as_f64().unwrap() <= 1.0);
+    let images = said["images"].as_array().unwrap();
+    let rejected = |truth: &str| {
+        images.iter().filter(|i| i["truth"] == truth && i["image_score"].as_f64().unwrap() > said["image_tau"].as_f64().unwrap()).count()
+    };
+    assert_eq!((images.len(), rejected("ng")), (16, 8));
+    assert_eq!(said["false_alarm_rate"], rejected("ok") as f64 / 8.0);
 }

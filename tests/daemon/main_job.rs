@@ -9,6 +9,12 @@ fn the_main_job() {
     let daemon = line.start();
     line.wait_sql("SELECT version FROM banks WHERE product = 'disc' AND state = 'active'", "1");
 
+    // What tau promises stands beside it: eight images are too few for the percentile.
+    assert_eq!(
+        line.sql("SELECT expected_false_alarms < false_alarms_bound AND warning LIKE '8 OK images cannot%' FROM banks").unwrap(),
+        "1"
+    );
+
     write_image(&line.drop("disc").join("good.png"), Part::ok(100));
     write_image(&line.drop("disc").join("bad.jpg"), Part::ng(101));
     line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "2");

@@ -68,7 +68,7 @@ impl ImageSource for Formula {
         self.numbers.iter().map(|n| format!("ok_{n:02}.png")).collect()
     }
 
-    fn load(&mut self, index: usize) -> Result<ResizedImage, ImageError> {
+    fn load(&self, index: usize) -> Result<ResizedImage, ImageError> {
         let number = self.numbers[index];
         if self.broken == Some(number) {
             return Err(ImageError::Incomplete { path: self.names()[index].clone().into(), reason: "cut short".into() });
@@ -77,8 +77,8 @@ impl ImageSource for Formula {
     }
 }
 
-fn build(mut source: Formula, options: &BuildOptions) -> BuiltBank {
-    build_bank(&extractor(), &mut source, options, &mut |_| {}).unwrap()
+fn build(source: Formula, options: &BuildOptions) -> BuiltBank {
+    build_bank(&extractor(), &source, options, &mut |_| {}).unwrap()
 }
 
 fn rows_file(built: &BuiltBank) -> Vec<u8> {
@@ -115,7 +115,7 @@ fn a_bank_comes_back_from_its_folder_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let mut phases = Vec::new();
     let extractor = extractor();
-    let mut built = build_bank(&extractor, &mut Formula::of(0..4), &options(), &mut |p| {
+    let mut built = build_bank(&extractor, &Formula::of(0..4), &options(), &mut |p| {
         assert!(p.done <= p.total);
         if phases.last() != Some(&p.phase) {
             phases.push(p.phase);
@@ -259,8 +259,7 @@ fn an_image_that_cannot_be_read_is_skipped_and_reported() {
     assert!(built.summary.skipped[0].0 == "ok_02.png" && built.summary.skipped[0].1.contains("cut short"));
     assert!(rows_file(&built) == rows_file(&whole));
     for source in [Formula { numbers: vec![2], broken: Some(2) }, Formula::of([])] {
-        let mut source = source;
-        assert!(matches!(build_bank(&extractor(), &mut source, &options(), &mut |_| {}), Err(EngineError::Build(_))));
+        assert!(matches!(build_bank(&extractor(), &source, &options(), &mut |_| {}), Err(EngineError::Build(_))));
     }
 }
 
