@@ -46,7 +46,7 @@ impl FeatureExtractor {
             Precision::Float32 => Kind::Float,
             Precision::Bfloat16 => Kind::BFloat16,
         };
-        let target = Target { device, kind };
+        let target = Target::new(device, kind);
         let network = tch::no_grad(|| Network::load(backbone, dict, target))?;
         Ok(Self { backbone, precision, weights_sha256, target, network })
     }

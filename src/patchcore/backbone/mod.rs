@@ -2,6 +2,8 @@
 
 mod conv;
 mod efficientnet_lite;
+mod fused;
+mod kernel;
 mod resnet;
 
 use super::error::EngineError;
@@ -24,9 +26,16 @@ pub fn channels(backbone: Backbone, layer: Layer) -> i64 {
 pub(super) struct Target {
     pub device: Device,
     pub kind: Kind,
+    /// Through oneDNN's fused convolutions.
+    fused: bool,
 }
 
 impl Target {
+    /// With the fused convolutions where this libtorch and this processor have them, else libtorch's plain ones.
+    pub(super) fn new(device: Device, kind: Kind) -> Self {
+        Target { device, kind, fused: fused::works(device, kind) }
+    }
+
     /// The tensor on this device in this format.
     pub(super) fn place(self, tensor: &Tensor) -> Result<Tensor, TchError> {
         // float64 goes to float32 first, so that bfloat16 weights are the rounded float32 ones as in torch.
@@ -34,9 +43,20 @@ impl Target {
     }
 }
 
-/// A part of a network: one map in, one map out. It leaves its input as it is.
+/// A part of a network: one map in, one map out.
 trait Block: Send {
-    fn forward(&self, input: &Tensor) -> Result<Tensor, TchError>;
+    /// `spent`: nobody reads `input` after this, so that the result may be written over it; else it is left as it is.
+    fn forward(&self, input: &Tensor, spent: bool) -> Result<Tensor, TchError>;
+}
+
+/// `input` as the map that a block's result is added to and written over: itself where it is spent, else a copy.
+fn shortcut(input: &Tensor, spent: bool) -> Result<Tensor, TchError> {
+    if spent {
+        return Ok(input.shallow_clone());
+    }
+    let mut copy = input.f_empty_like()?;
+    copy.f_copy_(input)?;
+    Ok(copy)
 }
 
 /// A stem and four stages, the last map of each of which is a layer.
@@ -66,11 +86,12 @@ impl Network {
     /// Runs `[1, 3, H, W]` up to the deepest of `layers`; gives their maps `[1, C, h, w]` in the order of `layers`.
     pub(super) fn features(&self, input: &Tensor, layers: &[Layer]) -> Result<Vec<Tensor>, TchError> {
         let depth = layers.iter().map(|layer| *layer as usize + 1).max().unwrap_or(0);
-        let mut x = self.stem.forward(input)?;
+        let mut x = self.stem.forward(input, false)?;
         let mut maps = Vec::with_capacity(depth);
         for stage in &self.stages[..depth] {
-            for block in stage {
-                x = block.forward(&x)?;
+            for (i, block) in stage.iter().enumerate() {
+                // What enters a stage's first block is a layer's map, which is handed out.
+                x = block.forward(&x, i > 0)?;
             }
             maps.push(x.shallow_clone());
         }
