@@ -4,7 +4,7 @@
 //! Its inverted residual blocks are those of MobileNetV2, arXiv:1801.04381.
 
 use super::conv::{Activation, Conv, Padding, Shape};
-use super::{Block, Network, Target, shortcut};
+use super::{Block, Network, Target};
 use crate::patchcore::error::EngineError;
 use crate::patchcore::weights::StateDict;
 use tch::{TchError, Tensor};
@@ -57,8 +57,8 @@ fn shape(inputs: i64, outputs: i64, kernel: i64, stride: i64, activation: Activa
 }
 
 impl Block for Conv {
-    fn forward(&self, input: &Tensor, _spent: bool) -> Result<Tensor, TchError> {
-        Conv::forward(self, input)
+    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
+        Conv::forward(self, &input)
     }
 }
 
@@ -89,11 +89,11 @@ impl InvertedResidual {
 }
 
 impl Block for InvertedResidual {
-    fn forward(&self, input: &Tensor, spent: bool) -> Result<Tensor, TchError> {
+    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
         let x = match &self.expand {
-            Some(expand) => self.depthwise.forward(&expand.forward(input)?)?,
-            None => self.depthwise.forward(input)?,
+            Some(expand) => self.depthwise.forward(&expand.forward(&input)?)?,
+            None => self.depthwise.forward(&input)?,
         };
-        if self.residual { self.project.forward_onto(&x, shortcut(input, spent)?) } else { self.project.forward(&x) }
+        if self.residual { self.project.forward_onto(&x, input) } else { self.project.forward(&x) }
     }
 }

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::conv::Activation;
+use crate::patchcore::error::brief;
 use std::ffi::{CStr, c_char};
 use tch::{Device, Kind, TchError, Tensor};
 use torch_sys::C_tensor;
@@ -80,7 +81,14 @@ pub(super) fn pack(weight: &Tensor, padding: [i64; 2], stride: i64, groups: i64,
 
 /// Whether this libtorch and this processor have these convolutions for `kind` on `device`, found out by doing one.
 pub(super) fn works(device: Device, kind: Kind) -> bool {
-    device == Device::Cpu && tch::no_grad(|| probe(kind)).unwrap_or(false)
+    if device != Device::Cpu {
+        return false;
+    }
+    let answer = tch::no_grad(|| probe(kind)).map_err(brief);
+    if !matches!(answer, Ok(true)) {
+        tracing::info!(?kind, ?answer, "no fused convolutions here, the plain ones are slower");
+    }
+    answer.unwrap_or(false)
 }
 
 /// Sixteen ones times a weight of ½, plus the bias 1, limited to 6; and added to 2.

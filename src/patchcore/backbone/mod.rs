@@ -27,7 +27,7 @@ pub(super) struct Target {
     pub device: Device,
     pub kind: Kind,
     /// Through oneDNN's fused convolutions.
-    fused: bool,
+    pub fused: bool,
 }
 
 impl Target {
@@ -45,18 +45,9 @@ impl Target {
 
 /// A part of a network: one map in, one map out.
 trait Block: Send {
-    /// `spent`: nobody reads `input` after this, so that the result may be written over it; else it is left as it is.
-    fn forward(&self, input: &Tensor, spent: bool) -> Result<Tensor, TchError>;
-}
-
-/// `input` as the map that a block's result is added to and written over: itself where it is spent, else a copy.
-fn shortcut(input: &Tensor, spent: bool) -> Result<Tensor, TchError> {
-    if spent {
-        return Ok(input.shallow_clone());
-    }
-    let mut copy = input.f_empty_like()?;
-    copy.f_copy_(input)?;
-    Ok(copy)
+    /// A block whose shortcut is its input writes the result over it. No block that follows a layer's last map is one of those
+    /// (it changes the map's size or channels), so that maps that are handed out stay as they are.
+    fn forward(&self, input: Tensor) -> Result<Tensor, TchError>;
 }
 
 /// A stem and four stages, the last map of each of which is a layer.
@@ -86,15 +77,14 @@ impl Network {
     /// Runs `[1, 3, H, W]` up to the deepest of `layers`; gives their maps `[1, C, h, w]` in the order of `layers`.
     pub(super) fn features(&self, input: &Tensor, layers: &[Layer]) -> Result<Vec<Tensor>, TchError> {
         let depth = layers.iter().map(|layer| *layer as usize + 1).max().unwrap_or(0);
-        let mut x = self.stem.forward(input, false)?;
-        let mut maps = Vec::with_capacity(depth);
-        for stage in &self.stages[..depth] {
-            for (i, block) in stage.iter().enumerate() {
-                // What enters a stage's first block is a layer's map, which is handed out.
-                x = block.forward(&x, i > 0)?;
+        let mut x = self.stem.forward(input.shallow_clone())?;
+        let mut maps = [const { None }; 4];
+        for (i, stage) in self.stages[..depth].iter().enumerate() {
+            for block in stage {
+                x = block.forward(x)?;
             }
-            maps.push(x.shallow_clone());
+            maps[i] = layers.iter().any(|layer| *layer as usize == i).then(|| x.shallow_clone());
         }
-        Ok(layers.iter().map(|layer| maps[*layer as usize].shallow_clone()).collect())
+        Ok(layers.iter().filter_map(|layer| Some(maps[*layer as usize].as_ref()?.shallow_clone())).collect())
     }
 }

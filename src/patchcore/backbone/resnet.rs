@@ -4,7 +4,7 @@
 //! as in torchvision. `wide_resnet50_2` has 3×3 convolutions of twice the width (arXiv:1605.07146).
 
 use super::conv::{Activation, Conv, Padding, Shape};
-use super::{Block, Network, Target, shortcut};
+use super::{Block, Network, Target};
 use crate::patchcore::error::EngineError;
 use crate::patchcore::weights::StateDict;
 use tch::{TchError, Tensor};
@@ -49,8 +49,8 @@ struct Stem {
 }
 
 impl Block for Stem {
-    fn forward(&self, input: &Tensor, _spent: bool) -> Result<Tensor, TchError> {
-        self.conv1.forward(input)?.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
+    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
+        self.conv1.forward(&input)?.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
     }
 }
 
@@ -93,14 +93,14 @@ impl Residual {
 }
 
 impl Block for Residual {
-    fn forward(&self, input: &Tensor, spent: bool) -> Result<Tensor, TchError> {
+    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
         let mut x = input.shallow_clone();
         for convolution in &self.convolutions {
             x = convolution.forward(&x)?;
         }
         let shortcut = match &self.downsample {
-            Some(convolution) => convolution.forward(input)?,
-            None => shortcut(input, spent)?,
+            Some(convolution) => convolution.forward(&input)?,
+            None => input,
         };
         self.last.forward_onto(&x, shortcut)
     }
