@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-const SHIM: &str = "src/patchcore/backbone/fused.cpp";
+const SHIM: &str = "src/patchcore/backbone/shim.cpp";
 
 fn main() {
     for path in ["build.rs", "migrations", SHIM] {
@@ -36,5 +36,5 @@ fn compile_shim(lib: &Path) {
         .flag(root.join("include"))
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
         .file(SHIM)
-        .compile("patchcored_fused");
+        .compile("patchcored_shim");
 }

@@ -1,6 +1,6 @@
 //! From a resized image to the feature maps of a backbone.
 
-use super::backbone::{Network, Target};
+use super::backbone::{Network, Target, keep_freed_memory};
 use super::device::{resolve_device, resolve_precision};
 use super::error::{EngineError, TorchContext};
 use super::weights::{StateDict, file_sha256};
@@ -23,7 +23,8 @@ pub struct FeatureExtractor {
 }
 
 impl FeatureExtractor {
-    /// Loads `weights` (a torchvision `.pth` as downloaded, or `.safetensors`) into `backbone`.
+    /// Loads `weights` (a torchvision `.pth` as downloaded, or `.safetensors`) into `backbone`. From then on the process keeps
+    /// some freed memory for the next image.
     ///
     /// # Errors
     /// [`EngineError::Device`], [`EngineError::Read`], [`EngineError::TensorFile`], [`EngineError::WeightsMismatch`] when the
@@ -31,6 +32,7 @@ impl FeatureExtractor {
     pub fn load(backbone: Backbone, weights: &Path, device: DeviceChoice, precision: PrecisionChoice) -> Result<Self, EngineError> {
         let precision = resolve_precision(device, precision);
         let device = resolve_device(device)?;
+        keep_freed_memory();
         let dict = StateDict::read(weights, backbone)?;
         Self::from_state_dict(backbone, dict, file_sha256(weights)?, Target::new(device, kind(precision)), precision)
     }

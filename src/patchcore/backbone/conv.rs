@@ -7,7 +7,7 @@ use crate::patchcore::error::{EngineError, TorchContext};
 use crate::patchcore::weights::StateDict;
 use tch::{TchError, Tensor};
 
-/// What follows a convolution. The numbers are those of `fused.cpp`.
+/// What follows a convolution. The numbers are those of `shim.cpp`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(i32)]
 pub(super) enum Activation {

@@ -1,29 +1,11 @@
 //! oneDNN's fused convolutions: bias, addition and activation in the pass that convolves, on weights packed beforehand.
 //!
-//! libtorch has them as the operators `mkldnn::_convolution_pointwise` and `mkldnn::_convolution_pointwise_.binary`, which tch
-//! does not know; `fused.cpp` looks them up by name. This is the only file of the program with `unsafe` code: one foreign call.
-#![allow(unsafe_code)]
+//! libtorch has them as the operators `mkldnn::_convolution_pointwise` and `mkldnn::_convolution_pointwise_.binary`.
 
 use super::conv::Activation;
+use super::shim;
 use crate::patchcore::error::brief;
-use std::ffi::{CStr, c_char};
 use tch::{Device, Kind, TchError, Tensor};
-use torch_sys::C_tensor;
-
-unsafe extern "C" {
-    fn patchcored_convolve(
-        input: *const C_tensor,
-        weight: *const C_tensor,
-        bias: *const C_tensor,
-        other: *mut C_tensor,
-        padding: *const i64,
-        stride: i64,
-        groups: i64,
-        activation: i32,
-        error: *mut c_char,
-        capacity: usize,
-    ) -> *mut C_tensor;
-}
 
 /// A convolution and what follows it; `weight` as [`pack`] gives it.
 pub(super) struct Fused<'a> {
@@ -39,37 +21,12 @@ pub(super) struct Fused<'a> {
 impl Fused<'_> {
     /// `activation(convolution(input) + bias)`; `input` and the result are channels-last.
     pub(super) fn convolve(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        self.call(input, std::ptr::null_mut())
+        shim::convolve(self, input, None)
     }
 
     /// `activation(convolution(input) + bias + other)`, written over `other`. Knows no [`Activation::Relu6`].
-    pub(super) fn convolve_onto(&self, input: &Tensor, mut other: Tensor) -> Result<Tensor, TchError> {
-        self.call(input, other.as_mut_ptr())
-    }
-
-    fn call(&self, input: &Tensor, other: *mut C_tensor) -> Result<Tensor, TchError> {
-        let mut error: [c_char; 1024] = [0; 1024];
-        // SAFETY: the tensors are alive and undropped for the whole call (borrowed, or owned by the caller's frame), and libtorch
-        // checks their kinds, places and sizes. `padding` points to two values, `error` to as many bytes as it says. C++ keeps
-        // none of the pointers and lets no exception out. What it gives is null or a new handle that nobody else owns.
-        unsafe {
-            let made = patchcored_convolve(
-                input.as_ptr(),
-                self.weight.as_ptr(),
-                self.bias.as_ptr(),
-                other,
-                self.padding.as_ptr(),
-                self.stride,
-                self.groups,
-                self.activation as i32,
-                error.as_mut_ptr(),
-                error.len(),
-            );
-            if made.is_null() {
-                return Err(TchError::Torch(CStr::from_ptr(error.as_ptr()).to_string_lossy().into_owned()));
-            }
-            Ok(Tensor::from_ptr(made))
-        }
+    pub(super) fn convolve_onto(&self, input: &Tensor, other: Tensor) -> Result<Tensor, TchError> {
+        shim::convolve(self, input, Some(other))
     }
 }
 

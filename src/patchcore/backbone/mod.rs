@@ -5,6 +5,9 @@ mod efficientnet_lite;
 mod fused;
 mod kernel;
 mod resnet;
+mod shim;
+
+pub(super) use shim::keep_freed_memory;
 
 use super::error::EngineError;
 use super::weights::StateDict;

@@ -1,5 +1,5 @@
 // oneDNN's convolutions with what follows them in the same pass: operators of libtorch that its C++ interface does not
-// declare, so that they are looked up by name. See fused.rs, the only caller.
+// declare, so that they are looked up by name. See shim.rs, the only caller.
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
