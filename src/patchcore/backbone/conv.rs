@@ -1,16 +1,19 @@
 //! A convolution with its batch normalisation folded in, and its activation.
 
 use super::Target;
+use super::fused::Fused;
+use super::kernel::{Kernel, Ready};
 use crate::patchcore::error::{EngineError, TorchContext};
 use crate::patchcore::weights::StateDict;
 use tch::{TchError, Tensor};
 
-/// What follows a convolution.
+/// What follows a convolution. The numbers are those of `shim.cpp`.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(i32)]
 pub(super) enum Activation {
-    None,
-    Relu,
-    Relu6,
+    None = 0,
+    Relu = 1,
+    Relu6 = 2,
 }
 
 /// Zeros around the input.
@@ -40,8 +43,10 @@ pub(super) struct Shape {
 #[derive(Debug)]
 pub(super) struct Conv {
     shape: Shape,
-    weight: Tensor,
+    kernel: Kernel,
     bias: Tensor,
+    /// Through oneDNN's fused operators, else through libtorch's own.
+    fused: bool,
 }
 
 impl Conv {
@@ -59,7 +64,8 @@ impl Conv {
             let weight = weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
             let bias = beta.f_sub(&mean.f_mul(&scale)?)?;
             let sum = weight.f_sum(None)?.f_double_value(&[])? + bias.f_sum(None)?.f_double_value(&[])?;
-            let ready = Conv { shape, weight: channels_last(&target.place(&weight)?)?, bias: target.place(&bias)? };
+            let kernel = Kernel::new(target.place(&weight)?, target.fused)?;
+            let ready = Conv { shape, kernel, bias: target.place(&bias)?, fused: target.fused };
             Ok::<_, TchError>((ready, sum.is_finite()))
         };
         let (ready, finite) = folded().doing("folding the batch normalisation")?;
@@ -68,51 +74,37 @@ impl Conv {
 
     /// `[1, inputs, H, W]` → `[1, outputs, ceil(H / stride), ceil(W / stride)]`, both channels-last.
     pub(super) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        let Shape { kernel, stride, groups, .. } = self.shape;
-        let convolve =
-            |input: &Tensor, padding: [i64; 2]| input.f_conv2d(&self.weight, Some(&self.bias), [stride, stride], padding, [1, 1], groups);
-        let mut output = match self.shape.padding {
-            Padding::Fixed(n) => convolve(input, [n, n])?,
-            Padding::Same => {
-                let (_, _, height, width) = input.size4()?;
-                let (rows, columns) = (same_padding(height, kernel, stride), same_padding(width, kernel, stride));
-                if rows % 2 == 0 && columns % 2 == 0 {
-                    convolve(input, [rows / 2, columns / 2])?
-                } else {
-                    let sides = [columns / 2, columns - columns / 2, rows / 2, rows - rows / 2];
-                    convolve(&input.f_constant_pad_nd(sides)?, [0, 0])?
-                }
-            }
-        };
+        let ready = self.kernel.for_input(&self.shape, input)?;
+        if self.fused {
+            return self.fused(&ready).convolve(input);
+        }
+        self.activate(self.convolve(&ready, input)?)
+    }
+
+    /// `activation(convolution(input) + shortcut)`, written over `shortcut`; the activation is not [`Activation::Relu6`].
+    pub(super) fn forward_onto(&self, input: &Tensor, mut shortcut: Tensor) -> Result<Tensor, TchError> {
+        let ready = self.kernel.for_input(&self.shape, input)?;
+        if self.fused {
+            return self.fused(&ready).convolve_onto(input, shortcut);
+        }
+        self.activate(shortcut.f_add_(&self.convolve(&ready, input)?)?)
+    }
+
+    fn fused<'a>(&'a self, ready: &'a Ready) -> Fused<'a> {
+        let Shape { stride, groups, activation, .. } = self.shape;
+        Fused { weight: &ready.weight, bias: &self.bias, padding: ready.padding, stride, groups, activation }
+    }
+
+    fn convolve(&self, ready: &Ready, input: &Tensor) -> Result<Tensor, TchError> {
+        let Shape { stride, groups, .. } = self.shape;
+        input.f_conv2d(&ready.weight, Some(&self.bias), [stride, stride], ready.padding, [1, 1], groups)
+    }
+
+    fn activate(&self, mut output: Tensor) -> Result<Tensor, TchError> {
         match self.shape.activation {
             Activation::None => Ok(output),
             Activation::Relu => output.f_relu_(),
             Activation::Relu6 => output.f_clamp_(0.0, 6.0),
-        }
-    }
-}
-
-/// Zeros to add along one side, both ends together.
-fn same_padding(length: i64, kernel: i64, stride: i64) -> i64 {
-    let output = (length + stride - 1) / stride;
-    ((output - 1) * stride + kernel - length).max(0)
-}
-
-/// The same tensor with its channels innermost in memory, which libtorch's CPU convolutions are fastest at.
-fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
-    tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::same_padding;
-
-    #[test]
-    fn same_padding_is_tensorflows() {
-        for (length, kernel, stride, padding) in
-            [(224, 3, 2, 1), (225, 3, 2, 2), (56, 5, 2, 3), (57, 5, 2, 4), (14, 5, 1, 4), (7, 1, 1, 0), (1, 3, 2, 2)]
-        {
-            assert_eq!(same_padding(length, kernel, stride), padding, "{length} {kernel} {stride}");
         }
     }
 }

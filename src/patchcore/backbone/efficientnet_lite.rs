@@ -57,8 +57,8 @@ fn shape(inputs: i64, outputs: i64, kernel: i64, stride: i64, activation: Activa
 }
 
 impl Block for Conv {
-    fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        Conv::forward(self, input)
+    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
+        Conv::forward(self, &input)
     }
 }
 
@@ -89,12 +89,11 @@ impl InvertedResidual {
 }
 
 impl Block for InvertedResidual {
-    fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
+    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
         let x = match &self.expand {
-            Some(expand) => self.depthwise.forward(&expand.forward(input)?)?,
-            None => self.depthwise.forward(input)?,
+            Some(expand) => self.depthwise.forward(&expand.forward(&input)?)?,
+            None => self.depthwise.forward(&input)?,
         };
-        let mut x = self.project.forward(&x)?;
-        if self.residual { x.f_add_(input) } else { Ok(x) }
+        if self.residual { self.project.forward_onto(&x, input) } else { self.project.forward(&x) }
     }
 }

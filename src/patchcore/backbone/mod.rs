@@ -2,7 +2,12 @@
 
 mod conv;
 mod efficientnet_lite;
+mod fused;
+mod kernel;
 mod resnet;
+mod shim;
+
+pub(super) use shim::keep_freed_memory;
 
 use super::error::EngineError;
 use super::weights::StateDict;
@@ -24,9 +29,16 @@ pub fn channels(backbone: Backbone, layer: Layer) -> i64 {
 pub(super) struct Target {
     pub device: Device,
     pub kind: Kind,
+    /// Through oneDNN's fused convolutions.
+    pub fused: bool,
 }
 
 impl Target {
+    /// With the fused convolutions where this libtorch and this processor have them, else libtorch's plain ones.
+    pub(super) fn new(device: Device, kind: Kind) -> Self {
+        Target { device, kind, fused: fused::works(device, kind) }
+    }
+
     /// The tensor on this device in this format.
     pub(super) fn place(self, tensor: &Tensor) -> Result<Tensor, TchError> {
         // float64 goes to float32 first, so that bfloat16 weights are the rounded float32 ones as in torch.
@@ -34,9 +46,11 @@ impl Target {
     }
 }
 
-/// A part of a network: one map in, one map out. It leaves its input as it is.
+/// A part of a network: one map in, one map out.
 trait Block: Send {
-    fn forward(&self, input: &Tensor) -> Result<Tensor, TchError>;
+    /// A block whose shortcut is its input writes the result over it. No block that follows a layer's last map is one of those
+    /// (it changes the map's size or channels), so that maps that are handed out stay as they are.
+    fn forward(&self, input: Tensor) -> Result<Tensor, TchError>;
 }
 
 /// A stem and four stages, the last map of each of which is a layer.
@@ -66,14 +80,14 @@ impl Network {
     /// Runs `[1, 3, H, W]` up to the deepest of `layers`; gives their maps `[1, C, h, w]` in the order of `layers`.
     pub(super) fn features(&self, input: &Tensor, layers: &[Layer]) -> Result<Vec<Tensor>, TchError> {
         let depth = layers.iter().map(|layer| *layer as usize + 1).max().unwrap_or(0);
-        let mut x = self.stem.forward(input)?;
-        let mut maps = Vec::with_capacity(depth);
-        for stage in &self.stages[..depth] {
+        let mut x = self.stem.forward(input.shallow_clone())?;
+        let mut maps = [const { None }; 4];
+        for (i, stage) in self.stages[..depth].iter().enumerate() {
             for block in stage {
-                x = block.forward(&x)?;
+                x = block.forward(x)?;
             }
-            maps.push(x.shallow_clone());
+            maps[i] = layers.iter().any(|layer| *layer as usize == i).then(|| x.shallow_clone());
         }
-        Ok(layers.iter().map(|layer| maps[*layer as usize].shallow_clone()).collect())
+        Ok(layers.iter().filter_map(|layer| Some(maps[*layer as usize].as_ref()?.shallow_clone())).collect())
     }
 }

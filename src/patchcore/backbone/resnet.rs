@@ -49,14 +49,16 @@ struct Stem {
 }
 
 impl Block for Stem {
-    fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        self.conv1.forward(input)?.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
+    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
+        self.conv1.forward(&input)?.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
     }
 }
 
 /// `BasicBlock` (two convolutions) or `Bottleneck` (three): relu(convolutions(x) + shortcut(x)).
 struct Residual {
     convolutions: Vec<Conv>,
+    /// The one that the shortcut is added to.
+    last: Conv,
     downsample: Option<Conv>,
 }
 
@@ -71,37 +73,35 @@ impl Residual {
         target: Target,
     ) -> Result<(Self, i64), EngineError> {
         use Activation::{None as Linear, Relu};
-        let (shapes, outputs) = match bottleneck {
-            None => (vec![shape(inputs, base, 3, stride, Relu), shape(base, base, 3, 1, Linear)], base),
+        let mut conv = |i: u8, shape| Conv::load(dict, &format!("{name}.conv{i}"), &format!("{name}.bn{i}"), shape, target);
+        let (convolutions, last, outputs) = match bottleneck {
+            None => (vec![conv(1, shape(inputs, base, 3, stride, Relu))?], conv(2, shape(base, base, 3, 1, Relu))?, base),
             Some(factor) => {
                 let (width, outputs) = (base * factor, base * 4);
-                (vec![shape(inputs, width, 1, 1, Relu), shape(width, width, 3, stride, Relu), shape(width, outputs, 1, 1, Linear)], outputs)
+                let first = vec![conv(1, shape(inputs, width, 1, 1, Relu))?, conv(2, shape(width, width, 3, stride, Relu))?];
+                (first, conv(3, shape(width, outputs, 1, 1, Relu))?, outputs)
             }
         };
-        let mut convolutions = Vec::with_capacity(shapes.len());
-        for (i, shape) in (1..).zip(shapes) {
-            convolutions.push(Conv::load(dict, &format!("{name}.conv{i}"), &format!("{name}.bn{i}"), shape, target)?);
-        }
         let downsample = if stride != 1 || inputs != outputs {
             let shape = shape(inputs, outputs, 1, stride, Linear);
             Some(Conv::load(dict, &format!("{name}.downsample.0"), &format!("{name}.downsample.1"), shape, target)?)
         } else {
             None
         };
-        Ok((Residual { convolutions, downsample }, outputs))
+        Ok((Residual { convolutions, last, downsample }, outputs))
     }
 }
 
 impl Block for Residual {
-    fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
+    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
         let mut x = input.shallow_clone();
         for convolution in &self.convolutions {
             x = convolution.forward(&x)?;
         }
         let shortcut = match &self.downsample {
-            Some(convolution) => convolution.forward(input)?,
-            None => input.shallow_clone(),
+            Some(convolution) => convolution.forward(&input)?,
+            None => input,
         };
-        x.f_add_(&shortcut)?.f_relu_()
+        self.last.forward_onto(&x, shortcut)
     }
 }
