@@ -2,7 +2,7 @@
 //!
 //! On the processor `search` finds it; the distance is that of the nearest row to float32 rounding, and 0 for a duplicate. Only
 //! where more than four rows are so close together that rounding cannot tell them apart (squared distances within about
-//! 1e-4 of |q||r|, both less the bank's mean) may it be that of another of these. It is never smaller than it should be.
+//! 1e-4 of |q||r|, both less the bank's centre) may it be that of another of these. It is never smaller than it should be.
 //! On a graphics processor `device` does it with libtorch.
 
 mod bank;
@@ -33,7 +33,7 @@ enum Rows {
     /// In main memory, twice: as they are and packed.
     Host {
         bank: Arc<Bank>,
-        /// `[M]`: half the squared norm of each row less the mean; infinite for a row that does not count.
+        /// `[M]`: half the squared norm of each row less the centre; infinite for a row that does not count.
         bias: Vec<f32>,
     },
     /// On a graphics processor.

@@ -18,25 +18,25 @@ pub(super) struct Operand<'a> {
     pub channels: Range<usize>,
     /// True when the tiles hold the places of the map, which are fewer than the patches; else they hold the patches.
     pub coarse: bool,
-    /// `[tiles, channels]`: the values less the mean of the bank. The last tile is filled up with zeros.
+    /// `[tiles, channels]`: the values less the centre of the bank. The last tile is filled up with zeros.
     pub columns: Vec<Column>,
-    /// The norm of the values of each place or patch, less the mean.
+    /// The norm of the values of each place or patch, less the centre.
     norms: Vec<f32>,
 }
 
 impl<'a> Operand<'a> {
-    /// Packs the layers of a grid, on so many threads. `mean` `[D]` is taken from every patch.
-    pub fn of_grid(grid: &'a PatchGrid, mean: &[f32], threads: usize) -> Vec<Self> {
+    /// Packs the layers of a grid, on so many threads. `centre` `[D]` is taken from every patch.
+    pub fn of_grid(grid: &'a PatchGrid, centre: &[f32], threads: usize) -> Vec<Self> {
         let mut first = 0;
         let pack = |map: &'a LayerMap| {
             let channels = first..first + map.channels;
             first = channels.end;
-            Self::pack(map, grid, channels.clone(), &mean[channels], threads)
+            Self::pack(map, grid, channels.clone(), &centre[channels], threads)
         };
         grid.layers.iter().map(pack).collect()
     }
 
-    fn pack(map: &'a LayerMap, grid: &PatchGrid, channels: Range<usize>, mean: &[f32], threads: usize) -> Self {
+    fn pack(map: &'a LayerMap, grid: &PatchGrid, channels: Range<usize>, centre: &[f32], threads: usize) -> Self {
         let coarse = map.len() < grid.len();
         let places = map.len().min(grid.len());
         let count = channels.len();
@@ -53,7 +53,7 @@ impl<'a> Operand<'a> {
                             true => values.copy_from_slice(map.at(place)),
                             false => map.interpolate(&map.corners(place, grid.width), values),
                         }
-                        *norm = subtract(values, mean);
+                        *norm = subtract(values, centre);
                     }
                     interleave(&values[..norms.len() * count], columns);
                 }
@@ -67,7 +67,7 @@ impl<'a> Operand<'a> {
         if self.coarse { self.map.len().div_ceil(TILE) } else { 0 }
     }
 
-    /// At least the norm of the values of a patch, less the mean.
+    /// At least the norm of the values of a patch, less the centre.
     pub fn norm(&self, patch: usize, width: usize) -> f32 {
         match self.coarse {
             true => self.map.corners(patch, width).iter().map(|&(place, weight)| weight * self.norms[place]).sum(),
@@ -89,13 +89,13 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// Takes `mean` from `values` and gives the norm of what is left.
+/// Takes `centre` from `values` and gives the norm of what is left.
 #[inline(always)]
-fn subtract(values: &mut [f32], mean: &[f32]) -> f32 {
+fn subtract(values: &mut [f32], centre: &[f32]) -> f32 {
     let mut squares = [0.0_f32; 16];
-    for (values, mean) in values.chunks_mut(16).zip(mean.chunks(16)) {
-        for ((value, mean), square) in values.iter_mut().zip(mean).zip(&mut squares) {
-            *value -= mean;
+    for (values, centre) in values.chunks_mut(16).zip(centre.chunks(16)) {
+        for ((value, centre), square) in values.iter_mut().zip(centre).zip(&mut squares) {
+            *value -= centre;
             *square += *value * *value;
         }
     }

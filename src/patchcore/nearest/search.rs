@@ -24,10 +24,10 @@ const ROUNDING: f32 = f32::EPSILON / 2.0;
 
 /// The distance of every patch to its nearest row of `bank`, and the row.
 ///
-/// `bias` `[M]` is half the squared norm of each row less the mean, infinite for a row that does not count. The same bits on any
+/// `bias` `[M]` is half the squared norm of each row less the centre, infinite for a row that does not count. The same bits on any
 /// number of threads.
 pub(super) fn search(bank: &Bank, bias: &[f32], grid: &PatchGrid, threads: usize) -> (Vec<f32>, Vec<i64>) {
-    let operands = Operand::of_grid(grid, &bank.mean, threads);
+    let operands = Operand::of_grid(grid, &bank.centre, threads);
     let found = candidates(bank, bias, grid, &operands, threads);
     drop(operands);
     let mut nearest = vec![(0.0, 0); grid.len()];
@@ -54,15 +54,14 @@ fn candidates(bank: &Bank, bias: &[f32], grid: &PatchGrid, operands: &[Operand],
         let mut products: Vec<_> = operands.iter().map(|operand| vec![[Line::ZERO; TILE]; operand.coarse_tiles()]).collect();
         loop {
             let panel = next.fetch_add(1, Ordering::Relaxed);
-            let Some(bias) = bias.chunks(PANEL).nth(panel) else { return found };
-            let lines = bank.panel(panel);
+            let (Some(lines), Some(bias)) = (bank.panels.get(panel), bias.chunks(PANEL).nth(panel)) else { return found };
             let first = (panel * PANEL) as u32;
             let (sums, products, found) = (&mut sums, &mut products, &mut found);
             Arch::new().dispatch(PanelSearch { grid, operands, lines, bias, first, products, sums, found });
         }
     };
     std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads.min(bank.panels())).map(|_| scope.spawn(toil)).collect();
+        let helpers: Vec<_> = (1..threads.min(bank.panels.len())).map(|_| scope.spawn(toil)).collect();
         let mut found = toil();
         for helper in helpers {
             let others = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -77,14 +76,14 @@ fn candidates(bank: &Bank, bias: &[f32], grid: &PatchGrid, operands: &[Operand],
 /// A sum of n products is wrong by at most about n·u·Σ|products|, u = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical
 /// Algorithms, section 3.1), and Σ|products| is at most |q||r| by Cauchy-Schwarz. The sums here are at most [`DEPTH`] long; their
 /// results are added up one for each `DEPTH` channels, and interpolated by eight roundings. Interpolating the features themselves
-/// rounds as often, on values that still have the mean. Two scores can be wrong, so the margin is twice that.
+/// rounds as often, on values that still have the centre. Two scores can be wrong, so the margin is twice that.
 fn margins(bank: &Bank, grid: &PatchGrid, operands: &[Operand]) -> Vec<f32> {
     let long = (DEPTH + bank.channels / DEPTH + 16 * operands.len()) as f32 * ROUNDING;
     let short = 16.0 * ROUNDING;
-    let mean = bank.mean.iter().map(|m| m * m).sum::<f32>().sqrt();
+    let centre = bank.centre.iter().map(|c| c * c).sum::<f32>().sqrt();
     let margin = |patch| {
         let norm = operands.iter().map(|operand| operand.norm(patch, grid.width).powi(2)).sum::<f32>().sqrt();
-        2.0 * bank.reach * (long * (norm + bank.reach) + short * (norm + mean))
+        2.0 * bank.reach * (long * (norm + bank.reach) + short * (norm + centre))
     };
     (0..grid.len()).map(margin).collect()
 }
