@@ -101,9 +101,9 @@ fn centres_without(set: &OkSet, fold: u32, folds: u32, seed: u64) -> Result<Opti
     if among.is_empty() {
         return Ok(None);
     }
-    let keep = (set.bank.rows().size2()?.0 as usize).min(among.len());
+    let keep = (set.bank.size()?.0 as usize).min(among.len());
     let centres = coreset::centres(&set.reservoir.rows()?, Some(&among), keep, seed, &mut |_, _| {})?;
-    NearestRows::new(centres)?.to_device(set.bank.rows().device()).map(Some)
+    NearestRows::new(centres)?.to_device(set.bank.device()).map(Some)
 }
 
 /// All patch distances and image scores of the OK images.

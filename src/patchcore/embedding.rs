@@ -39,8 +39,7 @@ impl PatchEmbeddings {
         let Some(base) = maps.first() else { return Err(TchError::Shape("no feature map to join".to_owned())) };
         let (_, _, base_height, base_width) = base.size4()?;
         let mut parts = Vec::with_capacity(maps.len());
-        for map in maps {
-            let mut map = if neighbourhood > 1 { box_mean(map, neighbourhood)? } else { map.shallow_clone() };
+        for mut map in averaged(maps, neighbourhood)? {
             let (_, _, height, width) = map.size4()?;
             if (height, width) != (base_height, base_width) {
                 map = map.f_upsample_bilinear2d([base_height, base_width], false, None, None)?;
@@ -52,6 +51,11 @@ impl PatchEmbeddings {
         let (_, height, width, dim) = joined.size4()?;
         Ok(Self { rows: joined.f_view([height * width, dim])?, height, width })
     }
+}
+
+/// Feature maps averaged over `neighbourhood`×`neighbourhood` places (odd, 1 = as they are).
+pub(super) fn averaged(maps: &[Tensor], neighbourhood: i64) -> Result<Vec<Tensor>, TchError> {
+    maps.iter().map(|map| if neighbourhood > 1 { box_mean(map, neighbourhood) } else { Ok(map.shallow_clone()) }).collect()
 }
 
 /// Mean over `size`×`size` windows (odd) of `[1, C, h, w]`, same shape; what lies outside the border does not count.

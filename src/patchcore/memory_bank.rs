@@ -19,7 +19,7 @@ const TAU_FILE: &str = "tau.json";
 
 /// The patch embeddings that a product's images are compared with, and the thresholds that go with them.
 pub struct MemoryBank {
-    /// `[M, D]` float32 with its norms.
+    /// The rows, laid out to be compared with.
     nearest: NearestRows,
     rows: usize,
     dim: usize,
@@ -30,7 +30,7 @@ pub struct MemoryBank {
 impl MemoryBank {
     /// Joins what the builder made.
     pub(super) fn new(nearest: NearestRows, config: BankConfig, tau: Tau) -> Result<Self, EngineError> {
-        let (rows, dim) = nearest.rows().size2().doing("measuring the bank")?;
+        let (rows, dim) = nearest.size().doing("measuring the bank")?;
         Ok(Self { nearest, rows: rows as usize, dim: dim as usize, config, tau })
     }
 
@@ -103,7 +103,7 @@ impl MemoryBank {
         let failed = |path: &Path, source| EngineError::Write { path: path.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
         let path = dir.join(ROWS_FILE);
-        write_tensor(&path, self.nearest.rows())?;
+        write_tensor(&path, &self.nearest.rows().doing("copying the bank")?)?;
         let config = BankConfig { memory_bank_sha256: Some(sha256(&path)?), ..self.config.clone() };
         write_json(&dir.join(TAU_FILE), &self.tau)?;
         write_json(&dir.join(CONFIG_FILE), &config)
@@ -172,9 +172,9 @@ impl MemoryBank {
         &self.config
     }
 
-    /// Bytes that rows and norms take.
+    /// Bytes that the rows take as they are held: in main memory about `8·M·D`, twice a float32 tensor.
     pub fn memory_bytes(&self) -> usize {
-        self.rows * (self.dim + 1) * size_of::<f32>()
+        self.nearest.memory_bytes()
     }
 
     pub(super) fn nearest(&self) -> &NearestRows {

@@ -1,6 +1,6 @@
 //! One image against its bank.
 
-use super::embedding::{PatchEmbeddings, box_mean};
+use super::embedding::box_mean;
 use super::error::{EngineError, TorchContext};
 use super::feature_extractor::FeatureExtractor;
 use super::memory_bank::MemoryBank;
@@ -16,9 +16,10 @@ use tch::{Kind, TchError, Tensor};
 pub fn score(extractor: &FeatureExtractor, bank: &MemoryBank, image: &ResizedImage) -> Result<DistanceGrid, EngineError> {
     bank.check_extractor(extractor)?;
     let config = bank.config();
-    let patches = PatchEmbeddings::of_image(extractor, image, &config.layers, config.stride, config.neighbourhood)?;
-    let found = bank.nearest().of(&patches.rows).doing("comparing patches with the bank")?;
-    distance_grid(&found.distances, patches.height, patches.width, config.smoothing).doing("smoothing the distances")
+    let maps = extractor.features(image, &config.layers)?;
+    let (stride, neighbourhood) = (i64::from(config.stride), i64::from(config.neighbourhood));
+    let (distances, height, width) = bank.nearest().of_maps(&maps, stride, neighbourhood).doing("comparing patches with the bank")?;
+    distance_grid(&distances, height, width, config.smoothing).doing("smoothing the distances")
 }
 
 /// `[height * width]` distances as a grid, averaged over `smoothing`×`smoothing` patches where that is not 0.

@@ -1,0 +1,27 @@
+//! Work for several threads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// As many threads as libtorch may use within one operation.
+pub(super) fn count() -> usize {
+    usize::try_from(tch::get_num_threads()).unwrap_or(1).max(1)
+}
+
+/// Acts on every item, on this thread and `threads - 1` others; each takes the next item as soon as it is free.
+pub(super) fn deal<T: Send>(items: impl Iterator<Item = T>, threads: usize, act: impl Fn(T) + Sync) {
+    let items: Vec<_> = items.map(|item| Mutex::new(Some(item))).collect();
+    let next = AtomicUsize::new(0);
+    let toil = || {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let item = item.lock().unwrap_or_else(PoisonError::into_inner).take();
+            item.into_iter().for_each(&act);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(items.len()) {
+            scope.spawn(toil);
+        }
+        toil();
+    });
+}
