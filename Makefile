@@ -5,7 +5,7 @@
 CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
-.PHONY: demo test build lint setup tools
+.PHONY: demo test bench build lint setup tools
 
 build: setup
 	cargo build $(CARGO_FLAGS) --bins
@@ -16,6 +16,10 @@ demo: build
 
 test: setup
 	cargo test $(CARGO_FLAGS)
+
+# Criterion's figures for each stage, then a table of where the time of one image goes.
+bench: setup
+	cargo bench --locked --bench engine
 
 lint: setup
 	cargo fmt --check

@@ -18,6 +18,9 @@ mod scorer;
 mod torch_file;
 mod weights;
 
+#[doc(hidden)]
+pub mod bench;
+
 pub use backbone::channels;
 pub use bank_config::BankConfig;
 pub use builder::{BuildPhase, BuildProgress, BuildSummary, BuiltBank, ImageSource, build_bank};

@@ -1,0 +1,81 @@
+//! The stages of the engine at fixed sizes, and at the end a table of where the time of one image goes: `make bench`.
+
+mod made_up;
+
+use criterion::{BenchmarkId, Criterion, criterion_group};
+use made_up::{Pipeline, extractor, picture};
+use patchcored::imaging::resize::resize_for_engine;
+use patchcored::inspection::{Backbone, BuildOptions, CoresetMethod, Precision};
+use patchcored::patchcore::bench::{CoresetStage, NearestStage};
+use std::time::Duration;
+
+fn backbone(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("backbone_512");
+    let image = resize_for_engine(&picture(512), 512);
+    for name in [Backbone::Resnet50, Backbone::EfficientnetLite0] {
+        for precision in [Precision::Float32, Precision::Bfloat16] {
+            let extractor = extractor(name, precision);
+            group.bench_function(BenchmarkId::new(name.as_str(), precision), |bencher| {
+                bencher.iter(|| extractor.warm_up(&image, &BuildOptions::default().layers).unwrap());
+            });
+        }
+    }
+}
+
+fn nearest(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("nearest_512");
+    for (stride, rows) in [(2, 1024), (2, 2000), (1, 2000)] {
+        let stage = NearestStage::new(512, stride, rows).unwrap();
+        group.bench_function(format!("stride_{stride}_rows_{rows}"), |bencher| bencher.iter(|| stage.run().unwrap()));
+    }
+}
+
+fn coreset(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("coreset_10240x472_to_204");
+    let stage = CoresetStage::new(10_240, 472, 204).unwrap();
+    for method in [CoresetMethod::Greedy, CoresetMethod::Kmeans] {
+        group.bench_function(method.as_str(), |bencher| bencher.iter(|| stage.run(method).unwrap()));
+    }
+}
+
+fn pipeline(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pipeline_1024px");
+    for name in [Backbone::Resnet50, Backbone::EfficientnetLite0] {
+        let pipeline = Pipeline::new(name, 1024);
+        for file in ["part.png", "part.jpg"] {
+            group.bench_function(BenchmarkId::new(name.as_str(), file), |bencher| bencher.iter(|| pipeline.inspect(file)));
+        }
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    targets = backbone, nearest, coreset, pipeline
+}
+
+/// Medians in milliseconds.
+fn table() {
+    println!("one 1024×1024 image, shorter 512, layers 2-4, stride 2, bank of 1024 rows; medians of 15 in ms\n");
+    println!(
+        "{:<20} {:<9} {:>7} {:>7} {:>9} {:>8} {:>6} {:>7} {:>7}",
+        "", "", "read", "resize", "backbone", "nearest", "judge", "write", "sum"
+    );
+    for name in [Backbone::Resnet50, Backbone::EfficientnetLite0] {
+        let pipeline = Pipeline::new(name, 1024);
+        for file in ["part.png", "part.jpg"] {
+            let [read, resize, backbone, nearest, judge, write] = pipeline.stages(file, 15);
+            let sum = read + resize + backbone + nearest + judge + write;
+            println!(
+                "{:<20} {file:<9} {read:>7.1} {resize:>7.1} {backbone:>9.1} {nearest:>8.1} {judge:>6.1} {write:>7.1} {sum:>7.1}",
+                name.as_str()
+            );
+        }
+    }
+}
+
+fn main() {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    table();
+}

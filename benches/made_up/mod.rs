@@ -1,0 +1,150 @@
+//! Networks, images and banks for the benchmarks: made up, since speed does not depend on what is in them.
+
+use patchcored::config::{MaskConfig, OutputsConfig};
+use patchcored::daemon::outputs::OutputPaths;
+use patchcored::daemon::source::{Expectation, read};
+use patchcored::daemon::verdict::judge;
+use patchcored::error::ImageError;
+use patchcored::imaging::resize::resize_for_engine;
+use patchcored::inspection::{Backbone, BuildOptions, DecideBy, DeviceChoice, Picture, Precision, PrecisionChoice, ResizedImage, Samples};
+use patchcored::patchcore::{FeatureExtractor, ImageSource, MemoryBank, build_bank, score};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use safetensors::tensor::{Dtype, TensorView};
+use std::path::PathBuf;
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// A backbone with random weights of the right sizes.
+pub fn extractor(backbone: Backbone, precision: impl Into<Option<Precision>>) -> FeatureExtractor {
+    let fixture = format!("{}/tests/fixtures/features/{backbone}.json", env!("CARGO_MANIFEST_DIR"));
+    let fixture: serde_json::Value = serde_json::from_slice(&std::fs::read(fixture).unwrap()).unwrap();
+    let tensors: Vec<(String, Vec<usize>)> = serde_json::from_value(fixture["tensors"].clone()).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let values: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(name, shape)| {
+            let count = shape.iter().product::<usize>();
+            // Kaiming's bound keeps the features in range however deep the network.
+            let bound = if shape.len() == 4 { (6.0 / (count / shape[0]) as f32).sqrt() } else { 0.1 };
+            let base = if name.ends_with("running_var") || (shape.len() == 1 && name.ends_with("weight")) { 1.0 } else { 0.0 };
+            (0..count).flat_map(|_| (base + (rng.random::<f32>() * 2.0 - 1.0) * bound).to_le_bytes()).collect()
+        })
+        .collect();
+    let views =
+        tensors.iter().zip(&values).map(|((name, shape), bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("made_up.safetensors");
+    safetensors::serialize_to_file(views, None, &path).unwrap();
+    let precision = precision.into().map_or(PrecisionChoice::Auto, PrecisionChoice::Fixed);
+    FeatureExtractor::load(backbone, &path, DeviceChoice::Cpu, precision).unwrap()
+}
+
+/// A gray disc on a grained ground, RGB, `side`×`side`, another one for every seed.
+fn picture_of(side: u32, seed: u64) -> Picture {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (half, grain) = (i64::from(side) / 2, 24);
+    let samples = (0..i64::from(side) * i64::from(side))
+        .flat_map(|i| {
+            let (x, y) = (i % i64::from(side) - half, i / i64::from(side) - half);
+            let base = if x * x + y * y < half * half / 2 { 150 } else { 60 };
+            let gray = base + rng.random_range(0..grain) as u8;
+            [gray, gray, gray / 2 + 40]
+        })
+        .collect();
+    Picture { width: side, height: side, channels: 3, bit_depth: 8, samples: Samples::U8(samples) }
+}
+
+/// One such picture.
+pub fn picture(side: u32) -> Picture {
+    picture_of(side, 99)
+}
+
+struct MadeUp;
+
+impl ImageSource for MadeUp {
+    fn names(&self) -> Vec<String> {
+        (0..10).map(|number| format!("{number}.png")).collect()
+    }
+
+    fn load(&self, index: usize) -> Result<ResizedImage, ImageError> {
+        Ok(resize_for_engine(&picture_of(512, index as u64), 512))
+    }
+}
+
+/// A folder with an image as PNG and as JPEG, a network, and a bank of 1024 rows: all that an image meets on its way.
+pub struct Pipeline {
+    folder: TempDir,
+    extractor: FeatureExtractor,
+    bank: MemoryBank,
+}
+
+impl Pipeline {
+    /// For images of `side` pixels, in the precision that `auto` comes to here.
+    pub fn new(backbone: Backbone, side: u32) -> Self {
+        let extractor = extractor(backbone, None);
+        let options = BuildOptions { backbone, coreset: 0.1, ..BuildOptions::default() };
+        let bank = build_bank(&extractor, &MadeUp, &options, &mut |_| {}).unwrap().bank;
+        let folder = tempfile::tempdir().unwrap();
+        let picture = picture(side);
+        let Samples::U8(samples) = picture.samples else { unreachable!() };
+        let image = image::RgbImage::from_raw(side, side, samples).unwrap();
+        for name in ["part.png", "part.jpg"] {
+            image.save(folder.path().join(name)).unwrap();
+        }
+        Self { folder, extractor, bank }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// From the file to mask and overlay on disk, one stage after the other.
+    pub fn inspect(&self, file: &str) {
+        let picture = read(&self.path(file), &self.expect()).unwrap().picture;
+        let grid = score(&self.extractor, &self.bank, &resize_for_engine(&picture, 512)).unwrap();
+        let verdict = judge(&grid, &picture, self.bank.tau(), &MaskConfig::default(), DecideBy::Image);
+        OutputPaths::beside(&self.path(file), &self.outputs()).write(&picture, &verdict, None).unwrap();
+    }
+
+    /// Medians of `rounds` in ms: read, resize, backbone, nearest, judge, write.
+    pub fn stages(&self, file: &str, rounds: usize) -> [f64; 6] {
+        let layers = &self.bank.config().layers;
+        self.inspect(file);
+        let mut times: [Vec<f64>; 6] = Default::default();
+        for _ in 0..rounds {
+            let mut at = Instant::now();
+            let mut lap = |stage: usize| {
+                times[stage].push(at.elapsed().as_secs_f64() * 1e3);
+                at = Instant::now();
+            };
+            let picture = read(&self.path(file), &self.expect()).unwrap().picture;
+            lap(0);
+            let resized = resize_for_engine(&picture, 512);
+            lap(1);
+            self.extractor.warm_up(&resized, layers).unwrap();
+            lap(2);
+            let grid = score(&self.extractor, &self.bank, &resized).unwrap();
+            lap(3);
+            let verdict = judge(&grid, &picture, self.bank.tau(), &MaskConfig::default(), DecideBy::Image);
+            lap(4);
+            OutputPaths::beside(&self.path(file), &self.outputs()).write(&picture, &verdict, None).unwrap();
+            lap(5);
+        }
+        let mut medians = times.map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            times[rounds / 2]
+        });
+        // Scoring runs the backbone too.
+        medians[3] -= medians[2];
+        medians
+    }
+
+    fn outputs(&self) -> OutputsConfig {
+        OutputsConfig { mask: true, overlay: true, heat: false, side_by_side: false, scores: false, dir: None }
+    }
+
+    fn expect(&self) -> Expectation {
+        Expectation { max_megapixels: 64, ..Expectation::default() }
+    }
+}
