@@ -1,4 +1,5 @@
 //! The stages of the engine at fixed sizes, and at the end a table of where the time of one image goes: `make bench`.
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod made_up;
 
