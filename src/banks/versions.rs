@@ -62,6 +62,7 @@ impl BankFolder {
     /// When the folder cannot be created or changed.
     pub fn recover(&self) -> Result<bool, BankFolderError> {
         std::fs::create_dir_all(self.versions_dir()).map_err(|e| self.failed("create it", e))?;
+        files::remove_litter(&self.path).map_err(|e| self.failed("remove half-made links", e))?;
         for entry in std::fs::read_dir(self.versions_dir()).map_err(|e| self.failed("list its versions", e))?.flatten() {
             if entry.file_name().as_encoded_bytes().starts_with(STAGING.as_bytes()) {
                 std::fs::remove_dir_all(entry.path()).map_err(|e| self.failed("remove a half-built version", e))?;
@@ -202,8 +203,10 @@ mod tests {
         assert_eq!(bank.current(), Some(1));
         let staging = bank.begin_version().unwrap();
         std::fs::write(staging.join("tau.json"), "half").unwrap();
+        let link = folder.path().join(".patchcored-half-made");
+        std::os::unix::fs::symlink("versions/000002", &link).unwrap();
         assert!(!bank.recover().unwrap());
-        assert!(!staging.exists());
+        assert!(!staging.exists() && !link.is_symlink());
         assert_eq!(std::fs::read_to_string(folder.path().join("memory_bank.pt")).unwrap(), "by hand");
     }
 

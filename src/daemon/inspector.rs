@@ -82,6 +82,13 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
 
 async fn attempt(line: &Line, product: &ProductConfig, image: &PendingImage) -> Result<Finished, Setback> {
     let Some(bank) = line.banks.get(&product.name) else { return Err(Setback::NoBank) };
+    let paths = OutputPaths::beside(&image.path, &product.outputs);
+    if image.attempts > 0
+        && let Some(folder) = paths.folder().map(Path::to_owned)
+    {
+        let litter = Arc::clone(&line.litter);
+        blocking(move || litter.clear(&folder)).await?;
+    }
     let (source, resized) = read(line, product, image, bank.shorter).await?;
     let picture = source.picture;
     let scored = line.engine.score(resized, bank.dir.clone()).await.map_err(|failure| match failure {
@@ -91,7 +98,6 @@ async fn attempt(line: &Line, product: &ProductConfig, image: &PendingImage) -> 
     })?;
 
     let begin = Instant::now();
-    let paths = OutputPaths::beside(&image.path, &product.outputs);
     let written = {
         let (paths, cleanup, decide_by) = (paths.clone(), product.mask.clone(), product.decide_by);
         let reference = line.reference(&product.name);

@@ -3,6 +3,7 @@
 use super::active::ActiveBanks;
 use super::engine::{self, EngineHandle};
 use super::inspector::read_reference;
+use super::litter::Litter;
 use super::source::Expectation;
 use super::status::Status;
 use super::{dispatcher, rebuilder, recorder, rules};
@@ -31,6 +32,7 @@ pub struct Line {
     pub(super) banks: ActiveBanks,
     pub(super) engine: EngineHandle,
     pub(super) status: Status,
+    pub(super) litter: Arc<Litter>,
     /// Rung when there may be images to inspect.
     pub(super) wake: Notify,
     /// One build at a time leaves the line its cores.
@@ -95,6 +97,7 @@ pub async fn start(config: Config) -> Result<Running, FatalError> {
         banks: ActiveBanks::default(),
         engine,
         status: Status::default(),
+        litter: Arc::default(),
         wake: Notify::new(),
         build_turn: Semaphore::new(1),
         config,

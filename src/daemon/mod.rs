@@ -12,6 +12,7 @@ mod dispatcher;
 mod engine;
 mod inspector;
 mod line;
+mod litter;
 pub mod outputs;
 mod rebuilder;
 mod recorder;

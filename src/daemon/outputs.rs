@@ -62,12 +62,17 @@ impl OutputPaths {
         }
     }
 
+    /// The folder that all of them are in; `None` when none is wanted.
+    pub fn folder(&self) -> Option<&Path> {
+        [&self.mask, &self.overlay, &self.heat, &self.side_by_side, &self.scores].into_iter().flatten().next()?.parent()
+    }
+
     /// Writes what is wanted, creating folders that are missing; the side-by-side only with a reference.
     ///
     /// # Errors
     /// [`ImageError::Write`] naming the output; what was written before it stays, and is replaced by the next attempt.
     pub fn write(&self, picture: &Picture, verdict: &Verdict, reference: Option<&Picture>) -> Result<(), ImageError> {
-        if let Some(folder) = [&self.mask, &self.overlay, &self.heat, &self.scores].into_iter().flatten().next().and_then(|p| p.parent()) {
+        if let Some(folder) = self.folder() {
             std::fs::create_dir_all(folder).map_err(|source| ImageError::Write { path: folder.to_owned(), source })?;
         }
         if let Some(path) = &self.heat {

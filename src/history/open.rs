@@ -2,7 +2,6 @@
 
 use super::{HistoryError, HistoryErrorKind, HistoryStore};
 use crate::files;
-use crate::inspection::TEMPORARY_PREFIX;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlitePool};
@@ -202,7 +201,8 @@ async fn schema(connection: &mut SqliteConnection) -> Result<Schema, sqlx::Error
 async fn copy_before_migration(connection: &mut SqliteConnection, file: &Path, newest: i64) -> Result<(), HistoryError> {
     let io = |e| HistoryError::from_io(file, e);
     let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder).map_err(io)?;
+    files::remove_litter(folder).map_err(io)?;
+    let temporary = files::temporary(folder).map_err(io)?;
     // VACUUM INTO accepts an empty file.
     sqlx::query("VACUUM INTO ?").bind(temporary.path().to_str()).execute(connection).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
     temporary.as_file().sync_all().map_err(io)?;

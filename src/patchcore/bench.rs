@@ -1,8 +1,10 @@
 //! Stages of the engine on made-up data, for the benchmarks alone.
 
 use super::coreset;
+use super::error::EngineError;
+use super::feature_extractor::FeatureExtractor;
 use super::nearest::NearestRows;
-use crate::inspection::CoresetMethod;
+use crate::inspection::{CoresetMethod, Layer, ResizedImage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};
@@ -11,6 +13,14 @@ use tch::{TchError, Tensor};
 fn features(rng: &mut ChaCha8Rng, size: &[i64]) -> Result<Tensor, TchError> {
     let values: Vec<f32> = (0..size.iter().product()).map(|_| (rng.random::<f32>() - 0.5).max(0.0)).collect();
     Tensor::f_from_slice(&values)?.f_view(size)
+}
+
+/// Runs the network alone and drops its maps.
+///
+/// # Errors
+/// As when an image is scored.
+pub fn run_backbone(extractor: &FeatureExtractor, image: &ResizedImage, layers: &[Layer]) -> Result<(), EngineError> {
+    extractor.features(image, layers).map(drop)
 }
 
 /// Comparing one image with a bank.

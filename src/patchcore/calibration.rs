@@ -177,6 +177,10 @@ mod tests {
     }
 
     fn tau(images: u32, options: &BuildOptions) -> Result<Tau, EngineError> {
+        calibrated(images, options).map(|(tau, _)| tau)
+    }
+
+    fn calibrated(images: u32, options: &BuildOptions) -> Result<(Tau, usize), EngineError> {
         let mut reservoir = Reservoir::new(options.reservoir_max, options.seed);
         for number in 0..images {
             reservoir.add(number, &image(number).rows).unwrap();
@@ -189,10 +193,7 @@ mod tests {
         let mut heard = 0;
         let tau = calibrate(&set, options, &mut |number| Ok(Some(image(number))), &mut |done| heard = done);
         assert!(tau.is_err() || heard == images as usize);
-        tau.map(|(tau, scored)| {
-            assert!(scored >= 1 && scored <= images as usize);
-            tau
-        })
+        tau
     }
 
     fn options(coreset: f64, coreset_method: CoresetMethod, calibration: Calibration) -> BuildOptions {
@@ -218,8 +219,12 @@ mod tests {
         let one = tau(1, &options(0.5, CoresetMethod::Greedy, Calibration::HeldOut)).unwrap_err().to_string();
         assert!(one.contains("at least 2") && one.contains("in_sample"), "{one}");
         assert!(tau(1, &options(0.5, CoresetMethod::Greedy, Calibration::InSample)).is_ok());
-        // A single row belongs to one image; the others can still be held against it.
-        assert!(tau(3, &options(0.01, CoresetMethod::Greedy, Calibration::HeldOut)).is_ok());
+        // A single row belongs to one image; the others can still be held against it,
+        // and only they are scored.
+        assert_eq!(calibrated(3, &options(0.01, CoresetMethod::Greedy, Calibration::HeldOut)).unwrap().1, 2);
+        for calibration in [Calibration::HeldOut, Calibration::InSample] {
+            assert_eq!(calibrated(3, &options(0.5, CoresetMethod::Greedy, calibration)).unwrap().1, 3);
+        }
     }
 
     #[test]

@@ -76,15 +76,6 @@ impl FeatureExtractor {
         self.target.device
     }
 
-    /// Runs the network on an image of this size and drops what comes out, so that the next one finds its weights packed and its
-    /// threads started.
-    ///
-    /// # Errors
-    /// As when an image is scored.
-    pub fn warm_up(&self, image: &ResizedImage, layers: &[Layer]) -> Result<(), EngineError> {
-        self.features(image, layers).map(drop)
-    }
-
     /// Normalises `image` with ImageNet's mean and standard deviation and runs the network up to the deepest of `layers`.
     ///
     /// Gives one float32 map `[1, C, h, w]` per layer, in the order of `layers`, on [`Self::device`]; in memory the channels

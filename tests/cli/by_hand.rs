@@ -134,6 +134,10 @@ fn a_folder_is_inspected_with_the_bank_loaded_once_and_a_bad_image_does_not_stop
     bench.build(&[]);
     std::fs::write(bench.path("ng/bad.jpg"), "no image").unwrap();
     let (bank, images, out) = (bench.path("bank"), bench.path("ng"), bench.path("out"));
+    let listed = run_ok(&["infer", "--bank-dir", arg(&bank), "--img-dir", arg(&bench.path("ok")), "--out-dir", arg(&bench.path("first"))]);
+    let named: Vec<Value> = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["image"].clone()).collect();
+    let expected: Vec<Value> = (0..8).map(|number| arg(&bench.path("ok").join(format!("{number}.png"))).into()).collect();
+    assert_eq!(named, expected, "one line per image, in the order of the names");
     let error = run_fails(1, &["infer", "--bank-dir", arg(&bank), "--img-dir", arg(&images), "--out-dir", arg(&out)]);
     assert!(error.contains("bad.jpg") && error.contains("1 of 9"), "{error}");
     for number in 0..8 {

@@ -1,6 +1,6 @@
 //! Stopping and dying: nothing lost, nothing done twice.
 
-use crate::helper::{Line, Part, Product, write_image};
+use crate::helper::{Line, Part, Product, jpeg_bytes, write_image};
 
 const IMAGES: u32 = 60;
 
@@ -40,7 +40,7 @@ fn sigterm_and_sigkill_in_the_middle_of_work_lose_nothing() {
     drop_images(&line, 40..IMAGES);
     line.wait_sql("SELECT count(*) > 25 FROM inspections WHERE state = 'done'", "1");
     daemon.kill();
-    // The kill may leave a temporary file of the output in hand; the next start writes over nothing of it.
+    // The kill may leave a temporary file of the output in hand; the next start removes it.
     let daemon = line.start();
     line.wait_sql("SELECT count(*) FROM banks WHERE state = 'active' AND version = 2", "1");
     check_ledger(&line);
@@ -63,4 +63,27 @@ fn a_second_start_on_the_same_folders_does_nothing_twice() {
     assert!(daemon.stop().success());
     assert_eq!(line.sql("SELECT decided_at FROM inspections WHERE image_path LIKE '%a.png'").unwrap(), decided);
     assert_eq!(line.sql("SELECT count(*) FROM banks").unwrap(), "1", "an unchanged ok folder is not built again");
+}
+
+#[test]
+fn what_a_killed_daemon_was_writing_is_removed() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    line.wait_sql("SELECT count(*) FROM banks WHERE state = 'active'", "1");
+    // An image that is tried again and again is in hand when the daemon is killed.
+    let jpeg = jpeg_bytes(Part::ok(1));
+    std::fs::write(line.drop("disc").join("cut.jpg"), &jpeg[..jpeg.len() / 2]).unwrap();
+    line.wait_sql("SELECT attempts > 0 FROM inspections", "1");
+    daemon.kill();
+    let litter = [line.drop("disc").join(".patchcored-0123-mask"), line.bank("disc").join(".patchcored-0123-link")];
+    for path in &litter {
+        std::fs::write(path, "half").unwrap();
+    }
+    let daemon = line.start();
+    line.wait_sql("SELECT state FROM inspections", "failed");
+    for path in &litter {
+        assert!(!path.exists(), "{}", path.display());
+    }
+    assert!(daemon.stop().success());
 }
