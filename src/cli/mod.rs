@@ -8,6 +8,7 @@ mod eval;
 pub mod history;
 mod infer;
 mod metrics;
+mod openmp;
 mod run;
 
 use crate::error::FatalError;
@@ -47,8 +48,20 @@ impl Cli {
         matches!(self.command, Command::Run(_))
     }
 
+    /// True when it goes through many images, so that a slower start pays.
+    fn takes_many_images(&self) -> bool {
+        match &self.command {
+            Command::Run(_) | Command::Build(_) | Command::Eval(_) => true,
+            Command::Infer(args) => args.takes_many_images(),
+            Command::Check(_) | Command::History(_) | Command::Demo(_) => false,
+        }
+    }
+
     /// Runs the command; the result is the exit code, errors included.
     pub fn run(self) -> ExitCode {
+        if self.takes_many_images() {
+            openmp::let_waiting_threads_sleep();
+        }
         let outcome = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),
