@@ -1,7 +1,7 @@
 //! OK images → memory bank: embed, choose the coreset, calibrate.
 
 use super::bank_config::BankConfig;
-use super::calibration::{OkSet, PatchDistances, calibrate, order};
+use super::calibration::{Measure, OkSet, PatchDistances, calibrate, order};
 use super::coreset;
 use super::embedding::PatchEmbeddings;
 use super::error::{EngineError, TorchContext};
@@ -120,8 +120,8 @@ pub fn build_bank(
     let started = Instant::now();
     let set = OkSet { reservoir: &reservoir, bank: &bank, chosen: chosen.chosen.as_deref(), images: ok.used.len() as u32 };
     let total = ok.used.len();
-    let (tau, scored) = ok.measured(&reservoir, order(options, set.chosen.is_some(), set.images), |distances_of| {
-        calibrate(&set, options, distances_of, &mut |done| progress(BuildProgress { phase: BuildPhase::Calibrate, done, total }))
+    let (tau, scored) = ok.measured(&reservoir, order(options, set.chosen.is_some(), set.images), |measure| {
+        calibrate(&set, options, measure, &mut |done| progress(BuildProgress { phase: BuildPhase::Calibrate, done, total }))
     })?;
     let calibrate_s = started.elapsed().as_secs_f64();
 
@@ -240,7 +240,7 @@ impl OkImages<'_> {
         &mut self,
         reservoir: &Reservoir,
         order: Vec<u32>,
-        work: impl FnOnce(&mut dyn FnMut(u32, &NearestRows) -> Result<Option<PatchDistances>, EngineError>) -> Result<T, EngineError>,
+        work: impl FnOnce(&mut Measure) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         let Self { extractor, source, options, names, used, skipped } = self;
         if reservoir.is_complete() {

@@ -26,6 +26,9 @@ pub(super) struct OkSet<'a> {
 /// The distances `[height * width]` of an image's patches, height and width.
 pub(super) type PatchDistances = (Tensor, i64, i64);
 
+/// Measures the patches of an image, named by its number, against rows; `None` where the image cannot be had any more.
+pub(super) type Measure<'a> = dyn FnMut(u32, &NearestRows) -> Result<Option<PatchDistances>, EngineError> + 'a;
+
 /// The order in which [`calibrate`] scores the images.
 pub(super) fn order(options: &BuildOptions, rows_are_patches: bool, images: u32) -> Vec<u32> {
     match options.calibration {
@@ -49,22 +52,21 @@ fn members(fold: u32, images: u32) -> impl Iterator<Item = u32> {
 /// cluster centres are nobody's patches, so there the images are dealt into at most 5 folds, and each fold is scored against
 /// as many centres found without it. An image that owns every row of the bank has nothing to be held against and is left out.
 ///
-/// Gives tau and the number of images scored. `distances_of` gives the distances of an image's patches to rows, or `None` where
-/// the image cannot be had any more, and is asked in the order of [`order`]; `progress` hears images done.
+/// Gives tau and the number of images scored. `measure` is asked in the order of [`order`]; `progress` hears images done.
 ///
 /// # Errors
 /// [`EngineError::Build`] when `held_out` has fewer than two images or nothing to hold them against, or a distance is not finite.
 pub(super) fn calibrate(
     set: &OkSet,
     options: &BuildOptions,
-    distances_of: &mut dyn FnMut(u32, &NearestRows) -> Result<Option<PatchDistances>, EngineError>,
+    measure: &mut Measure,
     progress: &mut dyn FnMut(usize),
 ) -> Result<(Tau, usize), EngineError> {
     let mut sample = OkDistances::default();
     let mut done = 0;
     let mut judge = |image: u32, rows: Option<&NearestRows>| -> Result<(), EngineError> {
         if let Some(rows) = rows
-            && let Some((distances, height, width)) = distances_of(image, rows)?
+            && let Some((distances, height, width)) = measure(image, rows)?
         {
             let grid = distance_grid(&distances, height, width, options.smoothing);
             sample.add(&grid.doing("measuring the OK images")?);
@@ -210,12 +212,12 @@ mod tests {
         let set = OkSet { reservoir: &reservoir, bank: &bank, chosen: coreset.chosen.as_deref(), images };
         let mut heard = 0;
         let mut asked = Vec::new();
-        let mut distances_of = |number, rows: &NearestRows| {
+        let mut measure = |number, rows: &NearestRows| {
             asked.push(number);
             let patches = image(number);
             Ok(Some((rows.of(&patches.rows).unwrap().distances, patches.height, patches.width)))
         };
-        let tau = calibrate(&set, options, &mut distances_of, &mut |done| heard = done);
+        let tau = calibrate(&set, options, &mut measure, &mut |done| heard = done);
         let order = order(options, set.chosen.is_some(), images);
         assert!(asked.iter().all({
             let mut rest = order.iter();
