@@ -4,7 +4,6 @@ use super::inotify::{self, Hint};
 use super::scan;
 use super::settle::{FileVersion, Settle, Sighting};
 use crate::inspection::Readiness;
-use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -18,8 +17,10 @@ use tokio::sync::mpsc::Sender;
 
 /// Hints kept while the thread is scanning. Past that a full scan takes their place, so the bound costs time, never an image.
 const HINTS: usize = 4096;
-/// Files per report: one database transaction each.
+/// Files per report: one database transaction each. What a backlog holds in memory on its way is this times the channel's bound.
 const BATCH: usize = 500;
+/// Files that a scan goes through before it looks whether hints have come: some milliseconds.
+const SCAN_SLICE: usize = 256;
 /// How often the folder itself is looked at: an unmount or replacement is noticed within this time.
 const ROOT_CHECK: Duration = Duration::from_secs(2);
 /// New folders come in bursts; one scan serves all that came within this time.
@@ -190,7 +191,7 @@ impl Worker {
         if now >= self.next_scan {
             self.next_scan = now + self.spec.rescan;
             if !self.root_is_lost {
-                self.scan();
+                self.scan()?;
             }
         }
         self.hand_on()?;
@@ -226,45 +227,67 @@ impl Worker {
         }
     }
 
-    fn scan(&mut self) {
+    /// Goes through the whole folder. Hints are served meanwhile, so that a new file does not wait for the end of a long scan.
+    fn scan(&mut self) -> Result<(), Ended> {
+        let (root, recursive) = (self.spec.path.clone(), self.spec.recursive);
+        // Only what was not handed on yet is kept: mostly nothing, whatever the folder holds.
         let mut found = Vec::new();
+        let mut looked_at: usize = 0;
+        let mut served = Ok(());
+        self.settle.begin_scan();
         let outcome = scan::walk(
-            &self.spec.path,
-            self.spec.recursive,
-            |path, version| found.push((path, version)),
+            &root,
+            recursive,
+            |path, version| {
+                looked_at += 1;
+                if looked_at.is_multiple_of(SCAN_SLICE) && served.is_ok() {
+                    served = self.serve_hints();
+                }
+                if !self.settle.is_handed_on(&path, version)
+                    && let Some(readiness) = (self.spec.classify)(&path)
+                {
+                    found.push((path, version, readiness));
+                }
+            },
             |folder, error| tracing::warn!(folder = %folder.display(), %error, "sub-folder not read; it is tried again at the next scan"),
         );
+        served?;
         if let Err(error) = outcome {
             // The next look at the folder says whether it is gone.
-            tracing::warn!(folder = %self.spec.path.display(), %error, "drop folder not read");
-            return;
+            tracing::warn!(folder = %root.display(), %error, "drop folder not read");
+            return Ok(());
         }
-        let present: HashSet<&Path> = found.iter().map(|(path, _)| path.as_path()).collect();
-        self.settle.retain(|path| present.contains(path));
+        // One time for all, so that what one scan found is handed on in the order of its writing.
         let now = Instant::now();
-        for (path, version) in &found {
-            if let Some(readiness) = (self.spec.classify)(path) {
-                let marked = matches!(&readiness, Readiness::Marker(suffix) if present.contains(with_suffix(path, suffix).as_path()));
-                self.settle.observe(path, *version, Sighting::Seen, readiness, marked, now);
-            }
+        for (path, version, readiness) in found {
+            let marked = is_marked(&path, &readiness);
+            self.settle.observe(&path, version, Sighting::Seen, readiness, marked, now);
         }
+        self.settle.end_scan();
+        Ok(())
     }
 
+    /// Takes the hints that are there and hands on what has settled.
+    fn serve_hints(&mut self) -> Result<(), Ended> {
+        let mut any = false;
+        while let Ok(hint) = self.hints.try_recv() {
+            self.take(hint);
+            any = true;
+        }
+        if any { self.hand_on() } else { Ok(()) }
+    }
+
+    /// Hands on one report of what has settled; what is left has its turn after the hints that came meanwhile.
     fn hand_on(&mut self) -> Result<(), Ended> {
         let now = Instant::now();
         let mut batch = Vec::new();
-        for path in self.settle.due(now) {
+        for path in self.settle.due(now, BATCH) {
             let Some(version) = self.look(&path) else { continue };
             if self.settle.settle(&path, version, now) {
-                batch.push(FoundFile { path, size: version.size, mtime_ns: version.mtime_ns });
+                batch.push(FoundFile { path: path.to_path_buf(), size: version.size, mtime_ns: version.mtime_ns });
             }
         }
-        // The order of arrival is the order of writing.
-        batch.sort_by(|a, b| (a.mtime_ns, &a.path).cmp(&(b.mtime_ns, &b.path)));
-        for files in batch.chunks(BATCH) {
-            self.report(IntakeReport::Found(files.to_vec()))?;
-        }
-        Ok(())
+        if batch.is_empty() { Ok(()) } else { self.report(IntakeReport::Found(batch)) }
     }
 
     fn wait(&mut self) {
@@ -306,8 +329,7 @@ impl Worker {
         if let Some(readiness) = (self.spec.classify)(path)
             && let Some(version) = self.look(path)
         {
-            let marker = if let Readiness::Marker(suffix) = &readiness { Some(with_suffix(path, suffix)) } else { None };
-            let marked = marker.is_some_and(|marker| matches!(scan::file_version(&marker), Ok(Some(_))));
+            let marked = is_marked(path, &readiness);
             self.settle.observe(path, version, sighting, readiness, marked, now);
             return;
         }
@@ -338,8 +360,10 @@ impl Worker {
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+/// Whether the marker that this file needs stands beside it.
+fn is_marked(path: &Path, readiness: &Readiness) -> bool {
+    let Readiness::Marker(suffix) = readiness else { return false };
+    let mut marker = path.as_os_str().to_owned();
+    marker.push(suffix);
+    matches!(scan::file_version(Path::new(&marker)), Ok(Some(_)))
 }
