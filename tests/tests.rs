@@ -5,4 +5,5 @@ mod cli;
 mod daemon;
 mod engine;
 mod helper;
+mod load;
 mod tidy;

@@ -4,7 +4,7 @@ mod images;
 mod line;
 mod sql;
 
-pub use images::{Part, jpeg_bytes, write_image};
+pub use images::{Part, image_bytes, jpeg_bytes, write_image};
 pub use line::{Line, Product};
 
 use std::path::Path;
