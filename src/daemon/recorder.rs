@@ -14,6 +14,10 @@ use tokio_util::sync::CancellationToken;
 /// Pause before rows that could not be written are tried again. Meanwhile the bounded channel holds intake up.
 const HISTORY_PAUSE: Duration = Duration::from_secs(1);
 
+/// What the status says of a drop folder.
+const LOST: &str = "is lost";
+const NOT_WATCHED: &str = "is not all watched";
+
 /// Runs until `stop`; files not recorded by then are found by the first scan of the next start.
 pub(super) async fn run(line: Arc<Line>, mut reports: Receiver<IntakeReport>, stop: CancellationToken) {
     loop {
@@ -25,24 +29,27 @@ pub(super) async fn run(line: Arc<Line>, mut reports: Receiver<IntakeReport>, st
         match report {
             IntakeReport::Found(files) => record(&line, files, &stop).await,
             IntakeReport::RootLost { root, reason } => {
-                let detail = format!("{}: {reason}; it is tried again every 2 s", root.display());
+                line.status.folder(&root, LOST, true);
+                let detail = format!("{}: {reason}; it is looked at again every 2 s", root.display());
                 line.event(EventLevel::Error, "drop_folder_lost", None, &detail).await;
             }
             IntakeReport::RootBack { root } => {
+                line.status.folder(&root, LOST, false);
                 line.event(EventLevel::Info, "drop_folder_back", None, &root.display().to_string()).await;
             }
             IntakeReport::Overflow { root } => {
-                line.event(
-                    EventLevel::Warn,
-                    "overflow",
-                    None,
-                    &format!("{}: events were lost; a full scan made up for it", root.display()),
-                )
-                .await;
+                let detail = format!("{}: events were lost; new watches and a full scan make up for it", root.display());
+                line.event(EventLevel::Warn, "overflow", None, &detail).await;
             }
             IntakeReport::NotWatched { root, reason } => {
-                let detail = format!("{}: {reason}; files are found by scans alone, every {:?}", root.display(), line.config.intake.rescan);
+                line.status.folder(&root, NOT_WATCHED, true);
+                let detail =
+                    format!("{}: {reason}; files there are found by scans alone, every {:?}", root.display(), line.config.intake.rescan);
                 line.event(EventLevel::Warn, "not_watched", None, &detail).await;
+            }
+            IntakeReport::Watched { root } => {
+                line.status.folder(&root, NOT_WATCHED, false);
+                line.event(EventLevel::Info, "watched", None, &format!("{}: all of it is watched now", root.display())).await;
             }
         }
     }

@@ -5,7 +5,7 @@ mod line;
 mod sql;
 
 pub use images::{Part, image_bytes, jpeg_bytes, write_image};
-pub use line::{Line, Product};
+pub use line::{Daemon, Line, Product};
 
 use std::path::Path;
 use std::process::{Command, Output};
