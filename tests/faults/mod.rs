@@ -2,7 +2,11 @@
 
 mod hung;
 mod limits;
+mod links;
 mod mounts;
+mod names;
+mod overflow;
+mod readiness;
 mod roots;
 
 use crate::helper::{Line, Part, Product, wait_for, write_image};
