@@ -10,7 +10,9 @@ fn images_and_folders_made_while_events_are_lost_are_found_and_watched() {
     set_rescan(&line, "1h");
     let daemon = line.start();
     wait_for_banks(&line, 1);
-    drop_image(&line, "disc", "before.png");
+    let again = line.drop("disc").join("again");
+    std::fs::create_dir(&again).unwrap();
+    drop_image(&line, "disc", "again/before.png");
     wait_for_done(&line, 1);
 
     daemon.signal(Signal::STOP);
@@ -25,16 +27,19 @@ fn images_and_folders_made_while_events_are_lost_are_found_and_watched() {
         std::fs::create_dir(line.drop("disc").join(folder)).unwrap();
         write_image(&line.drop("disc").join(folder).join("a.png"), Part::ok(2));
     }
+    // Its watch goes with it, while its successor may have the same inode.
+    std::fs::remove_dir_all(&again).unwrap();
+    std::fs::create_dir(&again).unwrap();
     daemon.signal(Signal::CONT);
 
     line.wait_sql("SELECT count(*) > 0 FROM events WHERE kind = 'overflow'", "1");
     wait_for_done(&line, 4);
     // Only an event can tell of these.
-    for folder in ["", "new", "new/deep"] {
+    for folder in ["", "new", "new/deep", "again"] {
         write_image(&line.drop("disc").join(folder).join("later.png"), Part::ok(3));
     }
-    wait_for_done(&line, 7);
-    assert_eq!(line.sql("SELECT count(*) FROM inspections").unwrap(), "7");
+    wait_for_done(&line, 8);
+    assert_eq!(line.sql("SELECT count(*) FROM inspections").unwrap(), "8");
     assert!(daemon.stop().success());
 }
 
