@@ -4,5 +4,7 @@
 mod cli;
 mod daemon;
 mod engine;
+mod faults;
 mod helper;
+mod load;
 mod tidy;

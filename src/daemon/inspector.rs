@@ -11,7 +11,7 @@ use super::source::{self, Expectation, Source};
 use super::verdict::{Verdict, judge};
 use crate::config::ProductConfig;
 use crate::error::ImageError;
-use crate::history::{Finished, HistoryError, PendingImage};
+use crate::history::{EventLevel, Finished, HistoryError, PendingImage};
 use crate::imaging::resize::resize_for_engine;
 use crate::inspection::{Picture, ResizedImage};
 use crate::intake::{FileVersion, file_version};
@@ -30,6 +30,8 @@ const RETRY_OBSTACLE: Duration = Duration::from_secs(10);
 enum Setback {
     /// Its row says so for good.
     Failed(String),
+    /// As `Failed`, since it was incomplete for too long.
+    GaveUp(String),
     /// Its row stays pending for this reason, until then.
     Later(String, Duration),
     /// Another writing of the file has taken the place of the one recorded.
@@ -62,6 +64,13 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
             tracing::warn!(product = %product.name, image = %image.path.display(), %reason, "failed");
             if line.store.fail(image.id, &reason, Timestamp::now()).await? {
                 line.status.failed();
+            }
+        }
+        Err(Setback::GaveUp(reason)) => {
+            if line.store.fail(image.id, &reason, Timestamp::now()).await? {
+                line.status.failed();
+                let detail = format!("{}: {reason}", image.path.display());
+                line.event(EventLevel::Warn, "gave_up", Some(&product.name), &detail).await;
             }
         }
         Err(Setback::Later(reason, wait)) => {
@@ -132,7 +141,7 @@ async fn read(line: &Line, product: &ProductConfig, image: &PendingImage, shorte
         (Err(_), Some(now)) if now != recorded => Err(Setback::Changed(now)),
         (Err(error), _) if !error.may_heal() => Err(Setback::Failed(reason(&error))),
         (Err(error), _) if Timestamp::now() >= image.give_up_at => {
-            Err(Setback::Failed(format!("{}; given up after {:?}", reason(&error), line.config.intake.give_up_after)))
+            Err(Setback::GaveUp(format!("{}; given up after {:?}", reason(&error), line.config.intake.give_up_after)))
         }
         (Err(error), _) => {
             let doubled = RETRY.saturating_mul(1 << image.attempts.clamp(0, 8));

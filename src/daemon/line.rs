@@ -6,7 +6,7 @@ use super::inspector::read_reference;
 use super::litter::Litter;
 use super::source::Expectation;
 use super::status::Status;
-use super::{dispatcher, rebuilder, recorder, rules};
+use super::{dispatcher, rebuilder, recorder, rules, watchdog};
 use crate::config::{Config, ProductConfig};
 use crate::error::FatalError;
 use crate::history::{EventLevel, HistoryError, HistoryStore};
@@ -76,6 +76,7 @@ pub struct Running {
     engine_thread: JoinHandle<()>,
     dispatcher: tokio::task::JoinHandle<Result<(), HistoryError>>,
     recorder: tokio::task::JoinHandle<()>,
+    watchdog: tokio::task::JoinHandle<()>,
     rebuilders: JoinSet<()>,
     stop_intake: CancellationToken,
     stop_work: CancellationToken,
@@ -117,9 +118,11 @@ pub async fn start(config: Config) -> Result<Running, FatalError> {
     let dispatcher = tokio::spawn(dispatcher::run(Arc::clone(&line), stop_work.clone()));
     let (reports, inbox) = mpsc::channel(REPORTS);
     let recorder = tokio::spawn(recorder::run(Arc::clone(&line), inbox, stop_intake.clone()));
-    let intake =
+    let intake: Vec<RootWorker> =
         root_specs(&line).into_iter().map(|spec| RootWorker::start(spec, reports.clone())).collect::<Result<_, _>>().map_err(no_thread)?;
-    Ok(Running { line, intake, engine_thread, dispatcher, recorder, rebuilders, stop_intake, stop_work })
+    let threads = intake.iter().map(|worker| (worker.root().to_owned(), worker.pulse())).collect();
+    let watchdog = tokio::spawn(watchdog::run(Arc::clone(&line), threads));
+    Ok(Running { line, intake, engine_thread, dispatcher, recorder, watchdog, rebuilders, stop_intake, stop_work })
 }
 
 fn read_references(config: &Config) -> HashMap<String, Arc<Picture>> {
@@ -183,6 +186,7 @@ impl Running {
             worker.stop();
         }
         self.stop_intake.cancel();
+        self.watchdog.abort();
         if !self.recorder.is_finished() {
             let _ = (&mut self.recorder).await;
         }

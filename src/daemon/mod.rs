@@ -21,6 +21,7 @@ mod service;
 pub mod source;
 mod status;
 pub mod verdict;
+mod watchdog;
 
 use crate::config::Config;
 use crate::error::FatalError;

@@ -51,10 +51,11 @@ fn draw(part: Part) -> image::RgbImage {
 
 /// The part as a JPEG file's bytes.
 pub fn jpeg_bytes(part: Part) -> Vec<u8> {
-    encode(part, image::ImageFormat::Jpeg)
+    image_bytes(part, image::ImageFormat::Jpeg)
 }
 
-fn encode(part: Part, format: image::ImageFormat) -> Vec<u8> {
+/// The part as a file's bytes.
+pub fn image_bytes(part: Part, format: image::ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     draw(part).write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
@@ -62,6 +63,6 @@ fn encode(part: Part, format: image::ImageFormat) -> Vec<u8> {
 
 /// Writes the part; the format follows from the name.
 pub fn write_image(path: &Path, part: Part) {
-    let bytes = if path.extension().is_some_and(|e| e == "png") { encode(part, image::ImageFormat::Png) } else { jpeg_bytes(part) };
+    let bytes = if path.extension().is_some_and(|e| e == "png") { image_bytes(part, image::ImageFormat::Png) } else { jpeg_bytes(part) };
     std::fs::write(path, bytes).unwrap();
 }

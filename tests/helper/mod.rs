@@ -4,8 +4,8 @@ mod images;
 mod line;
 mod sql;
 
-pub use images::{Part, jpeg_bytes, write_image};
-pub use line::{Line, Product};
+pub use images::{Part, image_bytes, jpeg_bytes, write_image};
+pub use line::{Daemon, Line, Product};
 
 use std::path::Path;
 use std::process::{Command, Output};
