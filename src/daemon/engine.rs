@@ -1,5 +1,6 @@
 //! The named thread that owns the networks and the loaded banks, behind a bounded channel.
 
+use super::active::ActiveBank;
 use crate::banks::BankLibrary;
 use crate::config::EngineConfig;
 use crate::inspection::{Backbone, DistanceGrid, Precision, PrecisionChoice, ResizedImage, Tau};
@@ -8,7 +9,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -42,8 +43,8 @@ pub enum EngineFailure {
 }
 
 enum Job {
-    Score { image: ResizedImage, bank_dir: PathBuf, reply: oneshot::Sender<Result<Scored, EngineFailure>> },
-    WarmUp { bank_dirs: Vec<PathBuf>, reply: oneshot::Sender<()> },
+    Score { image: ResizedImage, bank: ActiveBank, reply: oneshot::Sender<Result<Scored, EngineFailure>> },
+    WarmUp { banks: Vec<ActiveBank>, reply: oneshot::Sender<()> },
     Close,
 }
 
@@ -54,20 +55,20 @@ pub struct EngineHandle {
 }
 
 impl EngineHandle {
-    /// Scores an image, resized as the bank in `bank_dir` says, against that bank.
+    /// Scores an image, resized as `bank` says, against that bank.
     ///
     /// # Errors
     /// See [`EngineFailure`].
-    pub async fn score(&self, image: ResizedImage, bank_dir: PathBuf) -> Result<Scored, EngineFailure> {
+    pub async fn score(&self, image: ResizedImage, bank: ActiveBank) -> Result<Scored, EngineFailure> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::Score { image, bank_dir, reply }).await.map_err(|_| EngineFailure::Stopped)?;
+        self.jobs.send(Job::Score { image, bank, reply }).await.map_err(|_| EngineFailure::Stopped)?;
         answer.await.map_err(|_| EngineFailure::Stopped)?
     }
 
     /// Loads networks and banks before the first image comes, so that READY means ready.
-    pub async fn warm_up(&self, bank_dirs: Vec<PathBuf>) {
+    pub async fn warm_up(&self, banks: Vec<ActiveBank>) {
         let (reply, answer) = oneshot::channel();
-        if self.jobs.send(Job::WarmUp { bank_dirs, reply }).await.is_ok() {
+        if self.jobs.send(Job::WarmUp { banks, reply }).await.is_ok() {
             let _ = answer.await;
         }
     }
@@ -90,14 +91,11 @@ pub fn start(config: EngineConfig) -> std::io::Result<(EngineHandle, JoinHandle<
         let mut engine = Engine::new(config);
         while let Some(job) = queue.blocking_recv() {
             match job {
-                Job::Score { image, bank_dir, reply } => {
-                    // A panic in a library ends this image, not the line.
-                    let result = catch_unwind(AssertUnwindSafe(|| engine.score(&image, &bank_dir)))
-                        .unwrap_or_else(|_| Err(EngineFailure::Image("the engine panicked on this image; see the log".to_owned())));
-                    let _ = reply.send(result);
+                Job::Score { image, bank, reply } => {
+                    let _ = reply.send(one_image(|| engine.score(&image, &bank)));
                 }
-                Job::WarmUp { bank_dirs, reply } => {
-                    engine.warm_up(&bank_dirs);
+                Job::WarmUp { banks, reply } => {
+                    engine.warm_up(&banks);
                     let _ = reply.send(());
                 }
                 Job::Close => return,
@@ -105,6 +103,12 @@ pub fn start(config: EngineConfig) -> std::io::Result<(EngineHandle, JoinHandle<
         }
     })?;
     Ok((EngineHandle { jobs }, thread))
+}
+
+/// A panic in a library ends this image, not the line.
+fn one_image(work: impl FnOnce() -> Result<Scored, EngineFailure>) -> Result<Scored, EngineFailure> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(EngineFailure::Image("the engine panicked on this image; see the log".to_owned())))
 }
 
 struct Engine {
@@ -121,18 +125,18 @@ impl Engine {
     }
 
     /// Loads as many of the banks as the cache holds.
-    fn warm_up(&mut self, bank_dirs: &[PathBuf]) {
-        for dir in bank_dirs.iter().take(self.config.bank_cache) {
-            if let Err(error) = self.prepare(dir) {
+    fn warm_up(&mut self, banks: &[ActiveBank]) {
+        for bank in banks.iter().take(self.config.bank_cache) {
+            if let Err(error) = self.prepare(bank) {
                 // The images that need it say so again, in the history.
-                tracing::error!(bank = %dir.display(), %error, "bank cannot be used");
+                tracing::error!(bank = %bank.dir.display(), %error, "bank cannot be used");
             }
         }
     }
 
-    fn prepare(&mut self, bank_dir: &Path) -> Result<(&FeatureExtractor, &MemoryBank), EngineError> {
+    fn prepare(&mut self, bank: &ActiveBank) -> Result<(&FeatureExtractor, &MemoryBank), EngineError> {
         let Self { config, library, extractors } = self;
-        let bank = library.get(bank_dir, |bank| {
+        let bank = library.get(bank.bank_id, &bank.dir, |bank| {
             let extractor = extractor_for(extractors, config, &bank)?;
             bank.check_extractor(extractor)?;
             bank.beside(extractor)
@@ -140,8 +144,8 @@ impl Engine {
         Ok((extractor_for(extractors, config, bank)?, bank))
     }
 
-    fn score(&mut self, image: &ResizedImage, bank_dir: &Path) -> Result<Scored, EngineFailure> {
-        let (extractor, bank) = self.prepare(bank_dir).map_err(|e| EngineFailure::Bank(e.to_string()))?;
+    fn score(&mut self, image: &ResizedImage, bank: &ActiveBank) -> Result<Scored, EngineFailure> {
+        let (extractor, bank) = self.prepare(bank).map_err(|e| EngineFailure::Bank(e.to_string()))?;
         let begin = Instant::now();
         let grid = score(extractor, bank, image).map_err(|e| EngineFailure::Image(e.to_string()))?;
         Ok(Scored { grid, tau: bank.tau(), engine_time: begin.elapsed() })

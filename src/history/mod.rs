@@ -15,6 +15,7 @@ mod arrivals;
 mod banks;
 mod decisions;
 mod error;
+mod health;
 mod open;
 mod queue;
 mod report;
@@ -24,9 +25,10 @@ pub use error::{HistoryError, HistoryErrorKind};
 pub use queue::NO_BANK;
 pub use rows::{
     ActiveBank, Arrival, ArrivalState, Counts, EventLevel, Finished, InspectionFilter, InspectionRow, InspectionState, NewBank,
-    PendingImage, ProductBacklog, ProductCounts, Recorded,
+    PendingImage, ProductCounts, Recorded,
 };
 
+use health::Health;
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
 use std::path::Path;
@@ -40,6 +42,7 @@ pub struct HistoryStore {
     write: SqlitePool,
     read: SqlitePool,
     read_only: bool,
+    health: Arc<Health>,
 }
 
 impl HistoryStore {
@@ -49,7 +52,9 @@ impl HistoryStore {
     }
 
     fn error(&self, source: sqlx::Error) -> HistoryError {
-        HistoryError::from_sqlx(&self.file, source)
+        let error = HistoryError::from_sqlx(&self.file, source);
+        self.health.note(&error);
+        error
     }
 
     async fn writer(&self) -> Result<PoolConnection<Sqlite>, HistoryError> {
@@ -123,8 +128,8 @@ mod tests {
         let task = tokio::spawn(async move {
             clone.record_arrivals(&arrivals(0..3)).await?;
             clone.touch(1, 2, 2, Timestamp::UNIX_EPOCH).await?;
-            clone.backlog(Timestamp::UNIX_EPOCH).await
+            clone.due_products(&["prod1"], Timestamp::UNIX_EPOCH).await
         });
-        assert_eq!(task.await.unwrap().unwrap()[0].due, 3);
+        assert_eq!(task.await.unwrap().unwrap(), ["prod1"]);
     }
 }

@@ -6,6 +6,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlitePool};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
@@ -57,7 +58,7 @@ impl HistoryStore {
         let options = options.journal_mode(SqliteJournalMode::Wal);
         let write = pool(1).connect_with(options.clone().create_if_missing(false)).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
         let read = pool(READERS).connect_lazy_with(reading(file));
-        Ok(Self { file: file.into(), write, read, read_only: false })
+        Ok(Self { file: file.into(), write, read, read_only: false, health: Arc::default() })
     }
 
     /// Opens the history for reports, whether or not the daemon runs. Every attempt to write is refused.
@@ -78,7 +79,9 @@ impl HistoryStore {
         };
         let newest = newest(&MIGRATOR);
         let kind = match schema {
-            Schema::At(version) if version == newest => return Ok(Self { file: file.into(), write: read.clone(), read, read_only: true }),
+            Schema::At(version) if version == newest => {
+                return Ok(Self { file: file.into(), write: read.clone(), read, read_only: true, health: Arc::default() });
+            }
             Schema::At(version) if version > newest => HistoryErrorKind::NewerSchema,
             Schema::At(_) => HistoryErrorKind::OlderSchema,
             Schema::Empty | Schema::Foreign => HistoryErrorKind::NotAHistory,

@@ -51,19 +51,6 @@ pub enum Recorded {
     Known(i64),
 }
 
-/// Pending work of one product.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProductBacklog {
-    /// Its name.
-    pub product: String,
-    /// Images that may be tried now.
-    pub due: i64,
-    /// Images that wait for a bank or for their next try.
-    pub waiting: i64,
-    /// When the oldest of them all was seen.
-    pub oldest_seen_at: Timestamp,
-}
-
 /// An image to inspect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingImage {

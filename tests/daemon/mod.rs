@@ -1,8 +1,12 @@
 //! The real daemon, driven from outside: files, signals, database.
 
+mod full_disk;
 mod history;
+mod hung_share;
 mod intake;
 mod main_job;
 mod rebuild;
+mod rebuild_safety;
 mod service;
 mod stop;
+mod turns;
