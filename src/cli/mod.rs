@@ -8,6 +8,7 @@ mod eval;
 pub mod history;
 mod infer;
 mod metrics;
+mod requeue;
 mod run;
 
 use crate::error::FatalError;
@@ -37,6 +38,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Read the inspection history
     History(history::HistoryArgs),
+    /// Have failed images inspected again
+    Requeue(requeue::RequeueArgs),
     /// Play a small synthetic line on this machine, end to end
     Demo(demo::DemoArgs),
 }
@@ -56,6 +59,7 @@ impl Cli {
             Command::Infer(args) => infer::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::History(args) => history::run(args),
+            Command::Requeue(args) => requeue::run(&args),
             Command::Demo(args) => demo::run(&args),
         };
         match outcome {

@@ -119,7 +119,9 @@ impl Dispatcher {
 
     /// Gives the turn to the product that was served longest ago and has an image that can be tried.
     async fn begin_turn(&mut self, avoid: &[PathBuf]) -> Result<(), HistoryError> {
-        let products = self.line.config.products.iter().filter(|product| !avoids_outputs(avoid, product));
+        // Without a bank, all of a product's images wait; looking through them would only cost time.
+        let has_bank = |product: &&ProductConfig| self.line.banks.get(&product.name).is_some();
+        let products = self.line.config.products.iter().filter(has_bank).filter(|product| !avoids_outputs(avoid, product));
         let mut names: Vec<&str> = products.map(|product| product.name.as_str()).collect();
         names.sort_by_key(|name| self.served.get(*name).copied().unwrap_or(0));
         let now = Timestamp::now();

@@ -142,6 +142,9 @@ async fn adopt(line: &Line, product: &ProductConfig) {
         Err(_) => format!("{}: does not answer; its images wait for it; check the share or the disk", product.bank.display()),
     };
     line.event(EventLevel::Error, "bank_unusable", Some(&product.name), &error).await;
+    if let Err(error) = line.store.set_waiting_for_bank(&product.name).await {
+        tracing::error!(%error, "history not written; images that wait for a bank do not say so");
+    }
 }
 
 async fn read_references(config: &Config) -> HashMap<String, Arc<Picture>> {

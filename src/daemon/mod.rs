@@ -15,6 +15,7 @@ mod hand;
 mod inspector;
 mod line;
 mod litter;
+mod lock;
 pub mod outputs;
 mod places;
 mod rebuilder;
@@ -29,6 +30,7 @@ use crate::config::Config;
 use crate::error::FatalError;
 use crate::history::EventLevel;
 use line::Line;
+use lock::DatabaseLock;
 use sd_notify::NotifyState;
 use service::{Request, Requests, tell};
 use std::path::Path;
@@ -53,7 +55,11 @@ pub fn run(config_path: &Path) -> Result<(), FatalError> {
 
 async fn serve(config_path: &Path, mut config: Config) -> Result<(), FatalError> {
     let mut requests = Requests::listen().map_err(|e| FatalError::Worker { worker: "signals", reason: e.to_string() })?;
+    let mut lock = DatabaseLock::take(&config.database)?;
     loop {
+        if lock.database() != config.database {
+            lock = DatabaseLock::take(&config.database)?;
+        }
         let mut running = line::start(config.clone()).await?;
         tracing::info!(products = config.products.len(), "ready");
         tell(&[NotifyState::Ready, NotifyState::Status("ready")]);

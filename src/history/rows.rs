@@ -271,6 +271,7 @@ pub(super) fn parse_time(text: &str) -> Result<Timestamp, sqlx::Error> {
 }
 
 /// The two columns that keep a path: what people read, and the bytes when they are not UTF-8.
+#[derive(Clone)]
 pub(super) struct PathColumns {
     pub(super) shown: String,
     pub(super) raw: Option<Vec<u8>>,
