@@ -168,3 +168,17 @@ fn extractor_for<'a>(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_fails_one_image_and_the_next_is_scored() {
+        let panicked = one_image(|| panic!("as a library may"));
+        assert!(matches!(panicked, Err(EngineFailure::Image(reason)) if reason.contains("panicked on this image")));
+        let grid = DistanceGrid { width: 1, height: 1, values: vec![1.0] };
+        let scored = Scored { grid, tau: Tau { pixel: 1.0, image: 1.0 }, engine_time: Duration::ZERO };
+        assert!(one_image(|| Ok(scored)).is_ok());
+    }
+}

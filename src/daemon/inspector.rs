@@ -13,6 +13,7 @@ use super::verdict::{Verdict, judge};
 use crate::config::ProductConfig;
 use crate::error::ImageError;
 use crate::history::{EventLevel, Finished, HistoryError, PendingImage};
+use crate::imaging::exposure::{Exposure, exposure};
 use crate::imaging::resize::{check_engine_size, resize_for_engine};
 use crate::inspection::{Picture, ResizedImage};
 use crate::intake::{FileVersion, file_version};
@@ -55,7 +56,7 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
     }
     let work = Work { line, product, image: &image, hand: &mut hand };
     match work.attempt().await {
-        Ok(finished) => {
+        Ok((finished, seen)) => {
             let path = image.path.display();
             if line.store.finish(&finished).await? {
                 line.status.decided(&product.name, finished.decision);
@@ -64,6 +65,12 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
                     image_tau = finished.image_tau, mask_pixels = finished.mask_pixels, decode_ms = finished.decode_ms,
                     engine_ms = finished.engine_ms, write_ms = finished.write_ms, "inspected"
                 );
+                if let Some(seen) = seen {
+                    let folder = drop_folder(product, &image.path);
+                    for (kind, detail) in line.cameras.observe(&product.name, folder, &product.health, &seen) {
+                        line.event(EventLevel::Warn, kind, Some(&product.name), &format!("{path}: {detail}")).await;
+                    }
+                }
             }
         }
         Err(Setback::Failed(reason)) => {
@@ -98,7 +105,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    async fn attempt(mut self) -> Result<Finished, Setback> {
+    async fn attempt(mut self) -> Result<(Finished, Option<Exposure>), Setback> {
         let Self { line, product, image, .. } = self;
         // From here on the image belongs to this bank, whatever is published meanwhile.
         let Some(bank) = line.banks.get(&product.name) else { return Err(Setback::NoBank) };
@@ -111,7 +118,7 @@ impl Work<'_> {
             let litter = Arc::clone(&line.litter);
             self.file_work(output_place, move || litter.clear(&folder)).await?;
         }
-        let (source, resized) = self.read(drop_folder, bank.shorter).await?;
+        let (source, resized, seen) = self.read(drop_folder, bank.shorter).await?;
         let Source { picture, content_hash, decode_time, .. } = source;
         let scored = line.engine.score(resized, bank.clone()).await.map_err(|failure| match failure {
             // A version that was superseded meanwhile may be gone from the disk; the new one is there.
@@ -136,12 +143,14 @@ impl Work<'_> {
             Err(error) => return Err(not_written(line, output_place, &error).await),
         };
         written(line, output_place).await;
-        Ok(finished(image, &bank, &verdict, paths, content_hash, [decode_time, scored.engine_time, begin.elapsed()]))
+        let times = [decode_time, scored.engine_time, begin.elapsed()];
+        Ok((finished(image, &bank, &verdict, paths, content_hash, times), seen))
     }
 
-    async fn read(&mut self, drop_folder: &Path, shorter: u32) -> Result<(Source, ResizedImage), Setback> {
+    async fn read(&mut self, drop_folder: &Path, shorter: u32) -> Result<(Source, ResizedImage, Option<Exposure>), Setback> {
         let Self { line, product, image, .. } = *self;
         let expect = Expectation { max_megapixels: line.config.intake.max_megapixels, input: product.input.clone() };
+        let measure = product.health.is_on();
         let (path, folder) = (image.path.clone(), drop_folder.to_owned());
         let work = move || {
             let outcome = source::read(&path, &expect).and_then(|mut source| {
@@ -149,7 +158,8 @@ impl Work<'_> {
                 check_engine_size(&source.picture, shorter).map_err(|reason| ImageError::Rejected { path: path.clone(), reason })?;
                 let resized = resize_for_engine(&source.picture, shorter);
                 source.decode_time += begin.elapsed();
-                Ok((source, resized))
+                let seen = measure.then(|| exposure(&source.picture));
+                Ok((source, resized, seen))
             });
             // A file that changed since it was recorded is the same arrival, still on its way.
             (outcome, file_version(&path).ok().flatten(), std::fs::metadata(&folder).map(|_| ()))
@@ -157,8 +167,8 @@ impl Work<'_> {
         let (outcome, now, folder) = self.file_work(drop_folder, work).await?;
         let recorded = FileVersion { size: image.size, mtime_ns: image.mtime_ns };
         let error = match (outcome, now) {
-            (Ok((source, resized)), _) if source.version == recorded => return Ok((source, resized)),
-            (Ok((source, _)), _) => return Err(Setback::Changed(source.version)),
+            (Ok(read), _) if read.0.version == recorded => return Ok(read),
+            (Ok((source, ..)), _) => return Err(Setback::Changed(source.version)),
             (Err(_), Some(now)) if now != recorded => return Err(Setback::Changed(now)),
             (Err(error), _) => error,
         };
@@ -279,5 +289,16 @@ pub(super) fn read_reference(path: &Path, expect: &Expectation) -> Option<Arc<Pi
             tracing::warn!(%error, "reference not read; no side-by-side is written");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_fails_one_image() {
+        let ended = tokio::task::spawn_blocking(|| panic!("as a library may")).await;
+        assert!(matches!(unless_panicked::<()>(ended), Err(Setback::Failed(reason)) if reason.contains("panicked on this image")));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::active::ActiveBanks;
 use super::engine::{self, EngineHandle};
+use super::health::CameraHealth;
 use super::inspector::read_reference;
 use super::litter::Litter;
 use super::places::Places;
@@ -38,6 +39,7 @@ pub struct Line {
     pub(super) status: Status,
     pub(super) litter: Arc<Litter>,
     pub(super) places: Places,
+    pub(super) cameras: CameraHealth,
     /// Rung when there may be images to inspect.
     pub(super) wake: Notify,
     /// One build at a time leaves the line its cores.
@@ -112,6 +114,7 @@ pub async fn start(config: Config) -> Result<Running, FatalError> {
         status: Status::default(),
         litter: Arc::default(),
         places: Places::default(),
+        cameras: CameraHealth::default(),
         wake: Notify::new(),
         build_turn: Semaphore::new(1),
         config,

@@ -12,6 +12,7 @@ mod dispatcher;
 mod engine;
 mod full_disk;
 mod hand;
+mod health;
 mod inspector;
 mod line;
 mod litter;

@@ -1,6 +1,7 @@
 //! The real daemon, driven from outside: files, signals, database.
 
 mod full_disk;
+mod guards;
 mod history;
 mod hung_share;
 mod intake;
