@@ -18,6 +18,11 @@ impl BankLibrary {
         Self { banks: LruCache::new(capacity) }
     }
 
+    /// The ids of the banks in memory.
+    pub fn loaded(&self) -> Vec<i64> {
+        self.banks.iter().map(|(id, _)| *id).collect()
+    }
+
     /// The bank `id` in `dir` (a version folder, which never changes); where it has to be loaded, `place` then puts it where it is
     /// used.
     ///

@@ -121,7 +121,7 @@ impl Dispatcher {
     async fn begin_turn(&mut self, avoid: &[PathBuf]) -> Result<(), HistoryError> {
         // Without a bank, all of a product's images wait; looking through them would only cost time.
         let has_bank = |product: &&ProductConfig| self.line.banks.get(&product.name).is_some();
-        let products = self.line.config.products.iter().filter(has_bank).filter(|product| !avoids_outputs(avoid, product));
+        let products = self.line.config.products.iter().filter(has_bank).filter(|product| !avoids_product(avoid, product));
         let mut names: Vec<&str> = products.map(|product| product.name.as_str()).collect();
         names.sort_by_key(|name| self.served.get(*name).copied().unwrap_or(0));
         let now = Timestamp::now();
@@ -142,10 +142,11 @@ impl Dispatcher {
     }
 }
 
-fn avoids_outputs(avoid: &[PathBuf], product: &ProductConfig) -> bool {
-    product.outputs.dir.as_ref().is_some_and(|dir| avoid.contains(dir))
+/// True when every image of the product needs a folder that is in trouble.
+fn avoids_product(avoid: &[PathBuf], product: &ProductConfig) -> bool {
+    avoid.contains(&product.bank) || product.outputs.dir.as_ref().is_some_and(|dir| avoid.contains(dir))
 }
 
 fn avoids(avoid: &[PathBuf], product: &ProductConfig, image: &PendingImage) -> bool {
-    avoids_outputs(avoid, product) || avoid.iter().any(|folder| image.path.starts_with(folder))
+    avoids_product(avoid, product) || avoid.iter().any(|folder| image.path.starts_with(folder))
 }

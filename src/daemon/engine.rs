@@ -10,6 +10,7 @@ use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -52,6 +53,8 @@ enum Job {
 #[derive(Clone)]
 pub struct EngineHandle {
     jobs: mpsc::Sender<Job>,
+    /// The banks in memory after the last job.
+    loaded: Arc<Mutex<Vec<i64>>>,
 }
 
 impl EngineHandle {
@@ -63,6 +66,11 @@ impl EngineHandle {
         let (reply, answer) = oneshot::channel();
         self.jobs.send(Job::Score { image, bank, reply }).await.map_err(|_| EngineFailure::Stopped)?;
         answer.await.map_err(|_| EngineFailure::Stopped)?
+    }
+
+    /// True when scoring against this bank needs no file.
+    pub fn has_loaded(&self, bank: &ActiveBank) -> bool {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).contains(&bank.bank_id)
     }
 
     /// Loads networks and banks before the first image comes, so that READY means ready.
@@ -86,23 +94,28 @@ impl EngineHandle {
 /// When the system gives no thread.
 pub fn start(config: EngineConfig) -> std::io::Result<(EngineHandle, JoinHandle<()>)> {
     let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
+    let loaded: Arc<Mutex<Vec<i64>>> = Arc::default();
+    let told = Arc::clone(&loaded);
     let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
         set_threads(config.threads);
         let mut engine = Engine::new(config);
         while let Some(job) = queue.blocking_recv() {
             match job {
                 Job::Score { image, bank, reply } => {
-                    let _ = reply.send(one_image(|| engine.score(&image, &bank)));
+                    let result = one_image(|| engine.score(&image, &bank));
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = engine.library.loaded();
+                    let _ = reply.send(result);
                 }
                 Job::WarmUp { banks, reply } => {
                     engine.warm_up(&banks);
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = engine.library.loaded();
                     let _ = reply.send(());
                 }
                 Job::Close => return,
             }
         }
     })?;
-    Ok((EngineHandle { jobs }, thread))
+    Ok((EngineHandle { jobs, loaded }, thread))
 }
 
 /// A panic in a library ends this image, not the line.

@@ -10,6 +10,7 @@ use super::hand::Hand;
 use super::outputs::OutputPaths;
 use super::source::{self, Expectation, Source};
 use super::verdict::{Verdict, judge};
+use crate::banks::BANK_FILES;
 use crate::config::ProductConfig;
 use crate::error::ImageError;
 use crate::history::{EventLevel, Finished, HistoryError, PendingImage};
@@ -19,6 +20,7 @@ use crate::inspection::{Picture, ResizedImage};
 use crate::intake::{FileVersion, file_version};
 use jiff::Timestamp;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -118,6 +120,13 @@ impl Work<'_> {
             let litter = Arc::clone(&line.litter);
             self.file_work(output_place, move || litter.clear(&folder)).await?;
         }
+        if !line.engine.has_loaded(&bank) {
+            // The engine serves every product and must not hang with the folder of one bank: it finds the files read.
+            let dir = bank.dir.clone();
+            let reading = move || BANK_FILES.map(|name| std::fs::read(dir.join(name)).map(drop));
+            // What is wrong with them, the engine says.
+            let _ = self.file_work(&product.bank, reading).await?;
+        }
         let (source, resized, seen) = self.read(drop_folder, bank.shorter).await?;
         let Source { picture, content_hash, decode_time, .. } = source;
         let scored = line.engine.score(resized, bank.clone()).await.map_err(|failure| match failure {
@@ -162,17 +171,20 @@ impl Work<'_> {
                 Ok((source, resized, seen))
             });
             // A file that changed since it was recorded is the same arrival, still on its way.
-            (outcome, file_version(&path).ok().flatten(), std::fs::metadata(&folder).map(|_| ()))
+            (outcome, file_version(&path).ok().flatten(), is_mount(&folder))
         };
         let (outcome, now, folder) = self.file_work(drop_folder, work).await?;
         let recorded = FileVersion { size: image.size, mtime_ns: image.mtime_ns };
         let error = match (outcome, now) {
-            (Ok(read), _) if read.0.version == recorded => return Ok(read),
+            (Ok(read), _) if read.0.version == recorded => {
+                line.places.read_in(drop_folder, folder.unwrap_or(false));
+                return Ok(read);
+            }
             (Ok((source, ..)), _) => return Err(Setback::Changed(source.version)),
             (Err(_), Some(now)) if now != recorded => return Err(Setback::Changed(now)),
             (Err(error), _) => error,
         };
-        if let Some(reason) = share_trouble(&error, drop_folder, folder) {
+        if let Some(reason) = share_trouble(&error, drop_folder, folder, line.places.was_mount(drop_folder)) {
             return Err(Setback::Later(reason, RETRY_OBSTACLE));
         }
         Err(if !error.may_heal() {
@@ -196,13 +208,23 @@ fn drop_folder<'a>(product: &'a ProductConfig, image: &'a Path) -> &'a Path {
     folders.max_by_key(|folder| folder.as_os_str().len()).or(image.parent()).unwrap_or(image)
 }
 
+/// True when another file system than that of its parent is mounted on the folder.
+fn is_mount(folder: &Path) -> io::Result<bool> {
+    let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev());
+    Ok(device(folder)? != device(folder.parent().unwrap_or(folder))?)
+}
+
 /// Why the image cannot be read, when it is not the image's fault: its drop folder is gone, or the share or disk below it fails.
 /// Such an image waits, however long.
-fn share_trouble(error: &ImageError, folder: &Path, listed: io::Result<()>) -> Option<String> {
+fn share_trouble(error: &ImageError, folder: &Path, is_mount: io::Result<bool>, was_mount: bool) -> Option<String> {
     use rustix::io::Errno;
     let ImageError::Read { source, .. } = error else { return None };
-    if let Err(error) = listed {
-        return Some(format!("its drop folder {} cannot be read: {error}", folder.display()));
+    match is_mount {
+        Err(error) => return Some(format!("its drop folder {} cannot be read: {error}", folder.display())),
+        Ok(false) if was_mount && source.kind() == io::ErrorKind::NotFound => {
+            return Some(format!("nothing is mounted on its drop folder {} any more; mount the share again", folder.display()));
+        }
+        Ok(_) => {}
     }
     let code = Errno::from_io_error(source)?;
     let share = [Errno::IO, Errno::STALE, Errno::NOTCONN, Errno::HOSTDOWN, Errno::HOSTUNREACH, Errno::TIMEDOUT, Errno::NXIO, Errno::NODEV];

@@ -1,6 +1,6 @@
 //! Folders that file work has trouble with, so that one that hangs or takes nothing holds up only its own images.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 /// After a refused write the folder is left alone for this long: somebody has to make room or change a mount.
 const LEFT_ALONE: Duration = Duration::from_secs(10);
 
-/// The troubled folders: drop folders and `outputs.dir`s. A folder without an entry is well.
+/// The troubled folders: drop folders, `outputs.dir`s and bank folders. A folder without an entry is well.
 #[derive(Debug, Default)]
 pub struct Places {
     troubled: Mutex<HashMap<PathBuf, Trouble>>,
+    /// Drop folders that were mount points when an image was last read there.
+    mounts: Mutex<HashSet<PathBuf>>,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +61,21 @@ impl Places {
             troubled.remove(folder);
         }
         Some(kind)
+    }
+
+    /// An image was read in `folder`.
+    pub fn read_in(&self, folder: &Path, is_mount: bool) {
+        let mut mounts = self.mounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_mount && !mounts.contains(folder) {
+            mounts.insert(folder.to_owned());
+        } else if !is_mount {
+            mounts.remove(folder);
+        }
+    }
+
+    /// True when images were read in `folder` while something was mounted on it.
+    pub fn was_mount(&self, folder: &Path) -> bool {
+        self.mounts.lock().unwrap_or_else(PoisonError::into_inner).contains(folder)
     }
 
     /// The folders in which no work is to be begun now.

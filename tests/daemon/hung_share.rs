@@ -58,6 +58,56 @@ fn a_daemon_with_a_hung_drop_folder_stops_and_loses_nothing() {
 }
 
 #[test]
+fn a_hung_bank_folder_does_not_hold_up_other_products() {
+    let line = Line::new(&[Product::new("near"), Product::new("far")]);
+    // Only one bank is in memory, so that the other has to be read again.
+    line.change_config("precision: float32", "precision: float32, bank_cache: 1");
+    let Some(share) = Mount::share(&line.path("far-source"), &line.bank("far")) else { return };
+    for product in ["near", "far"] {
+        line.fill_ok(product, 0..6);
+    }
+    let daemon = line.start();
+    line.wait_for_bank("near");
+    line.wait_for_bank("far");
+    drop_images(&line, "near", 0..1);
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "1");
+    share.freeze();
+    drop_images(&line, "far", 0..6);
+    line.wait_sql("SELECT detail LIKE '%/far/bank: does not answer%' FROM events WHERE kind = 'folder_stuck'", "1");
+    drop_images(&line, "near", 1..6);
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "6");
+    share.thaw();
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "12");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn images_of_an_unmounted_share_wait_for_it() {
+    let shared =
+        |name, pattern: &str| Product { drop: format!("        match: '{pattern}'\n"), folder: Some("shared"), ..Product::new(name) };
+    let line = Line::new(&[shared("near", "near_*"), shared("far", "far_*")]);
+    let (source, at) = (line.path("source"), line.path("drop/shared"));
+    let Some(share) = Mount::share(&source, &at) else { return };
+    line.fill_ok("near", 0..6);
+    let daemon = line.start();
+    line.wait_for_bank("near");
+    write_image(&at.join("far_1.png"), Part::ok(1));
+    write_image(&at.join("near_1.png"), Part::ok(2));
+    line.wait_sql("SELECT group_concat(state) FROM (SELECT state FROM inspections ORDER BY image_path)", "pending,done");
+    drop(share);
+    // Now it is due, and long past the time that a file is given to become complete.
+    line.wait_sql("SELECT give_up_at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now') FROM inspections WHERE state = 'pending'", "1");
+    line.fill_ok("far", 0..6);
+    line.wait_sql(
+        "SELECT reason LIKE 'nothing is mounted on its drop folder %/drop/shared any more%' FROM inspections WHERE product = 'far'",
+        "1",
+    );
+    let Some(_share) = Mount::share(&source, &at) else { return };
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "2");
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn hung_outputs_and_ok_folders_hold_up_only_their_product() {
     let out = tempfile::tempdir().unwrap();
     let (source, at) = (out.path().join("source"), out.path().join("at"));
