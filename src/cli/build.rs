@@ -277,3 +277,46 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_is_of_what_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let write = |name: &str, side| image::GrayImage::new(side, side).save(path(name)).unwrap();
+        for name in ["a.png", "b.png", "c.png"] {
+            write(name, 40);
+        }
+        std::fs::write(path("junk.png"), "no image, and never was one").unwrap();
+        let list = || OkFolder::list(folder.path()).unwrap();
+        let print = |folder: &OkFolder| folder.fingerprint(&BuildOptions::default());
+        let read_all = |images: &OkImages| (0..images.paths.len()).for_each(|index| drop(images.load(index)));
+        let expect = Expectation { max_megapixels: 1, ..Expectation::default() };
+        let images = || OkImages::new(list(), 32, expect.clone());
+
+        let before = print(&list());
+        let still = images();
+        read_all(&still);
+        assert_eq!(print(&still.as_read()), before, "junk belongs to it: the same junk is no reason to build again");
+
+        let (vanished, changed, late) = (images(), images(), images());
+        read_all(&late);
+        std::fs::rename(path("c.png"), path("away")).unwrap();
+        read_all(&vanished);
+        read_all(&late);
+        assert_eq!(print(&vanished.as_read()), print(&list()), "what was gone is not in the bank");
+        assert_eq!(print(&late.as_read()), before, "gone after it was read, it is in the bank");
+        std::fs::rename(path("away"), path("c.png")).unwrap();
+        assert_eq!(print(&list()), before);
+        assert_ne!(print(&vanished.as_read()), before, "back again, it has to be built in");
+
+        write("b.png", 41);
+        read_all(&changed);
+        for now in [before, print(&list())] {
+            assert_ne!(print(&changed.as_read()), now, "neither the old listing nor the new one");
+        }
+    }
+}

@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 /// The ok folder is looked at this often at most and at least; in between a third of `quiet_period` decides.
 const LOOK_SHORTEST: Duration = Duration::from_millis(300);
 const LOOK_LONGEST: Duration = Duration::from_secs(10);
+/// An ok folder that has not been listed after this long does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes a product's bank folder ready and puts its current bank, if any, in use. Called before any image is taken.
 ///
@@ -52,7 +54,7 @@ pub(super) async fn run(line: Arc<Line>, product: ProductConfig, stop: Cancellat
     let mut folder_was_lost = false;
     while !stop.is_cancelled() {
         let listing = tokio::select! {
-            listing = list(&product) => listing,
+            listing = list_however_long(&line, &product) => listing,
             () = stop.cancelled() => return,
         };
         match listing {
@@ -105,6 +107,34 @@ async fn list(product: &ProductConfig) -> std::io::Result<OkFolder> {
     off_runtime(move || OkFolder::list(&ok)).await.map_err(std::io::Error::other)?
 }
 
+/// [`list`], with an event when the folder does not answer and another when it does again.
+async fn list_however_long(line: &Line, product: &ProductConfig) -> std::io::Result<OkFolder> {
+    let mut listing = std::pin::pin!(list(product));
+    if let Ok(listed) = tokio::time::timeout(PATIENCE, &mut listing).await {
+        return listed;
+    }
+    stuck(line, product).await;
+    let listed = listing.await;
+    answers(line, product).await;
+    listed
+}
+
+/// Resolves when the ok folder does not answer; as long as it does, never.
+async fn until_stuck(product: &ProductConfig) {
+    while tokio::time::timeout(PATIENCE, list(product)).await.is_ok() {
+        tokio::time::sleep(PATIENCE).await;
+    }
+}
+
+async fn stuck(line: &Line, product: &ProductConfig) {
+    let detail = format!("{}: does not answer; the bank in use stays; check the share or the disk", product.ok.display());
+    line.event(EventLevel::Error, "folder_stuck", Some(&product.name), &detail).await;
+}
+
+async fn answers(line: &Line, product: &ProductConfig) {
+    line.event(EventLevel::Info, "folder_stuck_over", Some(&product.name), &format!("{}: answers again", product.ok.display())).await;
+}
+
 async fn describe(dir: PathBuf) -> anyhow::Result<(BankConfig, Tau)> {
     Ok(off_runtime(move || MemoryBank::describe(&dir)).await??)
 }
@@ -151,7 +181,7 @@ async fn try_build(
     if let Some(reason) = refuse_build(listing.len(), "images", product.min_images, previous) {
         anyhow::bail!("refused: {reason}");
     }
-    let _turn = tokio::select! {
+    let turn = tokio::select! {
         turn = line.build_turn.acquire() => turn?,
         () = stop.cancelled() => return Ok(None),
     };
@@ -160,10 +190,22 @@ async fn try_build(
     let staging = off_runtime(move || beginning.begin_version()).await??;
     line.status.building(Some(&product.name));
     tracing::info!(product = %product.name, images = listing.len(), trigger, "building a bank");
+    let mut building = std::pin::pin!(builder_process::run(&line.config.engine, product, &staging));
     let built = tokio::select! {
-        built = builder_process::run(&line.config.engine, product, &staging) => built,
+        built = &mut building => built,
         // Dropping the child ends it; the staging folder is removed at the next start.
         () = stop.cancelled() => return Ok(None),
+        () = until_stuck(product) => {
+            // It may go on one day; until then, others may build.
+            drop(turn);
+            stuck(line, product).await;
+            let built = tokio::select! {
+                built = &mut building => built,
+                () = stop.cancelled() => return Ok(None),
+            };
+            answers(line, product).await;
+            built
+        }
     };
     line.status.building(None);
     let checked = match built {

@@ -1,6 +1,7 @@
 //! A share that hangs holds up its own images and nothing else.
 
 use crate::helper::{Line, Mount, Part, Product, write_image};
+use rustix::process::{Signal, kill_process};
 
 fn drop_images(line: &Line, product: &str, range: std::ops::Range<u32>) {
     for number in range {
@@ -140,4 +141,23 @@ fn hung_outputs_and_ok_folders_hold_up_only_their_product() {
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 12, "a mask and an overlay each, and nothing else");
     share.freeze();
     assert!(daemon.stop().success(), "{}", line.log());
+}
+
+#[test]
+fn a_build_that_hangs_with_its_ok_folder_does_not_hold_up_others() {
+    let line = Line::new(&[Product::new("near"), Product::new("far")]);
+    let Some(share) = Mount::share(&line.path("far-source"), &line.ok("far")) else { return };
+    line.fill_ok("far", 0..6);
+    let daemon = line.start();
+    let build = daemon.stop_the_build();
+    share.freeze();
+    kill_process(build, Signal::CONT).unwrap();
+    line.wait_sql("SELECT detail LIKE '%/far/ok: does not answer%' FROM events WHERE kind = 'folder_stuck'", "1");
+    line.fill_ok("near", 0..6);
+    line.wait_for_bank("near");
+    assert_eq!(line.sql("SELECT count(*) FROM banks WHERE product = 'far'").unwrap(), "0");
+    share.thaw();
+    line.wait_for_bank("far");
+    line.wait_sql("SELECT count(*) FROM events WHERE kind = 'folder_stuck_over'", "1");
+    assert!(daemon.stop().success());
 }

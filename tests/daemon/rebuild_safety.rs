@@ -1,23 +1,9 @@
 //! Whatever happens to ok/ during a build, the bank in use is a whole one, says what it was built from, and judged what it says.
 
 use crate::helper::{Line, Mount, Part, Product, fill, jpeg_bytes, wait_for, write_image};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use std::io::Write;
 use std::time::Duration;
-
-/// The build process of the daemon, as soon as there is one, and stopped.
-fn stop_the_build(daemon: u32) -> Pid {
-    let child = wait_for("a build process", || {
-        let stat = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let ours = |pid: &str| stat(pid).rsplit(") ").next().is_some_and(|rest| rest.split(' ').nth(1) == Some(&daemon.to_string()));
-        let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let found = processes.filter(|pid| pid.bytes().all(|b| b.is_ascii_digit())).find(|pid| ours(pid));
-        found.ok_or_else(|| "none".to_owned())
-    });
-    let child = Pid::from_raw(child.parse().unwrap()).unwrap();
-    kill_process(child, Signal::STOP).unwrap();
-    child
-}
 
 #[test]
 fn a_build_does_not_start_while_ok_images_are_being_written() {
@@ -68,7 +54,7 @@ fn a_folder_that_changes_during_the_build_is_built_again() {
     let line = Line::new(&[Product::new("disc")]);
     line.fill_ok("disc", 0..6);
     let daemon = line.start();
-    let build = stop_the_build(daemon.pid());
+    let build = daemon.stop_the_build();
     // The build may have read none, some or all of them.
     for number in 0..3 {
         write_image(&line.ok("disc").join(format!("ok{number:03}.png")), Part::ok(50 + number));
@@ -95,7 +81,7 @@ fn a_folder_that_vanishes_during_the_build_leaves_the_old_bank() {
     let daemon = line.start();
     line.wait_for_bank("disc");
     line.fill_ok("disc", 8..9);
-    let build = stop_the_build(daemon.pid());
+    let build = daemon.stop_the_build();
     let away = line.path("away");
     std::fs::rename(line.ok("disc"), &away).unwrap();
     kill_process(build, Signal::CONT).unwrap();

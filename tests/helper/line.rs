@@ -170,6 +170,21 @@ impl Daemon {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// The build process of this daemon, as soon as there is one, and stopped.
+    pub fn stop_the_build(&self) -> Pid {
+        let parent = Some(self.pid().to_string());
+        let child = wait_for("a build process", || {
+            let stat = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let ours = |pid: &str| stat(pid).rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).map(str::to_owned) == parent;
+            let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let found = processes.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit())).find(|pid| ours(pid));
+            found.ok_or_else(|| "none".to_owned())
+        });
+        let child = Pid::from_raw(child.parse().unwrap()).unwrap();
+        kill_process(child, Signal::STOP).unwrap();
+        child
+    }
+
     /// SIGTERM, and the exit status.
     pub fn stop(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
