@@ -9,6 +9,7 @@ pub mod history;
 mod infer;
 mod metrics;
 mod openmp;
+mod requeue;
 mod run;
 
 use crate::error::FatalError;
@@ -38,6 +39,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Read the inspection history
     History(history::HistoryArgs),
+    /// Have failed images inspected again
+    Requeue(requeue::RequeueArgs),
     /// Play a small synthetic line on this machine, end to end
     Demo(demo::DemoArgs),
 }
@@ -53,7 +56,7 @@ impl Cli {
         match &self.command {
             Command::Run(_) | Command::Build(_) | Command::Eval(_) => true,
             Command::Infer(args) => args.takes_many_images(),
-            Command::Check(_) | Command::History(_) | Command::Demo(_) => false,
+            Command::Check(_) | Command::Requeue(_) | Command::History(_) | Command::Demo(_) => false,
         }
     }
 
@@ -69,6 +72,7 @@ impl Cli {
             Command::Infer(args) => infer::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::History(args) => history::run(args),
+            Command::Requeue(args) => requeue::run(&args),
             Command::Demo(args) => demo::run(&args),
         };
         match outcome {

@@ -12,6 +12,8 @@ use tokio::process::Command;
 pub struct Built {
     /// How long it took.
     pub seconds: f64,
+    /// Images that could not be used, each with its reason.
+    pub left_out: Vec<String>,
 }
 
 /// Builds the bank of `product` into `staging`. Dropping the future ends the child.
@@ -33,7 +35,15 @@ pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path)
     if !output.status.success() {
         bail!("the build process ended with {}: {}", output.status, last_words(&output.stderr));
     }
-    Ok(Built { seconds: begin.elapsed().as_secs_f64() })
+    Ok(Built { seconds: begin.elapsed().as_secs_f64(), left_out: left_out(&output.stdout) })
+}
+
+/// From the JSON object that is the last line of the child's stdout.
+fn left_out(stdout: &[u8]) -> Vec<String> {
+    let last = stdout.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+    let summary: serde_json::Value = serde_json::from_slice(last).unwrap_or_default();
+    let entries = summary["left_out"].as_array().map(Vec::as_slice).unwrap_or_default();
+    entries.iter().filter_map(|entry| entry.as_str()).map(str::to_owned).collect()
 }
 
 fn arguments(engine: &EngineConfig, product: &ProductConfig, staging: &Path) -> Vec<OsString> {

@@ -94,6 +94,24 @@ impl Line {
         }
     }
 
+    /// Changes the text of the config.
+    pub fn change_config(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        assert!(text.contains(from), "no `{from}` in {text}");
+        std::fs::write(self.config(), text.replace(from, to)).unwrap();
+    }
+
+    /// Moves the database to `folder/history.db` of the line's folder; for before the first start.
+    pub fn database_in(&self, folder: &str) {
+        self.change_config("/history.db\n", &format!("/{folder}/history.db\n"));
+        std::os::unix::fs::symlink(format!("{folder}/history.db"), self.path("history.db")).unwrap();
+    }
+
+    /// Waits for the product's bank.
+    pub fn wait_for_bank(&self, product: &str) {
+        self.wait_sql(&format!("SELECT count(*) FROM banks WHERE state = 'active' AND product = '{product}'"), "1");
+    }
+
     /// Starts the daemon; does not wait.
     pub fn start(&self) -> Daemon {
         self.start_with(|_| {})
@@ -105,6 +123,13 @@ impl Line {
         command.args(["run", "--config", arg(&self.config())]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         change(&mut command);
         Daemon { child: command.spawn().unwrap() }
+    }
+
+    /// A daemon that has opened its database and stopped again.
+    pub fn start_and_stop(&self) -> bool {
+        let daemon = self.start();
+        self.wait_for_log("ready");
+        daemon.stop().success()
     }
 
     /// What the daemon has logged so far.
@@ -143,6 +168,21 @@ impl Daemon {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The build process of this daemon, as soon as there is one, and stopped.
+    pub fn stop_the_build(&self) -> Pid {
+        let parent = Some(self.pid().to_string());
+        let child = wait_for("a build process", || {
+            let stat = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let ours = |pid: &str| stat(pid).rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).map(str::to_owned) == parent;
+            let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let found = processes.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit())).find(|pid| ours(pid));
+            found.ok_or_else(|| "none".to_owned())
+        });
+        let child = Pid::from_raw(child.parse().unwrap()).unwrap();
+        kill_process(child, Signal::STOP).unwrap();
+        child
     }
 
     /// SIGTERM, and the exit status.
