@@ -3,7 +3,6 @@
 mod hung;
 mod limits;
 mod links;
-mod mounts;
 mod names;
 mod overflow;
 mod readiness;
