@@ -7,6 +7,7 @@ mod names;
 mod overflow;
 mod readiness;
 mod roots;
+mod unclosed;
 
 use crate::helper::{Line, Part, Product, wait_for, write_image};
 use rustix::process::Signal;
