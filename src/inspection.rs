@@ -178,6 +178,13 @@ pub enum Readiness {
     Marker(String),
 }
 
+impl Readiness {
+    /// Whether a file that somebody has open for writing is incomplete, whatever else is known of it.
+    pub fn needs_close(&self) -> bool {
+        matches!(self, Self::CloseWrite | Self::Rename)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

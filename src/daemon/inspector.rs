@@ -13,11 +13,12 @@ use super::verdict::{Verdict, judge};
 use crate::banks::BANK_FILES;
 use crate::config::ProductConfig;
 use crate::error::ImageError;
-use crate::history::{EventLevel, Finished, HistoryError, PendingImage};
+use crate::history::{EventLevel, Finished, HistoryError, NOT_CLOSED, PendingImage};
 use crate::imaging::exposure::{Exposure, exposure};
 use crate::imaging::resize::{check_engine_size, resize_for_engine};
 use crate::inspection::{Picture, ResizedImage};
 use crate::intake::{FileVersion, file_version};
+use crate::routing::Route;
 use jiff::Timestamp;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -170,8 +171,16 @@ impl Work<'_> {
         let expect = Expectation { max_megapixels: line.config.intake.max_megapixels, input: product.input.clone() };
         let measure = product.health.is_on();
         let (path, folder) = (image.path.clone(), drop_folder.to_owned());
+        let needs_close = matches!(line.router.route(&path), Route::Product(rule) if rule.readiness.needs_close());
+        let writers = Arc::clone(&line.writers);
         let work = move || {
-            let outcome = source::read(&path, &expect).and_then(|mut source| {
+            // Asked before the file is read: who opens it later changes its time.
+            let closed = if needs_close && writers.has_open(&path) {
+                Err(ImageError::Incomplete { path: path.clone(), reason: NOT_CLOSED.to_owned() })
+            } else {
+                Ok(())
+            };
+            let outcome = closed.and_then(|()| source::read(&path, &expect)).and_then(|mut source| {
                 let begin = Instant::now();
                 check_engine_size(&source.picture, shorter).map_err(|reason| ImageError::Rejected { path: path.clone(), reason })?;
                 let resized = resize_for_engine(&source.picture, shorter);

@@ -13,7 +13,7 @@ use crate::config::{Config, ProductConfig};
 use crate::error::FatalError;
 use crate::history::{EventLevel, HistoryError, HistoryStore};
 use crate::inspection::Picture;
-use crate::intake::{RootSpec, RootWorker};
+use crate::intake::{RootSpec, RootWorker, Writers};
 use crate::routing::{Route, Router};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ pub struct Line {
     pub(super) status: Status,
     pub(super) litter: Arc<Litter>,
     pub(super) places: Places,
+    pub(super) writers: Arc<Writers>,
     pub(super) cameras: CameraHealth,
     /// Rung when there may be images to inspect.
     pub(super) wake: Notify,
@@ -115,6 +116,7 @@ pub async fn start(config: Config) -> Result<Running, FatalError> {
         status: Status::default(),
         litter: Arc::default(),
         places: Places::default(),
+        writers: Arc::default(),
         cameras: CameraHealth::default(),
         wake: Notify::new(),
         build_turn: Semaphore::new(1),
@@ -179,6 +181,7 @@ fn root_specs(line: &Arc<Line>) -> Vec<RootSpec> {
                 recursive: root.recursive,
                 rescan: line.config.intake.rescan,
                 markers: markers.clone(),
+                writers: Arc::clone(&line.writers),
                 classify: Arc::new(move |path| match line.router.route(path) {
                     Route::Product(rule) => Some(rule.readiness.clone()),
                     // Recorded as failed, so that nobody waits for it; complete when its writer closes it.

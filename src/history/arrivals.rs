@@ -1,7 +1,7 @@
 //! Files that arrived: one row each, however often they are reported.
 
 use super::rows::{Arrival, ArrivalState, PathColumns, Recorded, time_text};
-use super::{HistoryError, HistoryStore, NO_BANK};
+use super::{HistoryError, HistoryStore, NO_BANK, NOT_CLOSED};
 use jiff::Timestamp;
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
@@ -29,7 +29,7 @@ impl HistoryStore {
         Ok(recorded.into_iter().flatten().collect())
     }
 
-    /// Index in `batch` → inspection id, for those that have a row.
+    /// Index in `batch` → inspection id, for those that have a row that stays as it is.
     async fn known(&self, batch: &[Arrival]) -> Result<HashMap<usize, i64>, HistoryError> {
         let keys: Vec<_> = batch
             .iter()
@@ -44,9 +44,11 @@ impl HistoryStore {
              FROM json_each(?) AS a
              CROSS JOIN inspections AS i
                ON i.image_path = a.value ->> 0 AND i.file_size = a.value ->> 1 AND i.mtime_ns = a.value ->> 2
-              AND ifnull(i.image_path_raw, x'') = unhex(a.value ->> 3)",
+              AND ifnull(i.image_path_raw, x'') = unhex(a.value ->> 3)
+             WHERE i.state <> 'failed' OR instr(i.reason, ?) = 0",
         )
         .bind(serde_json::Value::from(keys).to_string())
+        .bind(NOT_CLOSED)
         .fetch_all(&self.read)
         .await
         .map_err(|e| self.error(e))?;
@@ -74,28 +76,31 @@ async fn record(connection: &mut SqliteConnection, arrivals: &[Arrival], recorde
     transaction.commit().await
 }
 
-/// 1. the arrival has a row; 2. or the pending row of its path takes the change; 3. or it is new.
+/// 1. the arrival has a row, which stays unless it was given up for not being closed; 2. or the pending row of its path takes the
+///    change; 3. or it is new.
 async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival) -> Result<Recorded, sqlx::Error> {
     let path = PathColumns::of(&arrival.path);
     // Two look-ups, each by its own index: a camera that always writes the same name makes one path with a million rows.
     // Trying to insert first would leave gaps in the ids, which look like lost images.
-    let found: Option<(i64, bool)> = sqlx::query_as(
-        "SELECT id, TRUE AS same FROM inspections
+    let found: Option<(i64, bool, i64)> = sqlx::query_as(
+        "WITH pending AS (SELECT id FROM inspections
+                          WHERE image_path = ?1 AND ifnull(image_path_raw, x'') = ifnull(?2, x'') AND state = 'pending')
+         SELECT id, state <> 'failed' OR instr(reason, ?5) = 0 OR EXISTS (SELECT 1 FROM pending) AS stays, 1 AS choice FROM inspections
          WHERE image_path = ?1 AND ifnull(image_path_raw, x'') = ifnull(?2, x'') AND file_size = ?3 AND mtime_ns = ?4
          UNION ALL
-         SELECT id, FALSE AS same FROM inspections
-         WHERE image_path = ?1 AND ifnull(image_path_raw, x'') = ifnull(?2, x'') AND state = 'pending'
-         ORDER BY same DESC LIMIT 1",
+         SELECT id, FALSE AS stays, 2 AS choice FROM pending
+         ORDER BY choice LIMIT 1",
     )
     .bind(&path.shown)
     .bind(&path.raw)
     .bind(arrival.size as i64)
     .bind(arrival.mtime_ns)
+    .bind(NOT_CLOSED)
     .fetch_optional(&mut *connection)
     .await?;
     match found {
-        Some((id, true)) => Ok(Recorded::Known(id)),
-        Some((id, false)) => change(connection, id, arrival).await.map(|()| Recorded::Changed(id)),
+        Some((id, true, _)) => Ok(Recorded::Known(id)),
+        Some((id, false, _)) => change(connection, id, arrival).await.map(|()| Recorded::Changed(id)),
         None => insert(connection, &path, arrival).await.map(Recorded::New),
     }
 }

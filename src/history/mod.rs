@@ -23,7 +23,7 @@ mod requeue;
 mod rows;
 
 pub use error::{HistoryError, HistoryErrorKind};
-pub use queue::NO_BANK;
+pub use queue::{NO_BANK, NOT_CLOSED};
 pub use requeue::{RequeueFilter, Requeued};
 pub use rows::{
     ActiveBank, Arrival, ArrivalState, Counts, EventLevel, Finished, InspectionFilter, InspectionRow, InspectionState, NewBank,

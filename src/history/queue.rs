@@ -11,6 +11,12 @@ use std::path::PathBuf;
 /// crash cannot leave a bank in use with images waiting for it; releasing what does not wait changes nothing.
 pub const NO_BANK: &str = "no_bank";
 
+/// Why an image is incomplete whose writer has it open still.
+///
+/// When such an image was given up and is reported once more, it is tried again: it may have been whole all the time, so that its close
+/// changed nothing else of it.
+pub const NOT_CLOSED: &str = "its writer has not closed it";
+
 impl HistoryStore {
     /// Those of `products` that have due images, in the order given. Each costs one look into the index, however long its backlog.
     pub async fn due_products(&self, products: &[&str], now: Timestamp) -> Result<Vec<String>, HistoryError> {

@@ -45,7 +45,7 @@ pub enum ArrivalState {
 pub enum Recorded {
     /// A new row.
     New(i64),
-    /// The pending row of this path took the new size and time.
+    /// The pending row of this path took the new size and time, or a row that was given up is pending again.
     Changed(i64),
     /// The row was there.
     Known(i64),

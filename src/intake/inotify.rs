@@ -2,6 +2,7 @@
 
 use super::scan::FolderId;
 use super::settle::Sighting;
+use super::writers::Writers;
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::HashMap;
@@ -27,17 +28,21 @@ pub struct Watches {
 
 impl Watches {
     /// No folder yet. The handler only tries to send: when the channel is full, or the kernel's queue overflowed, it sets `lost`,
-    /// which asks for a full scan.
+    /// which asks for a full scan. `writers` learns who writes below `root`.
     ///
     /// # Errors
     /// Why the system gives no watcher, and what to do.
-    pub fn open(hints: SyncSender<Hint>, lost: Arc<AtomicBool>) -> Result<Self, String> {
+    pub fn open(root: PathBuf, hints: SyncSender<Hint>, lost: Arc<AtomicBool>, writers: Arc<Writers>) -> Result<Self, String> {
         let handler = move |event: notify::Result<Event>| {
-            let Ok(event) = event else { return lost.store(true, Ordering::Release) };
             // An overflow carries no path, so it must be asked for first.
-            if event.need_rescan() {
-                return lost.store(true, Ordering::Release);
-            }
+            let event = match event {
+                Ok(event) if !event.need_rescan() => event,
+                _ => {
+                    writers.forget(&root);
+                    return lost.store(true, Ordering::Release);
+                }
+            };
+            writers.note(&event);
             for hint in hints_of(event) {
                 if hints.try_send(hint).is_err() {
                     lost.store(true, Ordering::Release);

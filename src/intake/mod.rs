@@ -10,8 +10,10 @@ mod root;
 mod scan;
 mod settle;
 mod worker;
+mod writers;
 
 pub use pulse::Pulse;
 pub use root::{Classify, FoundFile, IntakeReport, RootSpec, RootWorker};
 pub use scan::{file_version, version_of};
 pub use settle::FileVersion;
+pub use writers::Writers;

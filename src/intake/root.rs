@@ -2,6 +2,7 @@
 
 use super::pulse::Pulse;
 use super::worker::Worker;
+use super::writers::Writers;
 use crate::inspection::Readiness;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ pub struct RootSpec {
     pub markers: Vec<String>,
     /// Which names matter.
     pub classify: Classify,
+    /// Takes note of the files that are being written.
+    pub writers: Arc<Writers>,
 }
 
 /// A complete file.

@@ -75,7 +75,10 @@ fn digest(path: &Path) -> PathDigest {
 impl Settle {
     /// Notes a sighting. `marked` tells whether the marker file stands beside it (only asked for with `Readiness::Marker`).
     pub fn observe(&mut self, path: &Path, version: FileVersion, sighting: Sighting, readiness: Readiness, marked: bool, now: Instant) {
-        if self.is_handed_on(path, version) {
+        // A close tells something new even of a file that was handed on: its writer may have been waited for, and given up.
+        if sighting == Sighting::Closed && readiness.needs_close() {
+            self.handed_on.remove(&digest(path));
+        } else if self.is_handed_on(path, version) {
             return;
         }
         let complete = match (&readiness, sighting) {

@@ -150,6 +150,7 @@ impl Worker {
             self.was_mount = seen.is_mount;
         }
         self.root = Some(seen);
+        self.spec.writers.forget(&self.spec.path);
         self.next_scan = Instant::now();
         Ok(())
     }
@@ -168,7 +169,7 @@ impl Worker {
         if std::mem::take(&mut self.watches_are_stale) || self.watches.is_err() {
             // The old ones go first, since they count against the limits.
             self.watches = Err(String::new());
-            self.watches = Watches::open(self.hint_sender.clone(), Arc::clone(&self.lost));
+            self.watches = Watches::open(root.clone(), self.hint_sender.clone(), Arc::clone(&self.lost), Arc::clone(&self.spec.writers));
         }
         self.new_folders.clear();
         self.settle.begin_scan();

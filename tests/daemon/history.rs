@@ -4,7 +4,7 @@ use jiff::{Timestamp, ToSpan};
 use patchcored::cli::history::{Format, HistoryArgs};
 use patchcored::history::{
     Arrival, ArrivalState, Counts, EventLevel, Finished, HistoryErrorKind, HistoryStore, InspectionFilter, InspectionState, NO_BANK,
-    NewBank, Recorded,
+    NOT_CLOSED, NewBank, Recorded,
 };
 use patchcored::inspection::Decision;
 use proptest::prelude::*;
@@ -130,6 +130,24 @@ async fn an_arrival_has_one_row_however_often_it_is_reported() {
     let by_product = line.store.counts_by_product().await.unwrap();
     assert_eq!(by_product[0].product, None);
     assert_eq!(by_product[1].counts, Counts { arrived: 3, done: 0, failed: 1, pending: 2 });
+}
+
+#[tokio::test]
+async fn what_was_given_up_for_not_being_closed_is_tried_again_when_it_is_reported_again() {
+    let line = Line::new().await;
+    let [first, second] = [0, 1].map(|version| arrival("/drop/a.jpg", "p", version));
+    for (arrival, reason) in [(&first, format!("incomplete: {NOT_CLOSED}; given up after 10s")), (&second, "no image".to_owned())] {
+        let Recorded::New(id) = line.arrive(arrival.clone()).await else { panic!("it is new") };
+        assert!(line.store.start_attempt(id).await.unwrap());
+        assert!(line.store.fail(id, &reason, time(20)).await.unwrap());
+    }
+    assert_eq!(line.arrive(second).await, Recorded::Known(2), "failed for another reason");
+    assert_eq!(line.arrive(arrival("/drop/a.jpg", "p", 2)).await, Recorded::New(3));
+    assert_eq!(line.arrive(first.clone()).await, Recorded::Known(1), "a path has one pending row");
+    assert!(line.store.start_attempt(3).await.unwrap() && line.store.fail(3, "no image", time(20)).await.unwrap());
+    assert_eq!(line.arrive(first.clone()).await, Recorded::Changed(1));
+    assert_eq!(line.due("p", time(30)).await, [1]);
+    assert_eq!(line.arrive(first).await, Recorded::Known(1));
 }
 
 #[tokio::test]

@@ -1,13 +1,12 @@
 //! A share that hangs: its thread waits in a system call, and nobody else does.
 
-use super::mounts::{Mounted, share};
 use super::{detail, drop_image, wait_for_banks, wait_for_done, wait_for_events, wait_for_status};
-use crate::helper::{Line, Part, Product, write_image};
+use crate::helper::{Line, Mount, Part, Product, write_image};
 
 /// A line whose drop folder `far` is a share.
-fn line_with_share() -> Option<(Line, Mounted)> {
+fn line_with_share() -> Option<(Line, Mount)> {
     let line = Line::new(&[Product::new("near"), Product::new("far")]);
-    let mounted = share(&line.path("source"), &line.drop("far"))?;
+    let mounted = Mount::share(&line.path("source"), &line.drop("far"))?;
     for product in ["near", "far"] {
         line.fill_ok(product, 0..6);
     }

@@ -1,16 +1,13 @@
 //! inotify has limits, and somebody else may have used them up. The daemon gets low ones in a user namespace of its own.
 
-use super::mounts::can;
 use super::{detail, disc_line, drop_image, set_rescan, wait_for_banks, wait_for_done, wait_for_events, wait_for_status};
-use crate::helper::{Daemon, Line, Part, arg, write_image};
+use crate::helper::{Daemon, Line, Part, arg, can, write_image};
 use std::process::{Command, Stdio};
 
 /// Starts the daemon with this limit.
 fn start_with_limit(line: &Line, limit: &str, value: u32) -> Option<Daemon> {
     let set = format!("echo {value} > /proc/sys/user/{limit}");
-    if !can("user namespaces", "unshare", &["--user", "--map-root-user", "sh", "-ec", &set]) {
-        return None;
-    }
+    can("user namespaces", "unshare", &["--user", "--map-root-user", "sh", "-ec", &set])?;
     Some(line.start_with(|command| {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(line.path("log")).unwrap();
         let run = format!("{set}; exec \"$0\" run --config \"$1\"");

@@ -1,8 +1,7 @@
 //! Files that come without the usual events.
 
-use super::mounts::share;
 use super::{disc_line, set_rescan, wait_for_banks, wait_for_done};
-use crate::helper::{Part, write_image};
+use crate::helper::{Mount, Part, write_image};
 
 #[test]
 fn a_file_that_is_linked_into_the_folder_is_inspected() {
@@ -23,7 +22,7 @@ fn a_file_that_is_linked_into_the_folder_is_inspected() {
 #[test]
 fn what_is_written_on_the_far_side_of_a_share_is_found_by_scans() {
     let line = disc_line();
-    let Some(_share) = share(&line.path("source"), &line.drop("disc")) else { return };
+    let Some(_share) = Mount::share(&line.path("source"), &line.drop("disc")) else { return };
     let daemon = line.start();
     wait_for_banks(&line, 1);
     let far = line.path("source");

@@ -3,11 +3,11 @@
 mod hung;
 mod limits;
 mod links;
-mod mounts;
 mod names;
 mod overflow;
 mod readiness;
 mod roots;
+mod unclosed;
 
 use crate::helper::{Line, Part, Product, wait_for, write_image};
 use rustix::process::Signal;

@@ -1,8 +1,7 @@
 //! The drop folder itself goes away, or another one takes its place.
 
-use super::mounts::{bind, tmpfs};
 use super::{detail, disc_line, drop_image, set_rescan, wait_for_banks, wait_for_done, wait_for_events, wait_for_status};
-use crate::helper::{Line, Part, wait_for, write_image};
+use crate::helper::{Line, Mount, Part, wait_for, write_image};
 
 #[test]
 fn an_unmounted_folder_is_reported_and_all_images_are_found_when_it_is_back() {
@@ -10,8 +9,8 @@ fn an_unmounted_folder_is_reported_and_all_images_are_found_when_it_is_back() {
     set_rescan(&line, "1h");
     let share = line.path("share");
     std::fs::create_dir(&share).unwrap();
-    let Some(_tmpfs) = tmpfs(&share) else { return };
-    let Some(mounted) = bind(&share, &line.drop("disc")) else { return };
+    let Some(_tmpfs) = Mount::tmpfs(&share, "8m") else { return };
+    let Some(mounted) = Mount::bind(&share, &line.drop("disc")) else { return };
     let daemon = line.start();
     wait_for_banks(&line, 1);
     drop_image(&line, "disc", "before.png");
@@ -29,7 +28,7 @@ fn an_unmounted_folder_is_reported_and_all_images_are_found_when_it_is_back() {
     for number in 0..5 {
         write_image(&share.join(format!("meanwhile{number}.png")), Part::ok(number));
     }
-    let Some(_mounted) = bind(&share, &line.drop("disc")) else { return };
+    let Some(_mounted) = Mount::bind(&share, &line.drop("disc")) else { return };
     wait_for_events(&line, "drop_folder_back", 1);
     wait_for_done(&line, 7);
     drop_image(&line, "disc", "after.png");
@@ -45,7 +44,7 @@ fn a_folder_that_is_mounted_over_is_watched_and_so_is_the_one_below_afterwards()
     set_rescan(&line, "1h");
     let daemon = line.start();
     wait_for_banks(&line, 1);
-    let Some(mounted) = tmpfs(&line.drop("disc")) else { return };
+    let Some(mounted) = Mount::tmpfs(&line.drop("disc"), "8m") else { return };
     wait_for_events(&line, "drop_folder_back", 1);
     assert!(detail(&line, "drop_folder_lost").contains("another folder stands in its place"));
     drop_image(&line, "disc", "over.png");
@@ -110,14 +109,14 @@ fn wait_for_watches(line: &Line, pid: u32, count: usize) {
 #[test]
 fn a_mount_that_was_away_for_a_moment_is_watched_anew() {
     let line = disc_line();
-    let Some(mounted) = tmpfs(&line.drop("disc")) else { return };
+    let Some(mounted) = Mount::tmpfs(&line.drop("disc"), "8m") else { return };
     std::fs::create_dir(line.drop("disc").join("cam1")).unwrap();
     let daemon = line.start();
     wait_for_banks(&line, 1);
     wait_for_watches(&line, daemon.pid(), 2);
     // Back before anybody looks, most often as the same device and inode; what was watched is gone nevertheless.
     drop(mounted);
-    let Some(_mounted) = tmpfs(&line.drop("disc")) else { return };
+    let Some(_mounted) = Mount::tmpfs(&line.drop("disc"), "8m") else { return };
     wait_for_watches(&line, daemon.pid(), 1);
     drop_image(&line, "disc", "a.png");
     wait_for_done(&line, 1);

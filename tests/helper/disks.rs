@@ -24,13 +24,22 @@ fn works(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
+/// Runs the command; when it fails, says that `what` is missing, for which the test does nothing.
+pub fn can(what: &str, program: &str, arguments: &[&str]) -> Option<()> {
+    if works(program, arguments) { Some(()) } else { skipped(what) }
+}
+
 impl Mount {
     /// A file system in memory of this size, as `4m`, over the folder `at`.
     pub fn tmpfs(at: &Path, size: &str) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
-        if !works("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", arg(at)]) {
-            return skipped("root, to mount a tmpfs");
-        }
+        can("root, to mount a tmpfs", "mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", arg(at)])?;
+        Some(Self { at: at.to_owned(), server: None })
+    }
+
+    /// The folder `source`, seen at `at` too.
+    pub fn bind(source: &Path, at: &Path) -> Option<Self> {
+        can("root, to bind a mount", "mount", &["--bind", arg(source), arg(at)])?;
         Some(Self { at: at.to_owned(), server: None })
     }
 
@@ -38,13 +47,12 @@ impl Mount {
     pub fn ext4_in(image: &Path, at: &Path) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         std::fs::File::create(image).unwrap().set_len(64 << 20).unwrap();
-        if !works("mkfs.ext4", &["-q", "-F", "-O", "^has_journal", arg(image)]) || !works("mount", &["-o", "loop", arg(image), arg(at)]) {
-            return skipped("root, mkfs.ext4 and loop devices");
-        }
+        can("mkfs.ext4", "mkfs.ext4", &["-q", "-F", "-O", "^has_journal", arg(image)])?;
+        can("root and loop devices", "mount", &["-o", "loop", arg(image), arg(at)])?;
         Some(Self { at: at.to_owned(), server: None })
     }
 
-    /// A share: `source` seen at `at` through a process that can be stopped.
+    /// A share: `source` seen at `at` through a process, so that writes at `source` give no events at `at`, and that can be stopped.
     pub fn share(source: &Path, at: &Path) -> Option<Self> {
         for folder in [source, at] {
             std::fs::create_dir_all(folder).unwrap();
@@ -84,14 +92,17 @@ impl Mount {
     }
 }
 
+/// Unmounts, whoever still uses it.
 impl Drop for Mount {
     fn drop(&mut self) {
-        if let Some(server) = &mut self.server {
+        if let Some(server) = &self.server {
             let _ = kill_process(Pid::from_child(server), Signal::CONT);
+        }
+        works("umount", &["-l", arg(&self.at)]);
+        if let Some(server) = &mut self.server {
             let _ = kill_process(Pid::from_child(server), Signal::TERM);
             let _ = server.wait();
         }
-        works("umount", &["-l", arg(&self.at)]);
     }
 }
 

@@ -5,7 +5,7 @@ mod images;
 mod line;
 mod sql;
 
-pub use disks::{Mount, fill};
+pub use disks::{Mount, can, fill};
 pub use images::{Part, image_bytes, jpeg_bytes, write_image};
 pub use line::{Daemon, Line, Product};
 
