@@ -3,6 +3,7 @@
 use crate::config::{EngineConfig, ProductConfig};
 use anyhow::{Context, bail};
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 use tokio::process::Command;
@@ -14,10 +15,15 @@ pub struct Built {
     pub seconds: f64,
 }
 
+/// The build process was ended from outside, most often for want of memory; the ok folder is not at fault.
+#[derive(Debug, thiserror::Error)]
+#[error("the build process was killed by signal {0} (9 = for want of memory, or by hand); it is tried again")]
+pub struct Killed(i32);
+
 /// Builds the bank of `product` into `staging`. Dropping the future ends the child.
 ///
 /// # Errors
-/// When the child cannot be started or fails; the message carries what it last wrote to stderr.
+/// When the child cannot be started or fails; the message carries what it last wrote to stderr. [`Killed`] when a signal ended it.
 pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path) -> anyhow::Result<Built> {
     let begin = std::time::Instant::now();
     let program = std::env::current_exe().context("cannot find the running program")?;
@@ -30,6 +36,9 @@ pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path)
         .output()
         .await
         .context("the build process could not be started")?;
+    if let Some(signal) = output.status.signal() {
+        return Err(Killed(signal).into());
+    }
     if !output.status.success() {
         bail!("the build process ended with {}: {}", output.status, last_words(&output.stderr));
     }
@@ -38,7 +47,7 @@ pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path)
 
 fn arguments(engine: &EngineConfig, product: &ProductConfig, staging: &Path) -> Vec<OsString> {
     let build = &product.build;
-    let mut arguments: Vec<OsString> = vec!["build".into(), "--background".into()];
+    let mut arguments: Vec<OsString> = vec!["build".into(), "--background".into(), std::process::id().to_string().into()];
     let mut add = |name: &str, value: OsString| arguments.extend([name.into(), value]);
     add("--ok-dir", product.ok.clone().into());
     add("--out-dir", staging.into());

@@ -10,6 +10,7 @@ use super::outputs::OutputPaths;
 use super::source::{self, Expectation, Source};
 use super::verdict::{Verdict, judge};
 use crate::config::ProductConfig;
+use crate::crash_point;
 use crate::error::ImageError;
 use crate::history::{Finished, HistoryError, PendingImage};
 use crate::imaging::resize::resize_for_engine;
@@ -46,10 +47,13 @@ enum Setback {
 /// Only when the history cannot be written; the row is then still pending.
 pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: PendingImage) -> Result<(), HistoryError> {
     line.store.start_attempt(image.id).await?;
+    crash_point::reach("attempt_started");
     match attempt(line, product, &image).await {
         Ok(finished) => {
             let path = image.path.display();
+            crash_point::reach("outputs_written");
             if line.store.finish(&finished).await? {
+                crash_point::reach("decision_recorded");
                 line.status.decided(&product.name, finished.decision);
                 tracing::info!(
                     product = %product.name, image = %path, decision = finished.decision.as_str(), score = finished.image_score,

@@ -5,9 +5,10 @@
 
 use super::Line;
 use super::active::ActiveBank;
-use super::builder_process::{self, Built};
+use super::builder_process::{self, Built, Killed};
 use crate::banks::{BANK_FILES, BankFolder, Debounce, DebounceTimes, OkFolder, refuse_build};
 use crate::config::ProductConfig;
+use crate::crash_point;
 use crate::history::{EventLevel, NewBank};
 use crate::patchcore::{MemoryBank, file_sha256};
 use jiff::Timestamp;
@@ -55,7 +56,10 @@ pub(super) async fn run(line: Arc<Line>, product: ProductConfig, stop: Cancellat
                     debounce.settle(&fingerprint);
                 }
                 if debounce.observe(&fingerprint, Instant::now()) {
-                    build(&line, &product, &listing, &stop).await;
+                    match build(&line, &product, &listing, &stop).await {
+                        Ended::Killed => debounce.killed(Instant::now()),
+                        Ended::ByItself => debounce.ended(),
+                    }
                 }
             }
             Err(error) if !folder_was_lost => {
@@ -83,7 +87,15 @@ async fn list(product: &ProductConfig) -> std::io::Result<OkFolder> {
     tokio::task::spawn_blocking(move || OkFolder::list(&ok)).await.map_err(std::io::Error::other)?
 }
 
-async fn build(line: &Line, product: &ProductConfig, listing: &OkFolder, stop: &CancellationToken) {
+/// How a build ended.
+enum Ended {
+    /// With a bank, or with a reason that lies in the ok folder or the machine's disk.
+    ByItself,
+    /// By a signal to its process: nobody will change the ok folder because of that.
+    Killed,
+}
+
+async fn build(line: &Line, product: &ProductConfig, listing: &OkFolder, stop: &CancellationToken) -> Ended {
     let active = line.banks.get(&product.name);
     let trigger = if active.is_some() { "ok_changed" } else { "first" };
     let begin = Instant::now();
@@ -91,13 +103,16 @@ async fn build(line: &Line, product: &ProductConfig, listing: &OkFolder, stop: &
     if let Err(error) = outcome
         && !stop.is_cancelled()
     {
+        let ended = if error.is::<Killed>() { Ended::Killed } else { Ended::ByItself };
         let reason = format!("{error:#}");
         tracing::error!(product = %product.name, %reason, "bank not built; the one in use stays");
         line.event(EventLevel::Error, "build_failed", Some(&product.name), &reason).await;
         if let Err(error) = line.store.failed_bank(&product.name, None, trigger, &reason, begin.elapsed().as_secs_f64()).await {
             tracing::error!(%error, "failed build not recorded");
         }
+        return ended;
     }
+    Ended::ByItself
 }
 
 /// 1. guards; 2. waits for its turn, as one build at a time leaves the line its cores; 3. builds in a staging folder;
@@ -122,6 +137,7 @@ async fn try_build(
     let staging = folder.begin_version()?;
     line.status.building(Some(&product.name));
     tracing::info!(product = %product.name, images = listing.len(), trigger, "building a bank");
+    crash_point::reach("build_begun");
     let built = tokio::select! {
         built = builder_process::run(&line.config.engine, product, &staging) => built,
         // Dropping the child ends it; the staging folder is removed at the next start.
@@ -129,7 +145,9 @@ async fn try_build(
     };
     line.status.building(None);
     let Built { seconds } = built.inspect_err(|_| drop(std::fs::remove_dir_all(&staging)))?;
+    crash_point::reach("build_ended");
     let version = folder.publish(&staging)?;
+    crash_point::reach("version_published");
     put_in_use(line, product, &folder, version, trigger, Some(seconds)).await?;
     for removed in folder.prune(product.rebuild.keep_versions)? {
         tracing::info!(product = %product.name, version = removed, "old bank version removed");
@@ -171,6 +189,7 @@ async fn put_in_use(
             created_at: config.created_at.and_then(|at| at.parse().ok()).unwrap_or_else(Timestamp::now),
         })
         .await?;
+    crash_point::reach("bank_recorded");
     line.banks.set(&product.name, ActiveBank { version, dir, shorter: config.shorter, bank_id });
     line.store.release_waiting(&product.name).await?;
     line.wake.notify_one();

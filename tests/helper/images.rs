@@ -54,6 +54,11 @@ pub fn jpeg_bytes(part: Part) -> Vec<u8> {
     encode(part, image::ImageFormat::Jpeg)
 }
 
+/// The part as a PNG file's bytes.
+pub fn png_bytes(part: Part) -> Vec<u8> {
+    encode(part, image::ImageFormat::Png)
+}
+
 fn encode(part: Part, format: image::ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     draw(part).write_to(&mut bytes, format).unwrap();
@@ -62,6 +67,6 @@ fn encode(part: Part, format: image::ImageFormat) -> Vec<u8> {
 
 /// Writes the part; the format follows from the name.
 pub fn write_image(path: &Path, part: Part) {
-    let bytes = if path.extension().is_some_and(|e| e == "png") { encode(part, image::ImageFormat::Png) } else { jpeg_bytes(part) };
-    std::fs::write(path, bytes).unwrap();
+    let png = path.extension().is_some_and(|e| e == "png");
+    std::fs::write(path, if png { png_bytes(part) } else { jpeg_bytes(part) }).unwrap();
 }

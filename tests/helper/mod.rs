@@ -4,8 +4,9 @@ mod images;
 mod line;
 mod sql;
 
-pub use images::{Part, jpeg_bytes, write_image};
-pub use line::{Line, Product};
+pub use images::{Part, jpeg_bytes, png_bytes, write_image};
+pub use line::{Daemon, Line, Product};
+pub use sql::{old_database, value as sql_value};
 
 use std::path::Path;
 use std::process::{Command, Output};

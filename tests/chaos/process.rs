@@ -1,0 +1,71 @@
+//! The daemon's process from outside: when it is ready, its child, what it holds.
+
+use crate::helper::{Daemon, Line, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Where the daemon tells that it is ready, as it would tell systemd.
+pub struct Ear {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Ear {
+    pub fn new(line: &Line) -> Self {
+        let path = line.path("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self { socket, path }
+    }
+
+    /// Starts the daemon with this socket.
+    pub fn start(&self, line: &Line) -> Daemon {
+        self.start_with(line, |_| {})
+    }
+
+    /// The same, with changes to its environment.
+    pub fn start_with(&self, line: &Line, change: impl FnOnce(&mut std::process::Command)) -> Daemon {
+        while self.hear().is_some() {}
+        line.start_with(|command| {
+            command.env("NOTIFY_SOCKET", &self.path);
+            change(command);
+        })
+    }
+
+    /// Waits for READY; returns how long that took.
+    pub fn wait_ready(&self, line: &Line) -> Duration {
+        let begin = Instant::now();
+        wait_for("READY", || match self.hear() {
+            Some(text) if text.contains("READY=1") => Ok(()),
+            _ => Err(last_lines(&line.log())),
+        });
+        begin.elapsed()
+    }
+
+    fn hear(&self) -> Option<String> {
+        let mut buffer = [0; 4096];
+        let length = self.socket.recv(&mut buffer).ok()?;
+        Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    }
+}
+
+/// The end of a log.
+pub fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
+}
+
+/// Kills the process that builds a bank for the daemon `pid`; false when there is none.
+pub fn kill_build(pid: u32) -> bool {
+    let children = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let child = children.filter(|child| parent(*child) == Some(pid)).filter_map(Pid::from_raw).next();
+    child.is_some_and(|child| kill_process(child, Signal::KILL).is_ok())
+}
+
+fn parent(pid: i32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
