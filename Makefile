@@ -5,7 +5,7 @@
 CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
-.PHONY: demo test bench build lint setup tools
+.PHONY: demo test bench build lint setup tools chaos soak fuzz
 
 build: setup
 	cargo build $(CARGO_FLAGS) --bins
@@ -20,6 +20,18 @@ test: setup
 # Criterion's figures for each stage, then a table of where the time of one image goes.
 bench: setup
 	cargo bench --locked --bench engine
+
+# Cameras write, the daemon is killed N times at random moments, and the ledger must come out even. SEED=… repeats a run.
+chaos: setup
+	CHAOS_KILLS=$(or $(N),1000) CHAOS_SEED=$(SEED) cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture chaos::kills::chaos_run
+
+# A line with changing OK images, faults and reloads; prints what the daemon holds every minute, and the slopes at the end.
+soak: setup
+	SOAK_MINUTES=$(or $(MINUTES),30) cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture chaos::soak::soak_run
+
+# Each fuzz target for SECONDS; needs a nightly compiler and cargo-fuzz, and says so.
+fuzz: setup
+	@scripts/fuzz $(or $(SECONDS),60)
 
 lint: setup
 	cargo fmt --check

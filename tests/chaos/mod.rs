@@ -6,3 +6,4 @@ mod kills;
 mod ledger;
 mod plant;
 pub mod process;
+mod soak;

@@ -86,9 +86,14 @@ impl Plant {
         self.line.sql("SELECT count(*) FROM inspections WHERE state = 'pending'").map_or(0, |count| count.parse().unwrap())
     }
 
+    /// Waits until every image ordered is written.
+    pub fn finish_cameras(&mut self) {
+        self.cameras.drain(..).for_each(Camera::finish);
+    }
+
     /// Lets the cameras finish and the daemon catch up, stops it, and compares everything.
     pub fn settle(&mut self) -> Findings {
-        self.cameras.drain(..).for_each(Camera::finish);
+        self.finish_cameras();
         catch_up(&self.line, &self.ear, &PRODUCTS, &self.book)
     }
 }

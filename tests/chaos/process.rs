@@ -69,3 +69,36 @@ fn parent(pid: i32) -> Option<u32> {
     // The name, in parentheses, may hold anything.
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
+
+/// What a process holds on to.
+pub struct Held {
+    /// MiB in memory, with the mapped parts of files.
+    pub resident: f64,
+    /// MiB of its own.
+    pub anonymous: f64,
+    pub descriptors: f64,
+    /// inotify watches.
+    pub watches: f64,
+    pub threads: f64,
+}
+
+impl Held {
+    pub fn of(pid: u32) -> Self {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let status = std::fs::read_to_string(process.join("status")).unwrap();
+        let number = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+            line.split_whitespace().next().unwrap().parse::<f64>().unwrap()
+        };
+        let entries = |name: &str| std::fs::read_dir(process.join(name)).unwrap().flatten();
+        // A descriptor may be closed since it was listed.
+        let info = entries("fdinfo").filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
+        Self {
+            resident: number("VmRSS:") / 1024.0,
+            anonymous: number("RssAnon:") / 1024.0,
+            descriptors: entries("fd").count() as f64,
+            watches: info.map(|text| text.lines().filter(|line| line.starts_with("inotify ")).count()).sum::<usize>() as f64,
+            threads: number("Threads:"),
+        }
+    }
+}
