@@ -120,3 +120,21 @@ fn hidden(path: &str) -> bool {
     let module = path.trim_start_matches("patchcore/").split(['/', '.']).next().unwrap();
     !root.contains(&format!("pub use {module}::")) && !root.contains(&format!("pub mod {module}"))
 }
+
+#[test]
+fn every_crash_point_of_the_list_is_in_the_program_and_no_other() {
+    let mut reached = Vec::new();
+    for (path, lines) in program() {
+        for (n, line) in code(&lines) {
+            if let Some((_, rest)) = line.split_once("crash_point::reach(\"") {
+                let name = rest.split('"').next().unwrap().to_owned();
+                assert!(!reached.contains(&name), "{path}:{n} has `{name}` a second time");
+                reached.push(name);
+            }
+        }
+    }
+    reached.sort();
+    let mut listed = patchcored::crash_point::NAMES.to_vec();
+    listed.sort_unstable();
+    assert_eq!(reached, listed);
+}

@@ -30,7 +30,7 @@ struct Tally {
 fn a_few_kills_lose_nothing() {
     let seed = any_seed();
     let (findings, tally) = chaos(15, seed);
-    report(&findings, &tally, 0);
+    report(&findings, &tally);
     assert_eq!(findings, Findings::default(), "repeat it with CHAOS_SEED={seed}");
 }
 
@@ -42,7 +42,7 @@ fn chaos_run() {
     let seed = number("CHAOS_SEED").unwrap_or_else(any_seed);
     let kills = number("CHAOS_KILLS").unwrap_or(1000) as u32;
     let (findings, mut tally) = chaos(kills, seed);
-    report(&findings, &tally, seed);
+    report(&findings, &tally);
     assert_eq!(findings, Findings::default());
     tally.ready.sort();
     assert!(tally.ready.last().is_none_or(|longest| *longest < Duration::from_secs(10)), "READY came after more than 10 s");
@@ -57,7 +57,7 @@ fn chaos(kills: u32, seed: u64) -> (Findings, Tally) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut plant = Plant::new();
     let mut tally = Tally::default();
-    let mut rows = 0;
+    let (mut rows, mut reported) = (0, 0);
     while tally.kills < kills {
         let daemon = plant.ear.start(&plant.line);
         let behind = plant.pending() > BACKLOG;
@@ -67,13 +67,14 @@ fn chaos(kills: u32, seed: u64) -> (Findings, Tally) {
         if rng.random_bool(0.15) {
             plant.change_ok(&mut rng);
         }
-        live(&plant, &daemon, behind, &mut rng, &mut tally);
-        die(daemon, &mut rng, &mut tally);
+        let ready = live(&plant, &daemon, behind, &mut rng, &mut tally);
+        die(daemon, ready, &mut rng, &mut tally);
         plant.check_dead();
         let now = plant.line.sql("SELECT count(*) FROM inspections").map_or(0, |count| count.parse::<u32>().unwrap());
         assert!(now >= rows, "there were {rows} rows and are {now}");
         rows = now;
-        if tally.kills > 0 && tally.kills.is_multiple_of(50) {
+        if tally.kills >= reported + 50 {
+            reported = tally.kills;
             println!("{} kills, {} images, {} pending", tally.kills, plant.book.images(), plant.pending());
         }
     }
@@ -86,10 +87,11 @@ fn chaos(kills: u32, seed: u64) -> (Findings, Tally) {
     (findings, tally)
 }
 
-/// Some die before they are ready, most soon after, a few see a bank built.
-fn live(plant: &Plant, daemon: &Daemon, behind: bool, rng: &mut ChaCha8Rng, tally: &mut Tally) {
+/// Some die before they are ready, most soon after, a few see a bank built. True when READY was awaited.
+fn live(plant: &Plant, daemon: &Daemon, behind: bool, rng: &mut ChaCha8Rng, tally: &mut Tally) -> bool {
     if rng.random_bool(0.15) && !behind {
-        return std::thread::sleep(Duration::from_millis(rng.random_range(0..600)));
+        std::thread::sleep(Duration::from_millis(rng.random_range(0..600)));
+        return false;
     }
     tally.ready.push(plant.ear.wait_ready(&plant.line));
     let begin = Instant::now();
@@ -110,20 +112,20 @@ fn live(plant: &Plant, daemon: &Daemon, behind: bool, rng: &mut ChaCha8Rng, tall
         }
     }
     std::thread::sleep(Duration::from_millis(rng.random_range(0..400)));
+    true
 }
 
-fn die(daemon: Daemon, rng: &mut ChaCha8Rng, tally: &mut Tally) {
+fn die(daemon: Daemon, ready: bool, rng: &mut ChaCha8Rng, tally: &mut Tally) {
     match rng.random_range(0..100) {
         0..6 => {
             tally.stops += 1;
-            // Before it listens to signals, SIGTERM ends it as it ends any program.
-            let _ = daemon.stop();
+            stop(daemon, ready);
         }
         6..10 => {
             tally.hurried_stops += 1;
             daemon.signal(Signal::TERM);
             std::thread::sleep(Duration::from_millis(rng.random_range(0..30)));
-            let _ = daemon.stop();
+            stop(daemon, ready);
         }
         10..15 => {
             tally.reloads += 1;
@@ -139,11 +141,16 @@ fn die(daemon: Daemon, rng: &mut ChaCha8Rng, tally: &mut Tally) {
     }
 }
 
-fn report(findings: &Findings, tally: &Tally, seed: u64) {
+fn stop(daemon: Daemon, ready: bool) {
+    let status = daemon.stop();
+    // Before it listens to signals, SIGTERM ends it as it ends any program.
+    assert!(status.success() || !ready, "stopped with {status}");
+}
+
+fn report(findings: &Findings, tally: &Tally) {
     let mut ready: Vec<u128> = tally.ready.iter().map(Duration::as_millis).collect();
     ready.sort_unstable();
     let at = |share: f64| ready.get(((ready.len() as f64 * share) as usize).min(ready.len().saturating_sub(1))).copied().unwrap_or(0);
-    println!("seed {seed}");
     println!(
         "kills {}, of the build alone {}, SIGTERM {}, twice {}, SIGHUP {}",
         tally.kills, tally.build_kills, tally.stops, tally.hurried_stops, tally.reloads
