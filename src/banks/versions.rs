@@ -263,6 +263,25 @@ mod tests {
     }
 
     #[test]
+    fn links_that_a_crash_left_out_are_made_and_a_file_of_somebody_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let bank = BankFolder::new(folder.path());
+        publish(&bank, "one");
+        let path = |name: &str| folder.path().join(name);
+        for name in BANK_FILES {
+            std::fs::remove_file(path(name)).unwrap();
+        }
+        // As when a plain bank was being taken over, and as when somebody tries out a threshold.
+        std::fs::write(path("bank_config.json"), "one").unwrap();
+        std::fs::write(path("tau.json"), "by hand").unwrap();
+        std::fs::create_dir_all(path("versions/.removing-000000/x")).unwrap();
+        assert!(!bank.recover().unwrap());
+        assert!(path("memory_bank.pt").is_symlink() && path("bank_config.json").is_symlink());
+        assert_eq!(std::fs::read_to_string(path("tau.json")).unwrap(), "by hand");
+        assert_eq!(std::fs::read_dir(path("versions")).unwrap().count(), 1);
+    }
+
+    #[test]
     fn pruning_keeps_the_newest() {
         let folder = tempfile::tempdir().unwrap();
         let bank = BankFolder::new(folder.path());

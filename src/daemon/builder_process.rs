@@ -15,10 +15,13 @@ pub struct Built {
     pub seconds: f64,
 }
 
-/// The build process was ended from outside, most often for want of memory; the ok folder is not at fault.
+/// The build process was ended by a signal, most often for want of memory; the ok folder is not at fault.
 #[derive(Debug, thiserror::Error)]
-#[error("the build process was killed by signal {0} (9 = for want of memory, or by hand); it is tried again")]
-pub struct Killed(i32);
+#[error("the build process was killed by signal {signal} (9: for want of memory, or by hand); it is tried again; its last words: {words}")]
+pub struct Killed {
+    signal: i32,
+    words: String,
+}
 
 /// Builds the bank of `product` into `staging`. Dropping the future ends the child.
 ///
@@ -37,7 +40,7 @@ pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path)
         .await
         .context("the build process could not be started")?;
     if let Some(signal) = output.status.signal() {
-        return Err(Killed(signal).into());
+        return Err(Killed { signal, words: last_words(&output.stderr) }.into());
     }
     if !output.status.success() {
         bail!("the build process ended with {}: {}", output.status, last_words(&output.stderr));
