@@ -5,7 +5,7 @@
 CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
-.PHONY: demo test bench build lint setup tools chaos soak fuzz
+.PHONY: demo test bench build lint setup tools slow-writers backlog overhead chaos soak fuzz
 
 build: setup
 	cargo build $(CARGO_FLAGS) --bins
@@ -20,6 +20,16 @@ test: setup
 # Criterion's figures for each stage, then a table of where the time of one image goes.
 bench: setup
 	cargo bench --locked --bench engine
+
+# Measurements with the real daemon; the defaults of N and MINUTES are the figures of the README.
+slow-writers: setup
+	N=$(or $(N),10000) cargo test $(CARGO_FLAGS) --test tests load::slow_writers -- --ignored --nocapture
+
+backlog: setup
+	N=$(or $(N),100000) cargo test $(CARGO_FLAGS) --test tests load::backlog -- --ignored --nocapture
+
+overhead: setup
+	MINUTES=$(or $(MINUTES),10) cargo test $(CARGO_FLAGS) --test tests load::overhead -- --ignored --nocapture
 
 # Cameras write, the daemon is killed N times at random moments, and the ledger must come out even. SEED=… repeats a run.
 chaos: setup

@@ -4,9 +4,10 @@
 mod made_up;
 
 use criterion::{BenchmarkId, Criterion, criterion_group};
-use made_up::{Pipeline, extractor, picture};
+use made_up::{LargeImages, Pipeline, extractor, picture, saved_bank};
 use patchcored::imaging::resize::resize_for_engine;
 use patchcored::inspection::{Backbone, BuildOptions, CoresetMethod, Precision};
+use patchcored::patchcore::MemoryBank;
 use patchcored::patchcore::bench::{CoresetStage, NearestStage, run_backbone};
 use std::time::Duration;
 
@@ -39,6 +40,19 @@ fn coreset(criterion: &mut Criterion) {
     }
 }
 
+fn bank(criterion: &mut Criterion) {
+    let folder = saved_bank();
+    criterion.bench_function("bank_load_2000x3584", |bencher| bencher.iter(|| MemoryBank::load(folder.path()).unwrap()));
+}
+
+fn large_images(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("read_and_resize");
+    let images = LargeImages::new();
+    for file in LargeImages::FILES {
+        group.bench_function(file.0, |bencher| bencher.iter(|| images.read(file)));
+    }
+}
+
 fn pipeline(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pipeline_1024px");
     for name in [Backbone::Resnet50, Backbone::EfficientnetLite0] {
@@ -52,7 +66,7 @@ fn pipeline(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
-    targets = backbone, nearest, coreset, pipeline
+    targets = backbone, nearest, coreset, bank, large_images, pipeline
 }
 
 /// Medians in milliseconds.

@@ -5,5 +5,7 @@ mod chaos;
 mod cli;
 mod daemon;
 mod engine;
+mod faults;
 mod helper;
+mod load;
 mod tidy;

@@ -1,6 +1,6 @@
 //! Networks, images and banks for the benchmarks: made up, since speed does not depend on what is in them.
 
-use patchcored::config::{MaskConfig, OutputsConfig};
+use patchcored::config::{InputConfig, MaskConfig, OutputsConfig};
 use patchcored::daemon::outputs::OutputPaths;
 use patchcored::daemon::source::{Expectation, read};
 use patchcored::daemon::verdict::judge;
@@ -70,6 +70,48 @@ impl ImageSource for MadeUp {
 
     fn load(&self, index: usize) -> Result<ResizedImage, ImageError> {
         Ok(resize_for_engine(&picture_of(512, index as u64), 512))
+    }
+}
+
+/// A folder with a bank of ResNet50 of 2000 rows.
+pub fn saved_bank() -> TempDir {
+    let options = BuildOptions { coreset: 2000.0 / 10_240.0, ..BuildOptions::default() };
+    let bank = build_bank(&extractor(Backbone::Resnet50, None), &MadeUp, &options, &mut |_| {}).unwrap().bank;
+    assert_eq!(bank.rows(), 2000);
+    let folder = tempfile::tempdir().unwrap();
+    bank.save(folder.path()).unwrap();
+    folder
+}
+
+/// What large cameras write: a JPEG of 20 megapixels and a gray PNG of 5 megapixels with 12 bits in 16.
+pub struct LargeImages {
+    folder: TempDir,
+}
+
+impl LargeImages {
+    /// The files.
+    pub const FILES: [(&str, Option<u8>); 2] = [("20mp.jpg", None), ("5mp_12bit.png", Some(12))];
+
+    /// Writes them.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let smooth = |x: u32, y: u32| (x / 9 + y / 7) % 180;
+        let jpeg = image::RgbImage::from_fn(5472, 3648, |x, y| {
+            let gray = (smooth(x, y) + rng.random_range(0..16)) as u8;
+            image::Rgb([gray, gray / 2, 255 - gray])
+        });
+        jpeg.save(folder.path().join(Self::FILES[0].0)).unwrap();
+        let png = image::ImageBuffer::from_fn(2448, 2048, |x, y| image::Luma([(smooth(x, y) * 20 + rng.random_range(0..64)) as u16]));
+        png.save(folder.path().join(Self::FILES[1].0)).unwrap();
+        Self { folder }
+    }
+
+    /// From the file to what the network takes.
+    pub fn read(&self, (file, bit_depth): (&str, Option<u8>)) -> ResizedImage {
+        let input = InputConfig { bit_depth, ..InputConfig::default() };
+        let source = read(&self.folder.path().join(file), &Expectation { max_megapixels: 64, input }).unwrap();
+        resize_for_engine(&source.picture, 512)
     }
 }
 

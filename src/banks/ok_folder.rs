@@ -67,6 +67,21 @@ impl OkFolder {
         self.files.is_empty()
     }
 
+    /// Size and modification time (ns since 1970) of the image of this index, as listed.
+    pub fn version(&self, index: usize) -> Option<(u64, i64)> {
+        self.files.get(index).map(|file| (file.size, file.mtime_ns))
+    }
+
+    /// The listing without an image that was gone when it was to be read.
+    pub fn without(&mut self, path: &Path) {
+        self.files.retain(|file| file.path != path);
+    }
+
+    /// Marks an image that was not what was listed when it was read, so that the fingerprint equals no listing.
+    pub fn mark_changed(&mut self, path: &Path) {
+        self.files.iter_mut().filter(|file| file.path == path).for_each(|file| file.mtime_ns = i64::MIN);
+    }
+
     /// Hex digest over names, sizes, times and the options that shape the bank: equal = nothing to rebuild.
     pub fn fingerprint(&self, options: &BuildOptions) -> String {
         let mut hasher = blake3::Hasher::new();

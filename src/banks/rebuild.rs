@@ -83,17 +83,18 @@ impl Debounce {
     }
 }
 
-/// Why a bank must not be built from `images` OK images, if so. `previous` is the count that the bank in use was built from.
-pub fn refuse_build(images: usize, min_images: usize, previous: Option<usize>) -> Option<String> {
+/// Why a bank must not be built from `images` OK images, if so; `noun` is what to call them. `previous` is the count that the bank in
+/// use was built from.
+pub fn refuse_build(images: usize, noun: &str, min_images: usize, previous: Option<usize>) -> Option<String> {
     if let Some(previous) = previous
         && images * 2 < previous
     {
         return Some(format!(
-            "the ok folder has {images} images and had {previous} when the bank in use was built: over half are gone; \
+            "the ok folder has {images} {noun} and had {previous} when the bank in use was built: over half are gone; \
              put them back, or remove the bank folder to start anew"
         ));
     }
-    (images < min_images).then(|| format!("the ok folder has {images} images, fewer than min_images: {min_images}; add OK images"))
+    (images < min_images).then(|| format!("the ok folder has {images} {noun}, fewer than min_images: {min_images}; add OK images"))
 }
 
 #[cfg(test)]
@@ -149,10 +150,10 @@ mod tests {
 
     #[test]
     fn a_vanishing_folder_does_not_become_a_bank() {
-        assert!(refuse_build(24, 10, Some(50)).unwrap().contains("over half are gone"));
-        assert!(refuse_build(0, 0, Some(1)).is_some());
-        assert_eq!(refuse_build(25, 10, Some(50)), None);
-        assert!(refuse_build(9, 10, None).unwrap().contains("min_images: 10"));
-        assert_eq!(refuse_build(10, 10, None), None);
+        assert!(refuse_build(24, "images", 10, Some(50)).unwrap().contains("over half are gone"));
+        assert!(refuse_build(0, "images", 0, Some(1)).is_some());
+        assert_eq!(refuse_build(25, "images", 10, Some(50)), None);
+        assert!(refuse_build(9, "images", 10, None).unwrap().contains("min_images: 10"));
+        assert_eq!(refuse_build(10, "images", 10, None), None);
     }
 }

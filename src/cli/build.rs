@@ -3,15 +3,16 @@
 use super::engine_args::EngineArgs;
 use super::{UsageError, complain, say};
 use crate::banks::{BankFolder, OkFolder};
-use crate::daemon::source::{self, Expectation};
+use crate::daemon::source::{self, Expectation, Source};
 use crate::error::ImageError;
-use crate::imaging::resize::resize_for_engine;
+use crate::imaging::resize::{check_engine_size, resize_for_engine};
 use crate::inspection::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer, Precision, PrecisionChoice, ResizedImage};
 use crate::patchcore::{BuildPhase, BuildProgress, ImageSource, build_bank};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 /// Arguments of `build`. The underscore spellings are those of the Python script.
 #[derive(clap::Args)]
@@ -131,12 +132,12 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&args.out_dir).with_context(|| format!("{}: cannot create the output folder", args.out_dir.display()))?;
 
     let extractor = args.engine.load(options.backbone, precision)?;
-    let images = OkImages { paths: listing.paths(), shorter: options.shorter, expect: args.engine.expectation() };
+    let images = OkImages::new(listing, options.shorter, args.engine.expectation());
     let progress = Progress::new();
     let built = build_bank(&extractor, &images, &options, &mut |step| progress.show(&step))?;
     progress.clear();
     let mut bank = built.bank;
-    bank.set_ok_fingerprint(listing.fingerprint(&options));
+    bank.set_ok_fingerprint(images.as_read().fingerprint(&options));
     bank.save(&args.out_dir)?;
 
     let summary = built.summary;
@@ -160,6 +161,7 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
             "coreset_s": round(summary.coreset_s),
             "calibrate_s": round(summary.calibrate_s),
             "skipped": summary.skipped.len(),
+            "left_out": summary.skipped.iter().map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>(),
             "precision": bank.config().precision,
             "out_dir": args.out_dir,
         })
@@ -173,6 +175,8 @@ fn round(seconds: f64) -> f64 {
 
 /// Leaves the processor to the line, and does not outlive the daemon that started this.
 fn step_back(parent: i32) -> anyhow::Result<()> {
+    // Lists of processes would call it `exe`, after the name that the daemon starts it by.
+    let _ = std::fs::write("/proc/self/comm", "patchcored");
     rustix::process::nice(10).context("cannot lower the priority")?;
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).context("cannot tie to the parent process")?;
     // It may have died before the line above; its next start builds by itself, and two builds of one product must not meet.
@@ -184,9 +188,57 @@ fn step_back(parent: i32) -> anyhow::Result<()> {
 
 /// The OK images, read one at a time.
 struct OkImages {
+    listing: OkFolder,
     paths: Vec<PathBuf>,
+    /// Per image what was found when it was read; `None` before that.
+    found: Vec<Mutex<Option<Found>>>,
     shorter: u32,
     expect: Expectation,
+}
+
+/// An image when it was read, against the listing.
+#[derive(Clone, Copy, PartialEq)]
+enum Found {
+    AsListed,
+    Changed,
+    Gone,
+}
+
+impl OkImages {
+    fn new(listing: OkFolder, shorter: u32, expect: Expectation) -> Self {
+        let paths = listing.paths();
+        let found = paths.iter().map(|_| Mutex::new(None)).collect();
+        Self { listing, paths, found, shorter, expect }
+    }
+
+    /// The listing corrected by what was really read: what was gone is not in it, and what had changed makes it unlike any listing,
+    /// so that a bank from a folder that changed during the build is built again.
+    fn as_read(&self) -> OkFolder {
+        let mut listing = self.listing.clone();
+        for (path, found) in self.paths.iter().zip(&self.found) {
+            match *found.lock().unwrap_or_else(PoisonError::into_inner) {
+                None | Some(Found::AsListed) => {}
+                Some(Found::Changed) => listing.mark_changed(path),
+                Some(Found::Gone) => listing.without(path),
+            }
+        }
+        listing
+    }
+
+    fn note(&self, index: usize, read: &Result<Source, ImageError>) {
+        let listed = self.listing.version(index);
+        let found = match read {
+            Ok(source) if listed != Some((source.version.size, source.version.mtime_ns)) => Found::Changed,
+            Err(ImageError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Found::Gone,
+            // Of an image that was refused, nothing is in the bank; whether it has changed, the next listing tells.
+            _ => Found::AsListed,
+        };
+        let mut noted = self.found[index].lock().unwrap_or_else(PoisonError::into_inner);
+        // Read a second time, for tau, an image may have changed; that it is gone does not take it out of the bank.
+        if noted.is_none() || found == Found::Changed {
+            *noted = Some(found);
+        }
+    }
 }
 
 impl ImageSource for OkImages {
@@ -195,7 +247,11 @@ impl ImageSource for OkImages {
     }
 
     fn load(&self, index: usize) -> Result<ResizedImage, ImageError> {
-        let source = source::read_linked(&self.paths[index], &self.expect)?;
+        let path = &self.paths[index];
+        let read = source::read_linked(path, &self.expect);
+        self.note(index, &read);
+        let source = read?;
+        check_engine_size(&source.picture, self.shorter).map_err(|reason| ImageError::Rejected { path: path.clone(), reason })?;
         Ok(resize_for_engine(&source.picture, self.shorter))
     }
 }
@@ -226,5 +282,48 @@ impl Progress {
 
     fn clear(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_is_of_what_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let write = |name: &str, side| image::GrayImage::new(side, side).save(path(name)).unwrap();
+        for name in ["a.png", "b.png", "c.png"] {
+            write(name, 40);
+        }
+        std::fs::write(path("junk.png"), "no image, and never was one").unwrap();
+        let list = || OkFolder::list(folder.path()).unwrap();
+        let print = |folder: &OkFolder| folder.fingerprint(&BuildOptions::default());
+        let read_all = |images: &OkImages| (0..images.paths.len()).for_each(|index| drop(images.load(index)));
+        let expect = Expectation { max_megapixels: 1, ..Expectation::default() };
+        let images = || OkImages::new(list(), 32, expect.clone());
+
+        let before = print(&list());
+        let still = images();
+        read_all(&still);
+        assert_eq!(print(&still.as_read()), before, "junk belongs to it: the same junk is no reason to build again");
+
+        let (vanished, changed, late) = (images(), images(), images());
+        read_all(&late);
+        std::fs::rename(path("c.png"), path("away")).unwrap();
+        read_all(&vanished);
+        read_all(&late);
+        assert_eq!(print(&vanished.as_read()), print(&list()), "what was gone is not in the bank");
+        assert_eq!(print(&late.as_read()), before, "gone after it was read, it is in the bank");
+        std::fs::rename(path("away"), path("c.png")).unwrap();
+        assert_eq!(print(&list()), before);
+        assert_ne!(print(&vanished.as_read()), before, "back again, it has to be built in");
+
+        write("b.png", 41);
+        read_all(&changed);
+        for now in [before, print(&list())] {
+            assert_ne!(print(&changed.as_read()), now, "neither the old listing nor the new one");
+        }
     }
 }

@@ -37,6 +37,13 @@ pub struct InferArgs {
     scoring: ScoringArgs,
 }
 
+impl InferArgs {
+    /// True with a folder of images.
+    pub fn takes_many_images(&self) -> bool {
+        self.img_dir.is_some()
+    }
+}
+
 /// A bank and the network that fits it.
 #[derive(clap::Args)]
 pub struct ScoringArgs {

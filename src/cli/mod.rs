@@ -8,6 +8,8 @@ mod eval;
 pub mod history;
 mod infer;
 mod metrics;
+mod openmp;
+mod requeue;
 mod run;
 
 use crate::error::FatalError;
@@ -37,6 +39,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Read the inspection history
     History(history::HistoryArgs),
+    /// Have failed images inspected again
+    Requeue(requeue::RequeueArgs),
     /// Play a small synthetic line on this machine, end to end
     Demo(demo::DemoArgs),
 }
@@ -47,8 +51,20 @@ impl Cli {
         matches!(self.command, Command::Run(_))
     }
 
+    /// True when it goes through many images, so that a slower start pays.
+    fn takes_many_images(&self) -> bool {
+        match &self.command {
+            Command::Run(_) | Command::Build(_) | Command::Eval(_) => true,
+            Command::Infer(args) => args.takes_many_images(),
+            Command::Check(_) | Command::Requeue(_) | Command::History(_) | Command::Demo(_) => false,
+        }
+    }
+
     /// Runs the command; the result is the exit code, errors included.
     pub fn run(self) -> ExitCode {
+        if self.takes_many_images() {
+            openmp::let_waiting_threads_sleep();
+        }
         let outcome = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),
@@ -56,6 +72,7 @@ impl Cli {
             Command::Infer(args) => infer::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::History(args) => history::run(args),
+            Command::Requeue(args) => requeue::run(&args),
             Command::Demo(args) => demo::run(&args),
         };
         match outcome {

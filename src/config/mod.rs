@@ -86,6 +86,8 @@ pub struct ProductConfig {
     pub rebuild: RebuildConfig,
     /// What images must look like; `None` fields accept all.
     pub input: InputConfig,
+    /// Warnings about the camera; `None` fields do not warn.
+    pub health: HealthConfig,
     /// Clean-up of the mask.
     pub mask: MaskConfig,
     /// What makes a part `ng`.
@@ -138,6 +140,24 @@ pub struct InputConfig {
     pub channels: Option<u8>,
     /// Significant bits per sample, 8..=16.
     pub bit_depth: Option<u8>,
+}
+
+/// `health:`; images are judged all the same.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HealthConfig {
+    /// An image with a mean below this percentage of full scale is black.
+    pub black: Option<u32>,
+    /// An image with at least this percentage of its samples at full scale is overexposed.
+    pub saturated: Option<u32>,
+    /// The same picture this many times in a row means that the camera is frozen.
+    pub frozen: Option<u32>,
+}
+
+impl HealthConfig {
+    /// True when any warning is wanted.
+    pub fn is_on(&self) -> bool {
+        *self != Self::default()
+    }
 }
 
 /// `mask:`, radii and area in pixels of the original image; 0 = off.
@@ -241,6 +261,7 @@ products:
         assert_eq!(product.rebuild, RebuildConfig { quiet_period: seconds(30), max_wait: seconds(600), keep_versions: 5 });
         assert_eq!(product.mask, MaskConfig { open: 0, close: 0, min_area: 0 });
         assert_eq!(product.input, InputConfig::default());
+        assert!(!product.health.is_on());
         let outputs = OutputsConfig { mask: true, overlay: true, heat: false, side_by_side: false, scores: false, dir: None };
         assert_eq!(product.outputs, outputs);
         let pattern = NamePattern::Glob("*.{jpg,jpeg,png,bmp,tif,tiff}".into());

@@ -1,8 +1,8 @@
 //! An entry of `products:`
 
 use super::check::{Problems, Scope};
-use super::raw::{RawInput, RawMask, RawOutputs, RawProduct, RawRebuild, Span};
-use super::{InputConfig, IntakeConfig, MaskConfig, OutputsConfig, ProductConfig, RebuildConfig, build, drops};
+use super::raw::{RawHealth, RawInput, RawMask, RawOutputs, RawProduct, RawRebuild, Span};
+use super::{HealthConfig, InputConfig, IntakeConfig, MaskConfig, OutputsConfig, ProductConfig, RebuildConfig, build, drops};
 use crate::inspection::DecideBy;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ pub(super) fn check(raw: RawProduct, scope: &Scope<'_>, intake: &IntakeConfig, p
     let built = build::check(raw.build.unwrap_or_default(), scope, problems);
     let rebuild = check_rebuild(raw.rebuild.unwrap_or_default(), scope, problems);
     let input = check_input(raw.input.unwrap_or_default(), scope, intake, problems);
+    let health = check_health(raw.health.unwrap_or_default(), scope, problems);
     let mask = check_mask(raw.mask.unwrap_or_default(), scope, problems);
     let decide_by = match raw.decide_by.as_deref() {
         None | Some("image") => DecideBy::Image,
@@ -30,7 +31,7 @@ pub(super) fn check(raw: RawProduct, scope: &Scope<'_>, intake: &IntakeConfig, p
     };
     let outputs = check_outputs(raw.outputs.unwrap_or_default(), reference.is_some(), scope, problems);
     let build::Built { options, guide, min_images } = built;
-    ProductConfig { name, drop, ok, bank, reference, build: options, guide, min_images, rebuild, input, mask, decide_by, outputs }
+    ProductConfig { name, drop, ok, bank, reference, build: options, guide, min_images, rebuild, input, health, mask, decide_by, outputs }
 }
 
 fn check_name(name: Option<String>, scope: &Scope<'_>, problems: &mut Problems) -> String {
@@ -83,6 +84,18 @@ fn check_input(raw: RawInput, scope: &Scope<'_>, intake: &IntakeConfig, problems
     );
     problems.need_range(scope.key("input.bit_depth"), bit_depth.map_or(8, u32::from), (8, 16), " bits per sample");
     InputConfig { width, height, channels, bit_depth }
+}
+
+fn check_health(raw: RawHealth, scope: &Scope<'_>, problems: &mut Problems) -> HealthConfig {
+    let RawHealth { black, saturated, frozen } = raw;
+    for (key, value, low, high, unit) in [
+        ("health.black", black, 1, 99, " percent of full brightness"),
+        ("health.saturated", saturated, 1, 100, " percent of the pixels"),
+        ("health.frozen", frozen, 2, 1000, " images"),
+    ] {
+        problems.need_range(scope.key(key), value.unwrap_or(low), (low, high), &format!("{unit}, or leave it out"));
+    }
+    HealthConfig { black, saturated, frozen }
 }
 
 fn check_mask(raw: RawMask, scope: &Scope<'_>, problems: &mut Problems) -> MaskConfig {

@@ -53,6 +53,7 @@ pub(super) struct RawProduct {
     pub build: Option<RawBuild>,
     pub rebuild: Option<RawRebuild>,
     pub input: Option<RawInput>,
+    pub health: Option<RawHealth>,
     pub mask: Option<RawMask>,
     pub decide_by: Option<String>,
     pub outputs: Option<RawOutputs>,
@@ -104,6 +105,14 @@ pub(super) struct RawInput {
     pub height: Option<u32>,
     pub channels: Option<u8>,
     pub bit_depth: Option<u8>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
+pub(super) struct RawHealth {
+    pub black: Option<u32>,
+    pub saturated: Option<u32>,
+    pub frozen: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

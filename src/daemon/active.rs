@@ -34,9 +34,9 @@ impl ActiveBanks {
         self.lock().insert(product.to_owned(), bank);
     }
 
-    /// The folders of all banks in use.
-    pub fn dirs(&self) -> Vec<PathBuf> {
-        self.lock().values().map(|bank| bank.dir.clone()).collect()
+    /// All banks in use.
+    pub fn all(&self) -> Vec<ActiveBank> {
+        self.lock().values().cloned().collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, ActiveBank>> {

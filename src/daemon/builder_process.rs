@@ -8,11 +8,17 @@ use std::path::Path;
 use std::process::Stdio;
 use tokio::process::Command;
 
+/// The program that is running, even when an upgrade has put another in its place meanwhile, or is just doing so: daemon and build
+/// are always of one version, and the arguments are those that it knows.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
 /// What a finished build tells.
 #[derive(Debug)]
 pub struct Built {
     /// How long it took.
     pub seconds: f64,
+    /// Images that could not be used, each with its reason.
+    pub left_out: Vec<String>,
 }
 
 /// The build process was ended by a signal, most often for want of memory; the ok folder is not at fault.
@@ -29,8 +35,8 @@ pub struct Killed {
 /// When the child cannot be started or fails; the message carries what it last wrote to stderr. [`Killed`] when a signal ended it.
 pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path) -> anyhow::Result<Built> {
     let begin = std::time::Instant::now();
-    let program = std::env::current_exe().context("cannot find the running program")?;
-    let output = Command::new(program)
+    let output = Command::new(OWN_PROGRAM)
+        .arg0("patchcored")
         .args(arguments(engine, product, staging))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -45,7 +51,15 @@ pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path)
     if !output.status.success() {
         bail!("the build process ended with {}: {}", output.status, last_words(&output.stderr));
     }
-    Ok(Built { seconds: begin.elapsed().as_secs_f64() })
+    Ok(Built { seconds: begin.elapsed().as_secs_f64(), left_out: left_out(&output.stdout) })
+}
+
+/// From the JSON object that is the last line of the child's stdout.
+fn left_out(stdout: &[u8]) -> Vec<String> {
+    let last = stdout.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+    let summary: serde_json::Value = serde_json::from_slice(last).unwrap_or_default();
+    let entries = summary["left_out"].as_array().map(Vec::as_slice).unwrap_or_default();
+    entries.iter().filter_map(|entry| entry.as_str()).map(str::to_owned).collect()
 }
 
 fn arguments(engine: &EngineConfig, product: &ProductConfig, staging: &Path) -> Vec<OsString> {

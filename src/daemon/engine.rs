@@ -1,5 +1,6 @@
 //! The named thread that owns the networks and the loaded banks, behind a bounded channel.
 
+use super::active::ActiveBank;
 use crate::banks::BankLibrary;
 use crate::config::EngineConfig;
 use crate::inspection::{Backbone, DistanceGrid, Precision, PrecisionChoice, ResizedImage, Tau};
@@ -8,7 +9,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -42,8 +44,8 @@ pub enum EngineFailure {
 }
 
 enum Job {
-    Score { image: ResizedImage, bank_dir: PathBuf, reply: oneshot::Sender<Result<Scored, EngineFailure>> },
-    WarmUp { bank_dirs: Vec<PathBuf>, reply: oneshot::Sender<()> },
+    Score { image: ResizedImage, bank: ActiveBank, reply: oneshot::Sender<Result<Scored, EngineFailure>> },
+    WarmUp { banks: Vec<ActiveBank>, reply: oneshot::Sender<()> },
     Close,
 }
 
@@ -51,23 +53,30 @@ enum Job {
 #[derive(Clone)]
 pub struct EngineHandle {
     jobs: mpsc::Sender<Job>,
+    /// The banks in memory after the last job.
+    loaded: Arc<Mutex<Vec<i64>>>,
 }
 
 impl EngineHandle {
-    /// Scores an image, resized as the bank in `bank_dir` says, against that bank.
+    /// Scores an image, resized as `bank` says, against that bank.
     ///
     /// # Errors
     /// See [`EngineFailure`].
-    pub async fn score(&self, image: ResizedImage, bank_dir: PathBuf) -> Result<Scored, EngineFailure> {
+    pub async fn score(&self, image: ResizedImage, bank: ActiveBank) -> Result<Scored, EngineFailure> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::Score { image, bank_dir, reply }).await.map_err(|_| EngineFailure::Stopped)?;
+        self.jobs.send(Job::Score { image, bank, reply }).await.map_err(|_| EngineFailure::Stopped)?;
         answer.await.map_err(|_| EngineFailure::Stopped)?
     }
 
+    /// True when scoring against this bank needs no file.
+    pub fn has_loaded(&self, bank: &ActiveBank) -> bool {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).contains(&bank.bank_id)
+    }
+
     /// Loads networks and banks before the first image comes, so that READY means ready.
-    pub async fn warm_up(&self, bank_dirs: Vec<PathBuf>) {
+    pub async fn warm_up(&self, banks: Vec<ActiveBank>) {
         let (reply, answer) = oneshot::channel();
-        if self.jobs.send(Job::WarmUp { bank_dirs, reply }).await.is_ok() {
+        if self.jobs.send(Job::WarmUp { banks, reply }).await.is_ok() {
             let _ = answer.await;
         }
     }
@@ -85,26 +94,34 @@ impl EngineHandle {
 /// When the system gives no thread.
 pub fn start(config: EngineConfig) -> std::io::Result<(EngineHandle, JoinHandle<()>)> {
     let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
+    let loaded: Arc<Mutex<Vec<i64>>> = Arc::default();
+    let told = Arc::clone(&loaded);
     let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
         set_threads(config.threads);
         let mut engine = Engine::new(config);
         while let Some(job) = queue.blocking_recv() {
             match job {
-                Job::Score { image, bank_dir, reply } => {
-                    // A panic in a library ends this image, not the line.
-                    let result = catch_unwind(AssertUnwindSafe(|| engine.score(&image, &bank_dir)))
-                        .unwrap_or_else(|_| Err(EngineFailure::Image("the engine panicked on this image; see the log".to_owned())));
+                Job::Score { image, bank, reply } => {
+                    let result = one_image(|| engine.score(&image, &bank));
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = engine.library.loaded();
                     let _ = reply.send(result);
                 }
-                Job::WarmUp { bank_dirs, reply } => {
-                    engine.warm_up(&bank_dirs);
+                Job::WarmUp { banks, reply } => {
+                    engine.warm_up(&banks);
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = engine.library.loaded();
                     let _ = reply.send(());
                 }
                 Job::Close => return,
             }
         }
     })?;
-    Ok((EngineHandle { jobs }, thread))
+    Ok((EngineHandle { jobs, loaded }, thread))
+}
+
+/// A panic in a library ends this image, not the line.
+fn one_image(work: impl FnOnce() -> Result<Scored, EngineFailure>) -> Result<Scored, EngineFailure> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(EngineFailure::Image("the engine panicked on this image; see the log".to_owned())))
 }
 
 struct Engine {
@@ -121,18 +138,18 @@ impl Engine {
     }
 
     /// Loads as many of the banks as the cache holds.
-    fn warm_up(&mut self, bank_dirs: &[PathBuf]) {
-        for dir in bank_dirs.iter().take(self.config.bank_cache) {
-            if let Err(error) = self.prepare(dir) {
+    fn warm_up(&mut self, banks: &[ActiveBank]) {
+        for bank in banks.iter().take(self.config.bank_cache) {
+            if let Err(error) = self.prepare(bank) {
                 // The images that need it say so again, in the history.
-                tracing::error!(bank = %dir.display(), %error, "bank cannot be used");
+                tracing::error!(bank = %bank.dir.display(), %error, "bank cannot be used");
             }
         }
     }
 
-    fn prepare(&mut self, bank_dir: &Path) -> Result<(&FeatureExtractor, &MemoryBank), EngineError> {
+    fn prepare(&mut self, bank: &ActiveBank) -> Result<(&FeatureExtractor, &MemoryBank), EngineError> {
         let Self { config, library, extractors } = self;
-        let bank = library.get(bank_dir, |bank| {
+        let bank = library.get(bank.bank_id, &bank.dir, |bank| {
             let extractor = extractor_for(extractors, config, &bank)?;
             bank.check_extractor(extractor)?;
             bank.beside(extractor)
@@ -140,8 +157,8 @@ impl Engine {
         Ok((extractor_for(extractors, config, bank)?, bank))
     }
 
-    fn score(&mut self, image: &ResizedImage, bank_dir: &Path) -> Result<Scored, EngineFailure> {
-        let (extractor, bank) = self.prepare(bank_dir).map_err(|e| EngineFailure::Bank(e.to_string()))?;
+    fn score(&mut self, image: &ResizedImage, bank: &ActiveBank) -> Result<Scored, EngineFailure> {
+        let (extractor, bank) = self.prepare(bank).map_err(|e| EngineFailure::Bank(e.to_string()))?;
         let begin = Instant::now();
         let grid = score(extractor, bank, image).map_err(|e| EngineFailure::Image(e.to_string()))?;
         Ok(Scored { grid, tau: bank.tau(), engine_time: begin.elapsed() })
@@ -163,4 +180,18 @@ fn extractor_for<'a>(
             entry.insert(FeatureExtractor::load(backbone, &weights, config.device, choice)?)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_fails_one_image_and_the_next_is_scored() {
+        let panicked = one_image(|| panic!("as a library may"));
+        assert!(matches!(panicked, Err(EngineFailure::Image(reason)) if reason.contains("panicked on this image")));
+        let grid = DistanceGrid { width: 1, height: 1, values: vec![1.0] };
+        let scored = Scored { grid, tau: Tau { pixel: 1.0, image: 1.0 }, engine_time: Duration::ZERO };
+        assert!(one_image(|| Ok(scored)).is_ok());
+    }
 }

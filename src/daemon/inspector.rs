@@ -6,20 +6,26 @@
 use super::Line;
 use super::active::ActiveBank;
 use super::engine::EngineFailure;
+use super::hand::Hand;
 use super::outputs::OutputPaths;
 use super::source::{self, Expectation, Source};
 use super::verdict::{Verdict, judge};
+use crate::banks::BANK_FILES;
 use crate::config::ProductConfig;
 use crate::crash_point;
 use crate::error::ImageError;
-use crate::history::{Finished, HistoryError, PendingImage};
-use crate::imaging::resize::resize_for_engine;
+use crate::history::{EventLevel, Finished, HistoryError, PendingImage};
+use crate::imaging::exposure::{Exposure, exposure};
+use crate::imaging::resize::{check_engine_size, resize_for_engine};
 use crate::inspection::{Picture, ResizedImage};
 use crate::intake::{FileVersion, file_version};
 use jiff::Timestamp;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinError;
 
 /// Wait before an incomplete file is tried again; doubled with each attempt up to [`RETRY_LONGEST`].
 const RETRY: Duration = Duration::from_millis(250);
@@ -31,12 +37,16 @@ const RETRY_OBSTACLE: Duration = Duration::from_secs(10);
 enum Setback {
     /// Its row says so for good.
     Failed(String),
+    /// As `Failed`, since it was incomplete for too long.
+    GaveUp(String),
     /// Its row stays pending for this reason, until then.
     Later(String, Duration),
     /// Another writing of the file has taken the place of the one recorded.
     Changed(FileVersion),
     /// The product has no bank.
     NoBank,
+    /// The history cannot be written.
+    History(HistoryError),
     /// The daemon is stopping.
     Stopping,
 }
@@ -45,11 +55,14 @@ enum Setback {
 ///
 /// # Errors
 /// Only when the history cannot be written; the row is then still pending.
-pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: PendingImage) -> Result<(), HistoryError> {
-    line.store.start_attempt(image.id).await?;
+pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: PendingImage, mut hand: Hand) -> Result<(), HistoryError> {
+    if !line.store.start_attempt(image.id).await? {
+        return Ok(());
+    }
     crash_point::reach("attempt_started");
-    match attempt(line, product, &image).await {
-        Ok(finished) => {
+    let work = Work { line, product, image: &image, hand: &mut hand };
+    match work.attempt().await {
+        Ok((finished, seen)) => {
             let path = image.path.display();
             crash_point::reach("outputs_written");
             if line.store.finish(&finished).await? {
@@ -60,12 +73,25 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
                     image_tau = finished.image_tau, mask_pixels = finished.mask_pixels, decode_ms = finished.decode_ms,
                     engine_ms = finished.engine_ms, write_ms = finished.write_ms, "inspected"
                 );
+                if let Some(seen) = seen {
+                    let folder = drop_folder(product, &image.path);
+                    for (kind, detail) in line.cameras.observe(&product.name, folder, &product.health, &seen) {
+                        line.event(EventLevel::Warn, kind, Some(&product.name), &format!("{path}: {detail}")).await;
+                    }
+                }
             }
         }
         Err(Setback::Failed(reason)) => {
             tracing::warn!(product = %product.name, image = %image.path.display(), %reason, "failed");
             if line.store.fail(image.id, &reason, Timestamp::now()).await? {
                 line.status.failed();
+            }
+        }
+        Err(Setback::GaveUp(reason)) => {
+            if line.store.fail(image.id, &reason, Timestamp::now()).await? {
+                line.status.failed();
+                let detail = format!("{}: {reason}", image.path.display());
+                line.event(EventLevel::Warn, "gave_up", Some(&product.name), &detail).await;
             }
         }
         Err(Setback::Later(reason, wait)) => {
@@ -79,69 +105,165 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
         Err(Setback::NoBank) => {
             line.store.set_waiting_for_bank(&product.name).await?;
         }
+        Err(Setback::History(error)) => return Err(error),
         Err(Setback::Stopping) => {}
     }
     Ok(())
 }
 
-async fn attempt(line: &Line, product: &ProductConfig, image: &PendingImage) -> Result<Finished, Setback> {
-    let Some(bank) = line.banks.get(&product.name) else { return Err(Setback::NoBank) };
-    let paths = OutputPaths::beside(&image.path, &product.outputs);
-    if image.attempts > 0
-        && let Some(folder) = paths.folder().map(Path::to_owned)
-    {
-        let litter = Arc::clone(&line.litter);
-        blocking(move || litter.clear(&folder)).await?;
-    }
-    let (source, resized) = read(line, product, image, bank.shorter).await?;
-    let picture = source.picture;
-    let scored = line.engine.score(resized, bank.dir.clone()).await.map_err(|failure| match failure {
-        EngineFailure::Bank(reason) => Setback::Later(format!("bank: {reason}"), RETRY_OBSTACLE),
-        EngineFailure::Image(reason) => Setback::Failed(reason),
-        EngineFailure::Stopped => Setback::Stopping,
-    })?;
-
-    let begin = Instant::now();
-    let written = {
-        let (paths, cleanup, decide_by) = (paths.clone(), product.mask.clone(), product.decide_by);
-        let reference = line.reference(&product.name);
-        blocking(move || {
-            let verdict = judge(&scored.grid, &picture, scored.tau, &cleanup, decide_by);
-            write(&paths, &picture, &verdict, reference.as_deref()).map(|()| verdict)
-        })
-        .await?
-    };
-    let verdict = written.map_err(|error| Setback::Later(error.to_string(), RETRY_OBSTACLE))?;
-    Ok(finished(image, &bank, &verdict, paths, source.content_hash, [source.decode_time, scored.engine_time, begin.elapsed()]))
+/// One attempt at one image.
+struct Work<'a> {
+    line: &'a Line,
+    product: &'a ProductConfig,
+    image: &'a PendingImage,
+    hand: &'a mut Hand,
 }
 
-async fn read(line: &Line, product: &ProductConfig, image: &PendingImage, shorter: u32) -> Result<(Source, ResizedImage), Setback> {
-    let expect = Expectation { max_megapixels: line.config.intake.max_megapixels, input: product.input.clone() };
-    let path = image.path.clone();
-    let outcome = blocking(move || {
-        let outcome = source::read(&path, &expect).map(|mut source| {
-            let begin = Instant::now();
-            let resized = resize_for_engine(&source.picture, shorter);
-            source.decode_time += begin.elapsed();
-            (source, resized)
+impl Work<'_> {
+    async fn attempt(mut self) -> Result<(Finished, Option<Exposure>), Setback> {
+        let Self { line, product, image, .. } = self;
+        // From here on the image belongs to this bank, whatever is published meanwhile.
+        let Some(bank) = line.banks.get(&product.name) else { return Err(Setback::NoBank) };
+        let paths = OutputPaths::beside(&image.path, &product.outputs);
+        let drop_folder = drop_folder(product, &image.path);
+        let output_place = product.outputs.dir.as_deref().unwrap_or(drop_folder);
+        if image.attempts > 0
+            && let Some(folder) = paths.folder().map(Path::to_owned)
+        {
+            let litter = Arc::clone(&line.litter);
+            self.file_work(output_place, move || litter.clear(&folder)).await?;
+        }
+        if !line.engine.has_loaded(&bank) {
+            // The engine serves every product and must not hang with the folder of one bank: it finds the files read.
+            let dir = bank.dir.clone();
+            let reading = move || BANK_FILES.map(|name| std::fs::read(dir.join(name)).map(drop));
+            // What is wrong with them, the engine says.
+            let _ = self.file_work(&product.bank, reading).await?;
+        }
+        let (source, resized, seen) = self.read(drop_folder, bank.shorter).await?;
+        let Source { picture, content_hash, decode_time, .. } = source;
+        let scored = line.engine.score(resized, bank.clone()).await.map_err(|failure| match failure {
+            // A version that was superseded meanwhile may be gone from the disk; the new one is there.
+            EngineFailure::Bank(reason) if line.banks.get(&product.name).as_ref() != Some(&bank) => Setback::Later(reason, Duration::ZERO),
+            EngineFailure::Bank(reason) => Setback::Later(format!("bank: {reason}"), RETRY_OBSTACLE),
+            EngineFailure::Image(reason) => Setback::Failed(reason),
+            EngineFailure::Stopped => Setback::Stopping,
+        })?;
+
+        let begin = Instant::now();
+        let (cleanup, decide_by) = (product.mask.clone(), product.decide_by);
+        let judged = tokio::task::spawn_blocking(move || {
+            let verdict = judge(&scored.grid, &picture, scored.tau, &cleanup, decide_by);
+            (verdict, picture)
         });
-        // A file that changed since it was recorded is the same arrival, still on its way.
-        (outcome, file_version(&path).ok().flatten())
-    })
-    .await?;
-    let recorded = FileVersion { size: image.size, mtime_ns: image.mtime_ns };
-    match outcome {
-        (Ok((source, resized)), _) if source.version == recorded => Ok((source, resized)),
-        (Ok((source, _)), _) => Err(Setback::Changed(source.version)),
-        (Err(_), Some(now)) if now != recorded => Err(Setback::Changed(now)),
-        (Err(error), _) if !error.may_heal() => Err(Setback::Failed(reason(&error))),
-        (Err(error), _) if Timestamp::now() >= image.give_up_at => {
-            Err(Setback::Failed(format!("{}; given up after {:?}", reason(&error), line.config.intake.give_up_after)))
+        let (verdict, picture) = unless_panicked(judged.await)?;
+        let reference = line.reference(&product.name);
+        let writing = paths.clone();
+        let work = move || writing.write(&picture, &verdict, reference.as_deref()).map(|()| verdict);
+        let verdict = match self.file_work(output_place, work).await? {
+            Ok(verdict) => verdict,
+            Err(error) => return Err(not_written(line, output_place, &error).await),
+        };
+        written(line, output_place).await;
+        let times = [decode_time, scored.engine_time, begin.elapsed()];
+        Ok((finished(image, &bank, &verdict, paths, content_hash, times), seen))
+    }
+
+    async fn read(&mut self, drop_folder: &Path, shorter: u32) -> Result<(Source, ResizedImage, Option<Exposure>), Setback> {
+        let Self { line, product, image, .. } = *self;
+        let expect = Expectation { max_megapixels: line.config.intake.max_megapixels, input: product.input.clone() };
+        let measure = product.health.is_on();
+        let (path, folder) = (image.path.clone(), drop_folder.to_owned());
+        let work = move || {
+            let outcome = source::read(&path, &expect).and_then(|mut source| {
+                let begin = Instant::now();
+                check_engine_size(&source.picture, shorter).map_err(|reason| ImageError::Rejected { path: path.clone(), reason })?;
+                let resized = resize_for_engine(&source.picture, shorter);
+                source.decode_time += begin.elapsed();
+                let seen = measure.then(|| exposure(&source.picture));
+                Ok((source, resized, seen))
+            });
+            // A file that changed since it was recorded is the same arrival, still on its way.
+            (outcome, file_version(&path).ok().flatten(), is_mount(&folder))
+        };
+        let (outcome, now, folder) = self.file_work(drop_folder, work).await?;
+        let recorded = FileVersion { size: image.size, mtime_ns: image.mtime_ns };
+        let error = match (outcome, now) {
+            (Ok(read), _) if read.0.version == recorded => {
+                line.places.read_in(drop_folder, folder.unwrap_or(false));
+                return Ok(read);
+            }
+            (Ok((source, ..)), _) => return Err(Setback::Changed(source.version)),
+            (Err(_), Some(now)) if now != recorded => return Err(Setback::Changed(now)),
+            (Err(error), _) => error,
+        };
+        if let Some(reason) = share_trouble(&error, drop_folder, folder, line.places.was_mount(drop_folder)) {
+            return Err(Setback::Later(reason, RETRY_OBSTACLE));
         }
-        (Err(error), _) => {
+        Err(if !error.may_heal() {
+            Setback::Failed(reason(&error))
+        } else if Timestamp::now() >= image.give_up_at {
+            Setback::GaveUp(format!("{}; given up after {:?}", reason(&error), line.config.intake.give_up_after))
+        } else {
             let doubled = RETRY.saturating_mul(1 << image.attempts.clamp(0, 8));
-            Err(Setback::Later(reason(&error), doubled.min(RETRY_LONGEST)))
+            Setback::Later(reason(&error), doubled.min(RETRY_LONGEST))
+        })
+    }
+
+    async fn file_work<T: Send + 'static>(&mut self, place: &Path, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Setback> {
+        unless_panicked(self.hand.file_work(self.line, self.image.id, place, work).await.map_err(Setback::History)?)
+    }
+}
+
+/// The configured drop folder that the image lies in; its own folder when the configuration has changed since it arrived.
+fn drop_folder<'a>(product: &'a ProductConfig, image: &'a Path) -> &'a Path {
+    let folders = product.drop.iter().map(|drop| drop.path.as_path()).filter(|folder| image.starts_with(folder));
+    folders.max_by_key(|folder| folder.as_os_str().len()).or(image.parent()).unwrap_or(image)
+}
+
+/// True when another file system than that of its parent is mounted on the folder.
+fn is_mount(folder: &Path) -> io::Result<bool> {
+    let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev());
+    Ok(device(folder)? != device(folder.parent().unwrap_or(folder))?)
+}
+
+/// Why the image cannot be read, when it is not the image's fault: its drop folder is gone, or the share or disk below it fails.
+/// Such an image waits, however long.
+fn share_trouble(error: &ImageError, folder: &Path, is_mount: io::Result<bool>, was_mount: bool) -> Option<String> {
+    use rustix::io::Errno;
+    let ImageError::Read { source, .. } = error else { return None };
+    match is_mount {
+        Err(error) => return Some(format!("its drop folder {} cannot be read: {error}", folder.display())),
+        Ok(false) if was_mount && source.kind() == io::ErrorKind::NotFound => {
+            return Some(format!("nothing is mounted on its drop folder {} any more; mount the share again", folder.display()));
         }
+        Ok(_) => {}
+    }
+    let code = Errno::from_io_error(source)?;
+    let share = [Errno::IO, Errno::STALE, Errno::NOTCONN, Errno::HOSTDOWN, Errno::HOSTUNREACH, Errno::TIMEDOUT, Errno::NXIO, Errno::NODEV];
+    share.contains(&code).then(|| format!("cannot be read: {source}; check the share or the disk"))
+}
+
+/// Notes why outputs cannot be written to `folder`, and how long this image waits.
+async fn not_written(line: &Line, folder: &Path, error: &ImageError) -> Setback {
+    let ImageError::Write { source, .. } = error else { return Setback::Later(error.to_string(), RETRY_OBSTACLE) };
+    let kind = match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("disk_full"),
+        io::ErrorKind::ReadOnlyFilesystem => Some("not_writable"),
+        _ => None,
+    };
+    if let Some(kind) = kind
+        && line.places.refused(folder, kind)
+    {
+        let detail = format!("{}: outputs cannot be written: {source}; images wait and are inspected when they can", folder.display());
+        line.event(EventLevel::Error, kind, None, &detail).await;
+    }
+    Setback::Later(error.to_string(), RETRY_OBSTACLE)
+}
+
+async fn written(line: &Line, folder: &Path) {
+    if let Some(kind) = line.places.accepted(folder) {
+        line.event(EventLevel::Info, &format!("{kind}_over"), None, &format!("{}: outputs are written again", folder.display())).await;
     }
 }
 
@@ -153,10 +275,6 @@ fn reason(error: &ImageError) -> String {
         ImageError::Read { source, .. } => format!("cannot be read: {source}"),
         ImageError::Write { .. } | ImageError::Engine(_) => error.to_string(),
     }
-}
-
-fn write(paths: &OutputPaths, picture: &Picture, verdict: &Verdict, reference: Option<&Picture>) -> Result<(), ImageError> {
-    paths.write(picture, verdict, reference)
 }
 
 fn finished(
@@ -187,9 +305,9 @@ fn finished(
     }
 }
 
-/// Runs file-system and pixel work off the runtime. A panic in it fails this image alone.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Setback> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
+/// A panic in work off the runtime fails this image alone.
+fn unless_panicked<T>(ended: Result<T, JoinError>) -> Result<T, Setback> {
+    ended.map_err(|error| {
         if error.is_panic() { Setback::Failed("a library panicked on this image; see the log".to_owned()) } else { Setback::Stopping }
     })
 }
@@ -206,5 +324,16 @@ pub(super) fn read_reference(path: &Path, expect: &Expectation) -> Option<Arc<Pi
             tracing::warn!(%error, "reference not read; no side-by-side is written");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_fails_one_image() {
+        let ended = tokio::task::spawn_blocking(|| panic!("as a library may")).await;
+        assert!(matches!(unless_panicked::<()>(ended), Err(Setback::Failed(reason)) if reason.contains("panicked on this image")));
     }
 }

@@ -2,11 +2,13 @@
 
 use super::active::ActiveBanks;
 use super::engine::{self, EngineHandle};
+use super::health::CameraHealth;
 use super::inspector::read_reference;
 use super::litter::Litter;
+use super::places::Places;
 use super::source::Expectation;
 use super::status::Status;
-use super::{dispatcher, rebuilder, recorder, rules};
+use super::{dispatcher, full_disk, rebuilder, recorder, rules, watchdog};
 use crate::config::{Config, ProductConfig};
 use crate::error::FatalError;
 use crate::history::{EventLevel, HistoryError, HistoryStore};
@@ -24,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 /// Reports waiting to be recorded. A full channel holds the intake threads up; what they miss meanwhile, their next scan finds.
 const REPORTS: usize = 16;
 
+/// How long a start or stop waits for a folder that may hang.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What every task of the line shares.
 pub struct Line {
     pub(super) config: Config,
@@ -33,6 +38,8 @@ pub struct Line {
     pub(super) engine: EngineHandle,
     pub(super) status: Status,
     pub(super) litter: Arc<Litter>,
+    pub(super) places: Places,
+    pub(super) cameras: CameraHealth,
     /// Rung when there may be images to inspect.
     pub(super) wake: Notify,
     /// One build at a time leaves the line its cores.
@@ -62,10 +69,17 @@ impl Line {
     }
 
     pub(super) async fn status_line(&self) -> String {
-        match self.store.counts().await {
-            Ok(counts) => self.status.line(counts.pending),
+        let mut line = match self.store.pending().await {
+            Ok(pending) => self.status.line(pending),
             Err(error) => format!("history not readable: {error}"),
+        };
+        if self.store.full_since().is_some() {
+            line += ", intake pauses: the disk of the database is full";
         }
+        for folder in self.places.to_avoid() {
+            line += &format!(", waits for {}", folder.display());
+        }
+        line
     }
 }
 
@@ -76,7 +90,9 @@ pub struct Running {
     engine_thread: JoinHandle<()>,
     dispatcher: tokio::task::JoinHandle<Result<(), HistoryError>>,
     recorder: tokio::task::JoinHandle<()>,
+    watchdog: tokio::task::JoinHandle<()>,
     rebuilders: JoinSet<()>,
+    full_disk: tokio::task::JoinHandle<()>,
     stop_intake: CancellationToken,
     stop_work: CancellationToken,
 }
@@ -91,23 +107,21 @@ pub async fn start(config: Config) -> Result<Running, FatalError> {
     let store = HistoryStore::open(&config.database).await.map_err(|e| FatalError::History(e.into()))?;
     let (engine, engine_thread) = engine::start(config.engine.clone()).map_err(no_thread)?;
     let line = Arc::new(Line {
-        references: read_references(&config),
+        references: read_references(&config).await,
         router,
         store,
         banks: ActiveBanks::default(),
         engine,
         status: Status::default(),
         litter: Arc::default(),
+        places: Places::default(),
+        cameras: CameraHealth::default(),
         wake: Notify::new(),
         build_turn: Semaphore::new(1),
         config,
     });
-    for product in &line.config.products {
-        if let Err(error) = rebuilder::adopt(&line, product).await {
-            line.event(EventLevel::Error, "bank_unusable", Some(&product.name), &format!("{error:#}")).await;
-        }
-    }
-    line.engine.warm_up(line.banks.dirs()).await;
+    futures::future::join_all(line.config.products.iter().map(|product| adopt(&line, product))).await;
+    line.engine.warm_up(line.banks.all()).await;
 
     let (stop_intake, stop_work) = (CancellationToken::new(), CancellationToken::new());
     let mut rebuilders = JoinSet::new();
@@ -117,19 +131,40 @@ pub async fn start(config: Config) -> Result<Running, FatalError> {
     let dispatcher = tokio::spawn(dispatcher::run(Arc::clone(&line), stop_work.clone()));
     let (reports, inbox) = mpsc::channel(REPORTS);
     let recorder = tokio::spawn(recorder::run(Arc::clone(&line), inbox, stop_intake.clone()));
-    let intake =
+    let intake: Vec<RootWorker> =
         root_specs(&line).into_iter().map(|spec| RootWorker::start(spec, reports.clone())).collect::<Result<_, _>>().map_err(no_thread)?;
-    Ok(Running { line, intake, engine_thread, dispatcher, recorder, rebuilders, stop_intake, stop_work })
+    let threads = intake.iter().map(|worker| (worker.root().to_owned(), worker.pulse())).collect();
+    let watchdog = tokio::spawn(watchdog::run(Arc::clone(&line), threads));
+    let full_disk = tokio::spawn(full_disk::run(Arc::clone(&line)));
+    Ok(Running { line, intake, engine_thread, dispatcher, recorder, watchdog, rebuilders, full_disk, stop_intake, stop_work })
 }
 
-fn read_references(config: &Config) -> HashMap<String, Arc<Picture>> {
-    let wanted = config.products.iter().filter(|product| product.outputs.side_by_side);
-    wanted
-        .filter_map(|product| {
-            let expect = Expectation { max_megapixels: config.intake.max_megapixels, input: product.input.clone() };
-            Some((product.name.clone(), read_reference(product.reference.as_ref()?, &expect)?))
-        })
-        .collect()
+/// A bank folder that does not answer does not keep the others from starting; its rebuilder takes it up when it does.
+async fn adopt(line: &Line, product: &ProductConfig) {
+    let outcome = tokio::time::timeout(PATIENCE, rebuilder::adopt(line, product)).await;
+    let error = match outcome {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(_) => format!("{}: does not answer; its images wait for it; check the share or the disk", product.bank.display()),
+    };
+    line.event(EventLevel::Error, "bank_unusable", Some(&product.name), &error).await;
+    if let Err(error) = line.store.set_waiting_for_bank(&product.name).await {
+        tracing::error!(%error, "history not written; images that wait for a bank do not say so");
+    }
+}
+
+async fn read_references(config: &Config) -> HashMap<String, Arc<Picture>> {
+    let mut references = HashMap::new();
+    for product in config.products.iter().filter(|product| product.outputs.side_by_side) {
+        let Some(path) = product.reference.clone() else { continue };
+        let expect = Expectation { max_megapixels: config.intake.max_megapixels, input: product.input.clone() };
+        let reading = tokio::task::spawn_blocking(move || read_reference(&path, &expect));
+        match tokio::time::timeout(PATIENCE, reading).await {
+            Ok(read) => references.extend(read.ok().flatten().map(|picture| (product.name.clone(), picture))),
+            Err(_) => tracing::warn!(product = %product.name, "reference does not answer; no side-by-side is written"),
+        }
+    }
+    references
 }
 
 fn root_specs(line: &Arc<Line>) -> Vec<RootSpec> {
@@ -170,6 +205,7 @@ impl Running {
                 Err(error) => worker("dispatcher", error.to_string()),
             },
             ended = &mut self.recorder => worker("recorder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
+            error = self.line.store.lost() => FatalError::History(error.into()),
             Some(ended) = self.rebuilders.join_next() => worker("rebuilder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
         }
     }
@@ -183,6 +219,7 @@ impl Running {
             worker.stop();
         }
         self.stop_intake.cancel();
+        self.watchdog.abort();
         if !self.recorder.is_finished() {
             let _ = (&mut self.recorder).await;
         }
@@ -190,7 +227,11 @@ impl Running {
         if !self.dispatcher.is_finished() {
             let _ = (&mut self.dispatcher).await;
         }
-        while self.rebuilders.join_next().await.is_some() {}
+        let rebuilders_end = async { while self.rebuilders.join_next().await.is_some() {} };
+        if tokio::time::timeout(PATIENCE, rebuilders_end).await.is_err() {
+            tracing::warn!("an ok or bank folder does not answer; it is not waited for");
+        }
+        self.full_disk.abort();
         // The threads hold the line through their specs; they end at their next turn, and a hung one is left behind.
         let patience = tokio::time::Instant::now() + Duration::from_secs(2);
         while !self.intake.iter().all(RootWorker::has_ended) && tokio::time::Instant::now() < patience {
@@ -199,7 +240,10 @@ impl Running {
         self.intake.clear();
         self.line.engine.close().await;
         let thread = self.engine_thread;
-        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        let engine_ends = tokio::task::spawn_blocking(move || thread.join());
+        if tokio::time::timeout(PATIENCE, engine_ends).await.is_err() {
+            tracing::warn!("the engine waits for a bank folder that does not answer; it is not waited for");
+        }
         self.line.store.clone().close().await.map_err(|e| FatalError::History(e.into()))
     }
 }

@@ -10,10 +10,15 @@ mod active;
 mod builder_process;
 mod dispatcher;
 mod engine;
+mod full_disk;
+mod hand;
+mod health;
 mod inspector;
 mod line;
 mod litter;
+mod lock;
 pub mod outputs;
+mod places;
 mod rebuilder;
 mod recorder;
 pub mod rules;
@@ -21,12 +26,14 @@ mod service;
 pub mod source;
 mod status;
 pub mod verdict;
+mod watchdog;
 
 use crate::config::Config;
 use crate::crash_point;
 use crate::error::FatalError;
 use crate::history::EventLevel;
 use line::Line;
+use lock::DatabaseLock;
 use sd_notify::NotifyState;
 use service::{Request, Requests, tell};
 use std::path::Path;
@@ -54,7 +61,11 @@ pub fn run(config_path: &Path) -> Result<(), FatalError> {
 
 async fn serve(config_path: &Path, mut config: Config) -> Result<(), FatalError> {
     let mut requests = Requests::listen().map_err(|e| FatalError::Worker { worker: "signals", reason: e.to_string() })?;
+    let mut lock = DatabaseLock::take(&config.database)?;
     loop {
+        if lock.database() != config.database {
+            lock = DatabaseLock::take(&config.database)?;
+        }
         let mut running = line::start(config.clone()).await?;
         tracing::info!(products = config.products.len(), "ready");
         tell(&[NotifyState::Ready, NotifyState::Status("ready")]);

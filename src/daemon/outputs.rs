@@ -8,6 +8,7 @@ use crate::imaging::overlay::overlay;
 use crate::imaging::png::{write_gray, write_rgb};
 use crate::imaging::side_by_side::side_by_side;
 use crate::inspection::Picture;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,12 @@ impl OutputPaths {
             side_by_side: name("side_by_side.png"),
             scores: name("scores.json"),
         }
+    }
+
+    /// Bytes of the longest name among them.
+    pub fn longest_name(&self) -> usize {
+        let all = [&self.mask, &self.overlay, &self.heat, &self.side_by_side, &self.scores];
+        all.into_iter().flatten().filter_map(|path| path.file_name()).map(OsStr::len).max().unwrap_or(0)
     }
 
     /// The folder that all of them are in; `None` when none is wanted.

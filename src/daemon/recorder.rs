@@ -2,11 +2,14 @@
 
 use super::Line;
 use super::inspector::later;
+use super::outputs::OutputPaths;
+use crate::config::ProductConfig;
 use crate::crash_point;
 use crate::history::{Arrival, ArrivalState, EventLevel, NO_BANK};
 use crate::intake::{FoundFile, IntakeReport};
 use crate::routing::Route;
 use jiff::Timestamp;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
@@ -14,6 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 /// Pause before rows that could not be written are tried again. Meanwhile the bounded channel holds intake up.
 const HISTORY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Bytes that a file name may have on Linux.
+const NAME_MAX: usize = 255;
+
+/// What the status says of a drop folder.
+const LOST: &str = "is lost";
+const NOT_WATCHED: &str = "is not all watched";
 
 /// Runs until `stop`; files not recorded by then are found by the first scan of the next start.
 pub(super) async fn run(line: Arc<Line>, mut reports: Receiver<IntakeReport>, stop: CancellationToken) {
@@ -26,24 +36,27 @@ pub(super) async fn run(line: Arc<Line>, mut reports: Receiver<IntakeReport>, st
         match report {
             IntakeReport::Found(files) => record(&line, files, &stop).await,
             IntakeReport::RootLost { root, reason } => {
-                let detail = format!("{}: {reason}; it is tried again every 2 s", root.display());
+                line.status.folder(&root, LOST, true);
+                let detail = format!("{}: {reason}; it is looked at again every 2 s", root.display());
                 line.event(EventLevel::Error, "drop_folder_lost", None, &detail).await;
             }
             IntakeReport::RootBack { root } => {
+                line.status.folder(&root, LOST, false);
                 line.event(EventLevel::Info, "drop_folder_back", None, &root.display().to_string()).await;
             }
             IntakeReport::Overflow { root } => {
-                line.event(
-                    EventLevel::Warn,
-                    "overflow",
-                    None,
-                    &format!("{}: events were lost; a full scan made up for it", root.display()),
-                )
-                .await;
+                let detail = format!("{}: events were lost; new watches and a full scan make up for it", root.display());
+                line.event(EventLevel::Warn, "overflow", None, &detail).await;
             }
             IntakeReport::NotWatched { root, reason } => {
-                let detail = format!("{}: {reason}; files are found by scans alone, every {:?}", root.display(), line.config.intake.rescan);
+                line.status.folder(&root, NOT_WATCHED, true);
+                let detail =
+                    format!("{}: {reason}; files there are found by scans alone, every {:?}", root.display(), line.config.intake.rescan);
                 line.event(EventLevel::Warn, "not_watched", None, &detail).await;
+            }
+            IntakeReport::Watched { root } => {
+                line.status.folder(&root, NOT_WATCHED, false);
+                line.event(EventLevel::Info, "watched", None, &format!("{}: all of it is watched now", root.display())).await;
             }
         }
     }
@@ -68,12 +81,16 @@ async fn record(line: &Line, files: Vec<FoundFile>, stop: &CancellationToken) {
 
 fn arrival(line: &Line, file: FoundFile) -> Option<Arrival> {
     let (product, state) = match line.router.route(&file.path) {
-        Route::Product(rule) => (line.config.products.get(rule.product).map(|p| p.name.clone()), ArrivalState::Pending),
+        Route::Product(rule) => {
+            let product = line.config.products.get(rule.product);
+            let refused = product.and_then(|product| name_too_long(&file.path, product));
+            (product.map(|p| p.name.clone()), refused.map_or(ArrivalState::Pending, |reason| ArrivalState::Failed { reason }))
+        }
         Route::Unrouted => (None, ArrivalState::Failed { reason: "unrouted".to_owned() }),
         Route::Ignored => return None,
     };
     // Not due until the bank exists, and the row says so from the start.
-    let reason = product.as_deref().is_some_and(|name| line.banks.get(name).is_none()).then(|| NO_BANK.to_owned());
+    let waits = state == ArrivalState::Pending && product.as_deref().is_some_and(|name| line.banks.get(name).is_none());
     Some(Arrival {
         path: file.path,
         product,
@@ -82,6 +99,16 @@ fn arrival(line: &Line, file: FoundFile) -> Option<Arrival> {
         seen_at: Timestamp::now(),
         give_up_at: later(line.config.intake.give_up_after),
         state,
-        reason,
+        reason: waits.then(|| NO_BANK.to_owned()),
+    })
+}
+
+/// Why no output of this image could be written, however often it were tried.
+fn name_too_long(image: &Path, product: &ProductConfig) -> Option<String> {
+    let longest = OutputPaths::beside(image, &product.outputs).longest_name();
+    (longest > NAME_MAX).then(|| {
+        format!(
+            "the name of an output would have {longest} bytes, and {NAME_MAX} is the most; have the camera give its images a shorter name"
+        )
     })
 }

@@ -1,6 +1,8 @@
 //! What the line is doing, for systemd's STATUS line, SIGUSR1 and the log.
 
 use crate::inspection::Decision;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// Counted since the daemon started.
@@ -16,6 +18,8 @@ struct Now {
     failed: u64,
     last: Option<(String, Decision)>,
     building: Option<String>,
+    /// Drop folders and what is wrong with them.
+    troubles: BTreeSet<(PathBuf, &'static str)>,
 }
 
 impl Status {
@@ -39,7 +43,17 @@ impl Status {
         self.lock().building = product.map(str::to_owned);
     }
 
-    /// One line: `backlog 3, ok 120, ng 2, failed 0, last prod1-front ok, building prod2-back`.
+    /// Something is wrong with this drop folder (`trouble` is a predicate, as `is lost`), or is no longer.
+    pub fn folder(&self, folder: &Path, trouble: &'static str, is_so: bool) {
+        let mut now = self.lock();
+        if is_so {
+            now.troubles.insert((folder.to_owned(), trouble));
+        } else {
+            now.troubles.remove(&(folder.to_owned(), trouble));
+        }
+    }
+
+    /// One line: `backlog 3, ok 120, ng 2, failed 0, last prod1-front ok, building prod2-back, /srv/camera/line2 is lost`.
     pub fn line(&self, backlog: i64) -> String {
         let now = self.lock();
         let mut line = format!("backlog {backlog}, ok {}, ng {}, failed {}", now.ok, now.ng, now.failed);
@@ -48,6 +62,9 @@ impl Status {
         }
         if let Some(product) = &now.building {
             line += &format!(", building {product}");
+        }
+        for (folder, trouble) in &now.troubles {
+            line += &format!(", {} {trouble}", folder.display());
         }
         line
     }
@@ -71,5 +88,11 @@ mod tests {
         status.failed();
         status.building(Some("c"));
         assert_eq!(status.line(0), "backlog 0, ok 1, ng 1, failed 1, last b ng, building c");
+        status.building(None);
+        status.folder(Path::new("/d"), "is lost", true);
+        status.folder(Path::new("/d"), "is lost", true);
+        assert_eq!(status.line(0), "backlog 0, ok 1, ng 1, failed 1, last b ng, /d is lost");
+        status.folder(Path::new("/d"), "is lost", false);
+        assert_eq!(status.line(0), "backlog 0, ok 1, ng 1, failed 1, last b ng");
     }
 }

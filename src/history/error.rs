@@ -2,11 +2,13 @@
 
 use sqlx::migrate::MigrateError;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+/// Shared, so that an error can be told to its caller and to the daemon as a whole.
+type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// The history cannot be read or written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{}: {what}; {}", file.display(), kind.remedy())]
 pub struct HistoryError {
     /// The database file.
@@ -125,7 +127,7 @@ impl HistoryError {
             }
             _ => HistoryErrorKind::Io,
         };
-        Self::new(file, kind, Some(source.into()))
+        Self::new(file, kind, Some(Arc::new(source)))
     }
 
     pub(super) fn from_sqlx(file: &Path, source: sqlx::Error) -> Self {
@@ -133,10 +135,13 @@ impl HistoryError {
             // sqlx repeats SQLite's words in its own message and in its source; once is enough.
             sqlx::Error::Database(error) => {
                 let code = error.code().and_then(|code| code.parse().ok());
-                (code.map_or(HistoryErrorKind::Other, HistoryErrorKind::from_code), format!("sqlite {error}").into())
+                (
+                    code.map_or(HistoryErrorKind::Other, HistoryErrorKind::from_code),
+                    Arc::from(Box::<dyn std::error::Error + Send + Sync>::from(format!("sqlite {error}"))),
+                )
             }
-            sqlx::Error::PoolTimedOut => (HistoryErrorKind::Busy, source.into()),
-            _ => (HistoryErrorKind::Other, source.into()),
+            sqlx::Error::PoolTimedOut => (HistoryErrorKind::Busy, Arc::new(source)),
+            _ => (HistoryErrorKind::Other, Arc::new(source)),
         };
         Self::new(file, kind, Some(cause))
     }
@@ -148,7 +153,7 @@ impl HistoryError {
             MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => HistoryErrorKind::NotAHistory,
             _ => HistoryErrorKind::Other,
         };
-        Self::new(file, kind, Some(source.into()))
+        Self::new(file, kind, Some(Arc::new(source)))
     }
 }
 

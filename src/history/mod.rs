@@ -5,7 +5,7 @@
 //! Invariants, each with a test:
 //! - arrived = done + failed + pending, after any sequence of operations and any crash between two of them;
 //! - an arrival (path, size, time) has one row, however often it is reported;
-//! - a row that is `done` or `failed` never changes again;
+//! - a row that is `done` never changes again, and one that is `failed` only when somebody requeues it;
 //! - a result counts only for the file it was made from: when a file changes under a running attempt, the attempt does not
 //!   count and the row stays pending.
 //!
@@ -15,18 +15,22 @@ mod arrivals;
 mod banks;
 mod decisions;
 mod error;
+mod health;
 mod open;
 mod queue;
 mod report;
+mod requeue;
 mod rows;
 
 pub use error::{HistoryError, HistoryErrorKind};
 pub use queue::NO_BANK;
+pub use requeue::{RequeueFilter, Requeued};
 pub use rows::{
     ActiveBank, Arrival, ArrivalState, Counts, EventLevel, Finished, InspectionFilter, InspectionRow, InspectionState, NewBank,
-    PendingImage, ProductBacklog, ProductCounts, Recorded,
+    PendingImage, ProductCounts, Recorded,
 };
 
+use health::Health;
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
 use std::path::Path;
@@ -40,6 +44,7 @@ pub struct HistoryStore {
     write: SqlitePool,
     read: SqlitePool,
     read_only: bool,
+    health: Arc<Health>,
 }
 
 impl HistoryStore {
@@ -49,7 +54,9 @@ impl HistoryStore {
     }
 
     fn error(&self, source: sqlx::Error) -> HistoryError {
-        HistoryError::from_sqlx(&self.file, source)
+        let error = HistoryError::from_sqlx(&self.file, source);
+        self.health.note(&error);
+        error
     }
 
     async fn writer(&self) -> Result<PoolConnection<Sqlite>, HistoryError> {
@@ -123,8 +130,8 @@ mod tests {
         let task = tokio::spawn(async move {
             clone.record_arrivals(&arrivals(0..3)).await?;
             clone.touch(1, 2, 2, Timestamp::UNIX_EPOCH).await?;
-            clone.backlog(Timestamp::UNIX_EPOCH).await
+            clone.due_products(&["prod1"], Timestamp::UNIX_EPOCH).await
         });
-        assert_eq!(task.await.unwrap().unwrap()[0].due, 3);
+        assert_eq!(task.await.unwrap().unwrap(), ["prod1"]);
     }
 }

@@ -7,6 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlitePool};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
@@ -44,21 +45,21 @@ impl HistoryStore {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(|e| HistoryError::from_io(file, e))?;
         }
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let mut connection = options.connect().await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+        let mut connection = connecting(file).create_if_missing(true).connect().await.map_err(|e| HistoryError::from_sqlx(file, e))?;
         prepare(&mut connection, file, migrator).await?;
         connection.close().await.map_err(|e| HistoryError::from_sqlx(file, e))?;
 
-        // The journal mode is kept in the file. Asking for it again makes the pool fail rather than work without it.
-        let options = options.journal_mode(SqliteJournalMode::Wal);
-        let write = pool(1).connect_with(options.clone().create_if_missing(false)).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+        let write = pool(1).connect_with(writing(file)).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
         let read = pool(READERS).connect_lazy_with(reading(file));
-        Ok(Self { file: file.into(), write, read, read_only: false })
+        Ok(Self { file: file.into(), write, read, read_only: false, health: Arc::default() })
+    }
+
+    /// Opens the history to change a few rows, beside a running daemon or without one. The file must be there, and of this version.
+    pub async fn open_to_change(file: &Path) -> Result<Self, HistoryError> {
+        Self::open_read_only(file).await?.read.close().await;
+        let write = pool(1).connect_with(writing(file)).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+        let read = pool(READERS).connect_lazy_with(reading(file));
+        Ok(Self { file: file.into(), write, read, read_only: false, health: Arc::default() })
     }
 
     /// Opens the history for reports, whether or not the daemon runs. Every attempt to write is refused.
@@ -79,7 +80,9 @@ impl HistoryStore {
         };
         let newest = newest(&MIGRATOR);
         let kind = match schema {
-            Schema::At(version) if version == newest => return Ok(Self { file: file.into(), write: read.clone(), read, read_only: true }),
+            Schema::At(version) if version == newest => {
+                return Ok(Self { file: file.into(), write: read.clone(), read, read_only: true, health: Arc::default() });
+            }
             Schema::At(version) if version > newest => HistoryErrorKind::NewerSchema,
             Schema::At(_) => HistoryErrorKind::OlderSchema,
             Schema::Empty | Schema::Foreign => HistoryErrorKind::NotAHistory,
@@ -121,6 +124,15 @@ fn check_name(file: &Path) -> Result<(), HistoryError> {
 fn pool(connections: u32) -> SqlitePoolOptions {
     // A connection to a file does not go stale; closing the last one would only cost a checkpoint in the middle of work.
     SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None).test_before_acquire(false)
+}
+
+fn connecting(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(file).synchronous(SqliteSynchronous::Full).foreign_keys(true).busy_timeout(BUSY_TIMEOUT)
+}
+
+/// The journal mode is kept in the file. Asking for it again makes the pool fail rather than work without it.
+fn writing(file: &Path) -> SqliteConnectOptions {
+    connecting(file).journal_mode(SqliteJournalMode::Wal)
 }
 
 fn reading(file: &Path) -> SqliteConnectOptions {

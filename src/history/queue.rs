@@ -1,8 +1,9 @@
 //! The queue of pending images: what is due, what waits, and attempts.
 
-use super::rows::{PathColumns, PendingImage, ProductBacklog, parse_time, time_text};
+use super::rows::{PathColumns, PendingImage, parse_time, time_text};
 use super::{HistoryError, HistoryStore};
 use jiff::Timestamp;
+use std::path::PathBuf;
 
 /// The reason of rows that wait for their product's first bank.
 ///
@@ -11,40 +12,40 @@ use jiff::Timestamp;
 pub const NO_BANK: &str = "no_bank";
 
 impl HistoryStore {
-    /// Pending work per product, those with the oldest image first.
-    pub async fn backlog(&self, now: Timestamp) -> Result<Vec<ProductBacklog>, HistoryError> {
-        let rows: Vec<(String, i64, i64, String)> = sqlx::query_as(
-            "SELECT product, sum(due), sum(NOT due), min(seen_at) AS oldest
-             FROM (SELECT product, seen_at, reason IS NOT ?1 AND (retry_at IS NULL OR retry_at <= ?2) AS due
-                   FROM inspections WHERE state = 'pending')
-             GROUP BY product
-             ORDER BY oldest, product",
+    /// Those of `products` that have due images, in the order given. Each costs one look into the index, however long its backlog.
+    pub async fn due_products(&self, products: &[&str], now: Timestamp) -> Result<Vec<String>, HistoryError> {
+        sqlx::query_scalar(
+            "SELECT p.value FROM json_each(?) AS p
+             WHERE EXISTS (SELECT 1 FROM inspections AS i
+                           WHERE i.state = 'pending' AND i.product = p.value AND i.reason IS NOT ?
+                             AND (i.retry_at IS NULL OR i.retry_at <= ?))
+             ORDER BY p.key",
         )
+        .bind(serde_json::Value::from(products).to_string())
         .bind(NO_BANK)
         .bind(time_text(now))
         .fetch_all(&self.read)
         .await
-        .map_err(|e| self.error(e))?;
-        rows.into_iter()
-            .map(|(product, due, waiting, oldest)| Ok(ProductBacklog { product, due, waiting, oldest_seen_at: parse_time(&oldest)? }))
-            .collect::<Result<_, sqlx::Error>>()
-            .map_err(|e| self.error(e))
+        .map_err(|e| self.error(e))
     }
 
-    /// The oldest images of a product that are due, without those in `exclude` (already in work).
+    /// The oldest images of a product that are due, without those in `exclude` (already in work) and those below a folder in `avoid`.
     pub async fn next_pending(
         &self,
         product: &str,
         now: Timestamp,
         limit: u32,
         exclude: &[i64],
+        avoid: &[PathBuf],
     ) -> Result<Vec<PendingImage>, HistoryError> {
+        let avoid: Vec<String> = avoid.iter().map(|folder| PathColumns::of(folder).shown + "/").collect();
         type Row = (i64, String, Option<Vec<u8>>, i64, i64, String, i64, String);
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT id, image_path, image_path_raw, file_size, mtime_ns, seen_at, attempts, give_up_at
              FROM inspections
              WHERE state = 'pending' AND product = ? AND reason IS NOT ? AND (retry_at IS NULL OR retry_at <= ?)
                AND id NOT IN (SELECT value FROM json_each(?))
+               AND NOT EXISTS (SELECT 1 FROM json_each(?) AS f WHERE substr(image_path, 1, length(f.value)) = f.value)
              ORDER BY seen_at, id
              LIMIT ?",
         )
@@ -52,6 +53,7 @@ impl HistoryStore {
         .bind(NO_BANK)
         .bind(time_text(now))
         .bind(serde_json::Value::from(exclude).to_string())
+        .bind(serde_json::Value::from(avoid).to_string())
         .bind(limit)
         .fetch_all(&self.read)
         .await

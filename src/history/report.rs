@@ -20,6 +20,12 @@ impl HistoryStore {
             .map_err(|e| self.error(e))
     }
 
+    /// How many images are pending, without a look at the others.
+    pub async fn pending(&self) -> Result<i64, HistoryError> {
+        let count = sqlx::query_scalar("SELECT count(*) FROM inspections WHERE state = 'pending'").fetch_one(&self.read).await;
+        count.map_err(|e| self.error(e))
+    }
+
     /// All rows by state, from one snapshot.
     pub async fn counts(&self) -> Result<Counts, HistoryError> {
         let products = self.counts_by_product().await?;

@@ -51,19 +51,6 @@ pub enum Recorded {
     Known(i64),
 }
 
-/// Pending work of one product.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProductBacklog {
-    /// Its name.
-    pub product: String,
-    /// Images that may be tried now.
-    pub due: i64,
-    /// Images that wait for a bank or for their next try.
-    pub waiting: i64,
-    /// When the oldest of them all was seen.
-    pub oldest_seen_at: Timestamp,
-}
-
 /// An image to inspect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingImage {
@@ -284,6 +271,7 @@ pub(super) fn parse_time(text: &str) -> Result<Timestamp, sqlx::Error> {
 }
 
 /// The two columns that keep a path: what people read, and the bytes when they are not UTF-8.
+#[derive(Clone)]
 pub(super) struct PathColumns {
     pub(super) shown: String,
     pub(super) raw: Option<Vec<u8>>,

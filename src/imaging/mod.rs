@@ -4,6 +4,7 @@
 //! Only [`decode`] reads bytes and only [`png`] writes files; everything between is a pure function.
 
 pub mod decode;
+pub mod exposure;
 pub mod heat;
 pub mod mask;
 pub mod overlay;

@@ -46,6 +46,25 @@ pub fn resize_like(picture: &Picture, width: u32, height: u32) -> RgbImage {
     RgbImage::from_raw(width, height, pixels).unwrap_or_default()
 }
 
+/// Longest side after resizing, in short sides. A strip that is longer would take the memory of many images.
+const LONGEST_STRIP: u32 = 32;
+
+/// Refuses a picture that is far longer than wide (or wider than high): enlarging its short side to `shorter` would make it huge.
+///
+/// # Errors
+/// The reason, for the image's row.
+pub fn check_engine_size(picture: &Picture, shorter: u32) -> Result<(), String> {
+    let (width, height) = (picture.width, picture.height);
+    let (short, long) = (width.min(height), width.max(height));
+    if u64::from(long) <= u64::from(short) * u64::from(LONGEST_STRIP) {
+        return Ok(());
+    }
+    Err(format!(
+        "is {width}x{height} pixels: its long side is more than {LONGEST_STRIP} times the short one, which would be enlarged to \
+         {shorter} pixels; cut the strip into images"
+    ))
+}
+
 /// Size after resizing: both sides times `shorter / short side`, rounded half to even as Python's `round` does.
 fn engine_size(width: u32, height: u32, shorter: u32) -> (u32, u32) {
     let scale = f64::from(shorter) / f64::from(width.min(height).max(1));

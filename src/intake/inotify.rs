@@ -1,8 +1,10 @@
 //! inotify as a source of hints. Nothing depends on a hint arriving: scans find the same files a little later.
 
+use super::scan::FolderId;
 use super::settle::Sighting;
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
-use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,26 +19,76 @@ pub enum Hint {
     Gone(PathBuf),
 }
 
-/// Watches `root` until the returned watcher is dropped.
-///
-/// The handler only tries to send: when the channel is full, or the kernel's queue overflowed, it sets `lost`, which asks for
-/// a full scan.
-pub fn watch(root: &Path, recursive: bool, hints: SyncSender<Hint>, lost: Arc<AtomicBool>) -> notify::Result<RecommendedWatcher> {
-    let handler = move |event: notify::Result<Event>| {
-        let Ok(event) = event else { return lost.store(true, Ordering::Release) };
-        // An overflow carries no path, so it must be asked for first.
-        if event.need_rescan() {
-            return lost.store(true, Ordering::Release);
-        }
-        for hint in hints_of(event) {
-            if hints.try_send(hint).is_err() {
-                lost.store(true, Ordering::Release);
+/// Watches on folders, one each and without their sub-folders, so that it is known which of them have none.
+pub struct Watches {
+    watcher: RecommendedWatcher,
+    folders: HashMap<PathBuf, FolderId>,
+}
+
+impl Watches {
+    /// No folder yet. The handler only tries to send: when the channel is full, or the kernel's queue overflowed, it sets `lost`,
+    /// which asks for a full scan.
+    ///
+    /// # Errors
+    /// Why the system gives no watcher, and what to do.
+    pub fn open(hints: SyncSender<Hint>, lost: Arc<AtomicBool>) -> Result<Self, String> {
+        let handler = move |event: notify::Result<Event>| {
+            let Ok(event) = event else { return lost.store(true, Ordering::Release) };
+            // An overflow carries no path, so it must be asked for first.
+            if event.need_rescan() {
+                return lost.store(true, Ordering::Release);
             }
+            for hint in hints_of(event) {
+                if hints.try_send(hint).is_err() {
+                    lost.store(true, Ordering::Release);
+                }
+            }
+        };
+        let watcher = RecommendedWatcher::new(handler, Config::default().with_follow_symlinks(false)).map_err(|e| reason(&e))?;
+        Ok(Self { watcher, folders: HashMap::new() })
+    }
+
+    /// Watches `folder`, unless it is the very folder that is watched already.
+    ///
+    /// # Errors
+    /// Why it cannot be watched, and what to do. A folder that is gone needs no watch.
+    pub fn add(&mut self, folder: &Path, id: FolderId) -> Result<(), String> {
+        match self.folders.get(folder) {
+            Some(watched) if *watched == id => return Ok(()),
+            // Another folder stood there; its watch would go on under this name.
+            Some(_) => drop(self.watcher.unwatch(folder)),
+            None => {}
         }
-    };
-    let mut watcher = RecommendedWatcher::new(handler, Config::default().with_follow_symlinks(false))?;
-    watcher.watch(root, if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive })?;
-    Ok(watcher)
+        self.folders.remove(folder);
+        match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
+            Ok(()) => {
+                self.folders.insert(folder.to_owned(), id);
+                Ok(())
+            }
+            Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => Ok(()),
+            Err(error) => Err(reason(&error)),
+        }
+    }
+
+    /// `path` is gone; if it was a folder, so are the watches on it and below.
+    pub fn forget(&mut self, path: &Path) {
+        if self.folders.contains_key(path) {
+            self.folders.retain(|folder, _| !folder.starts_with(path));
+        }
+    }
+}
+
+/// What was wrong and the remedy.
+fn reason(error: &notify::Error) -> String {
+    const TOO_MANY_OPEN_FILES: i32 = 24;
+    match &error.kind {
+        ErrorKind::MaxFilesWatch => "no inotify watch is left; raise fs.inotify.max_user_watches".to_owned(),
+        ErrorKind::Io(cause) if cause.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => {
+            "no inotify instance is left; raise fs.inotify.max_user_instances".to_owned()
+        }
+        ErrorKind::Io(cause) => cause.to_string(),
+        _ => error.to_string(),
+    }
 }
 
 fn hints_of(event: Event) -> Vec<Hint> {

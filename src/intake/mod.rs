@@ -4,10 +4,14 @@
 //! nobody else. It knows nothing of products: [`Classify`] tells it which names matter and how they become ready.
 
 mod inotify;
+mod mounts;
+mod pulse;
+mod root;
 mod scan;
 mod settle;
 mod worker;
 
+pub use pulse::Pulse;
+pub use root::{Classify, FoundFile, IntakeReport, RootSpec, RootWorker};
 pub use scan::{file_version, version_of};
 pub use settle::FileVersion;
-pub use worker::{Classify, FoundFile, IntakeReport, RootSpec, RootWorker};

@@ -1,6 +1,7 @@
 //! The truth about a drop folder: what is in it now.
 
 use super::settle::FileVersion;
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -23,29 +24,59 @@ pub fn version_of(meta: &std::fs::Metadata) -> FileVersion {
     FileVersion { size: meta.len(), mtime_ns: meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()) }
 }
 
-/// Device and inode of a folder: they change when it is replaced, unmounted or mounted over.
-pub fn folder_identity(path: &Path) -> io::Result<(u64, u64)> {
-    let meta = std::fs::metadata(path)?;
-    if meta.is_dir() { Ok((meta.dev(), meta.ino())) } else { Err(io::Error::from(io::ErrorKind::NotADirectory)) }
+/// Which folder it is: device and inode. They change when it is replaced, unmounted or mounted over.
+pub type FolderId = (u64, u64);
+
+/// A drop folder as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootState {
+    /// Which folder it is.
+    pub id: FolderId,
+    /// Whether a file system is mounted on it.
+    pub is_mount: bool,
 }
 
-/// Calls `found` for every regular file under `root`; hidden folders are left out, links are not followed.
+/// Looks at a drop folder itself; it may be a link to a folder.
 ///
 /// # Errors
-/// When `root` cannot be listed. A sub-folder that goes away or cannot be read in between is given to `skipped`.
-pub fn walk(
-    root: &Path,
-    recursive: bool,
-    mut found: impl FnMut(PathBuf, FileVersion),
-    mut skipped: impl FnMut(&Path, io::Error),
-) -> io::Result<()> {
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
+/// When it is not there, does not answer, or is no folder.
+pub fn root_state(root: &Path) -> io::Result<RootState> {
+    let meta = std::fs::metadata(root)?;
+    if !meta.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::NotADirectory));
+    }
+    let above = std::fs::metadata(root.join(".."))?;
+    Ok(RootState { id: (meta.dev(), meta.ino()), is_mount: meta.dev() != above.dev() })
+}
+
+/// The folder at `path`; `None` when there is none. Links are not followed.
+pub fn folder_id(path: &Path) -> Option<FolderId> {
+    std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_dir).map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// What [`walk`] comes across.
+pub trait Visitor {
+    /// A folder, before it is listed: a watch set now misses nothing that the listing does not show.
+    fn folder(&mut self, folder: &Path, id: FolderId);
+    /// A regular file.
+    fn file(&mut self, path: PathBuf, version: FileVersion);
+    /// A sub-folder that cannot be read, or that went away in between.
+    fn unread(&mut self, folder: &Path, error: io::Error);
+}
+
+/// Goes through `root`; hidden folders are left out, links are not followed.
+///
+/// # Errors
+/// When `root` cannot be listed.
+pub fn walk(root: &Path, id: FolderId, recursive: bool, visitor: &mut impl Visitor) -> io::Result<()> {
+    let mut folders = vec![(root.to_owned(), id)];
+    while let Some((folder, id)) = folders.pop() {
+        visitor.folder(&folder, id);
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if folder == root => return Err(error),
             Err(error) => {
-                skipped(&folder, error);
+                visitor.unread(&folder, error);
                 continue;
             }
         };
@@ -54,27 +85,49 @@ pub fn walk(
                 Ok(entry) => entry,
                 Err(error) if folder == root => return Err(error),
                 Err(error) => {
-                    skipped(&folder, error);
+                    visitor.unread(&folder, error);
                     break;
                 }
             };
             // The file may be gone since it was listed; then there is nothing to tell of it.
             let Ok(meta) = entry.metadata() else { continue };
             if meta.is_dir() {
-                if recursive && !entry.file_name().as_encoded_bytes().starts_with(b".") {
-                    folders.push(entry.path());
+                if recursive && !is_hidden(&entry.file_name()) {
+                    folders.push((entry.path(), (meta.dev(), meta.ino())));
                 }
             } else if meta.is_file() {
-                found(entry.path(), version_of(&meta));
+                visitor.file(entry.path(), version_of(&meta));
             }
         }
     }
     Ok(())
 }
 
+/// Hidden folders hold what is not meant to be seen: the wastebasket of a share, files in transfer.
+pub fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Files and folders that were met.
+    #[derive(Default)]
+    struct Met(Vec<PathBuf>, Vec<PathBuf>);
+
+    impl Visitor for Met {
+        fn folder(&mut self, folder: &Path, id: FolderId) {
+            assert!(folder_id(folder).is_none_or(|found| found == id));
+            self.1.push(folder.to_owned());
+        }
+        fn file(&mut self, path: PathBuf, _: FileVersion) {
+            self.0.push(path);
+        }
+        fn unread(&mut self, folder: &Path, error: io::Error) {
+            panic!("{}: {error}", folder.display());
+        }
+    }
 
     #[test]
     fn walks_sub_folders_only_when_asked_and_follows_no_link() {
@@ -85,12 +138,15 @@ mod tests {
             std::fs::write(root.path().join(name), "x").unwrap();
         }
         std::os::unix::fs::symlink(root.path().join("1.jpg"), root.path().join("link.jpg")).unwrap();
-        for (recursive, expected) in [(true, 3), (false, 1)] {
-            let mut names = Vec::new();
-            walk(root.path(), recursive, |path, _| names.push(path), |_, e| panic!("{e}")).unwrap();
-            assert_eq!(names.len(), expected, "{names:?}");
+        std::os::unix::fs::symlink(root.path().join("a"), root.path().join("link")).unwrap();
+        let id = folder_id(root.path()).unwrap();
+        for (recursive, files, folders) in [(true, 3, 3), (false, 1, 1)] {
+            let mut met = Met::default();
+            walk(root.path(), id, recursive, &mut met).unwrap();
+            assert_eq!((met.0.len(), met.1.len()), (files, folders), "{:?} {:?}", met.0, met.1);
         }
-        assert!(walk(&root.path().join("none"), true, |_, _| (), |_, _| ()).is_err());
+        assert_eq!(folder_id(&root.path().join("link")), None);
+        assert!(walk(&root.path().join("link.jpg"), id, true, &mut Met::default()).is_err());
         assert_eq!(file_version(&root.path().join("link.jpg")).unwrap(), None);
     }
 }

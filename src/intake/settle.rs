@@ -2,10 +2,15 @@
 //!
 //! A file that inotify reported closed or renamed is ready at once. A file that was only seen (by a scan, or created as a hard
 //! link, which never closes) is ready when its size and times have not changed for [`UNSEEN_QUIET`].
+//!
+//! A drop folder may hold hundreds of thousands of files, so nothing here goes over all of them but the end of a scan, and of those
+//! that were handed on only a digest of the path is kept.
 
 use crate::inspection::Readiness;
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeSet, HashMap};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a file whose writer was not seen to finish must stay unchanged.
@@ -34,8 +39,12 @@ pub enum Sighting {
 /// The files of one drop folder that are on their way, and those already handed on.
 #[derive(Debug, Default)]
 pub struct Settle {
-    waiting: HashMap<PathBuf, Waiting>,
-    handed_on: HashMap<PathBuf, FileVersion>,
+    waiting: HashMap<Arc<Path>, Waiting>,
+    /// Those of `waiting` that have a time, in the order in which they are handed on: by that time, then by their writing.
+    queue: BTreeSet<(Instant, i64, Arc<Path>)>,
+    handed_on: HashMap<PathDigest, HandedOn>,
+    /// The number of the scan that runs or ran last.
+    scan: u32,
 }
 
 #[derive(Debug)]
@@ -44,13 +53,29 @@ struct Waiting {
     readiness: Readiness,
     /// `None`: waits for its marker.
     due: Option<Instant>,
+    /// The scan in which, or after which, it was seen last.
+    scan: u32,
+}
+
+#[derive(Debug)]
+struct HandedOn {
+    version: FileVersion,
+    scan: u32,
+}
+
+/// Two paths never have the same.
+type PathDigest = [u8; 16];
+
+fn digest(path: &Path) -> PathDigest {
+    let mut digest = PathDigest::default();
+    blake3::Hasher::new().update(path.as_os_str().as_bytes()).finalize_xof().fill(&mut digest);
+    digest
 }
 
 impl Settle {
     /// Notes a sighting. `marked` tells whether the marker file stands beside it (only asked for with `Readiness::Marker`).
     pub fn observe(&mut self, path: &Path, version: FileVersion, sighting: Sighting, readiness: Readiness, marked: bool, now: Instant) {
-        if self.handed_on.get(path) == Some(&version) {
-            self.waiting.remove(path);
+        if self.is_handed_on(path, version) {
             return;
         }
         let complete = match (&readiness, sighting) {
@@ -63,54 +88,94 @@ impl Settle {
             Readiness::Marker(_) => None,
             Readiness::CloseWrite | Readiness::Rename => Some(UNSEEN_QUIET),
         };
-        let fresh_due = if complete { Some(now) } else { quiet.map(|q| now + q) };
+        let due = if complete { Some(now) } else { quiet.map(|q| now + q) };
         match self.waiting.get_mut(path) {
             // Unchanged and not yet known complete: the clock that was started goes on.
-            Some(entry) if entry.version == version && !complete => {}
-            Some(entry) => (entry.version, entry.readiness, entry.due) = (version, readiness, fresh_due),
-            None => drop(self.waiting.insert(path.to_owned(), Waiting { version, readiness, due: fresh_due })),
+            Some(entry) if entry.version == version && !complete => entry.scan = self.scan,
+            _ => self.wait(path, Waiting { version, readiness, due, scan: self.scan }),
         }
+    }
+
+    /// True when this writing of the file was handed on. Counts as a sighting of it.
+    pub fn is_handed_on(&mut self, path: &Path, version: FileVersion) -> bool {
+        match self.handed_on.get_mut(&digest(path)) {
+            Some(entry) if entry.version == version => entry.scan = self.scan,
+            _ => return false,
+        }
+        self.stop_waiting(path);
+        true
     }
 
     /// Forgets a path that is gone: a later file of the same name is a new one.
     pub fn forget(&mut self, path: &Path) {
-        self.waiting.remove(path);
-        self.handed_on.remove(path);
+        self.stop_waiting(path);
+        self.handed_on.remove(&digest(path));
     }
 
-    /// Forgets every path for which `exists` is false, after a full scan.
-    pub fn retain(&mut self, exists: impl Fn(&Path) -> bool) {
-        self.waiting.retain(|path, _| exists(path));
-        self.handed_on.retain(|path, _| exists(path));
+    /// A full scan begins; it gives every file to [`Settle::observe`] or [`Settle::is_handed_on`].
+    pub fn begin_scan(&mut self) {
+        self.scan = self.scan.wrapping_add(1);
     }
 
-    /// The paths whose waiting is over; each must be looked at again and given to [`Settle::settle`].
-    pub fn due(&self, now: Instant) -> Vec<PathBuf> {
-        self.waiting.iter().filter(|(_, w)| w.due.is_some_and(|due| due <= now)).map(|(path, _)| path.clone()).collect()
+    /// A full scan is over: forgets every path that was not seen since it began.
+    pub fn end_scan(&mut self) {
+        let scan = self.scan;
+        let Self { waiting, queue, handed_on, .. } = self;
+        waiting.retain(|path, entry| {
+            let seen = entry.scan == scan;
+            if !seen && let Some(due) = entry.due {
+                queue.remove(&(due, entry.version.mtime_ns, Arc::clone(path)));
+            }
+            seen
+        });
+        handed_on.retain(|_, entry| entry.scan == scan);
+    }
+
+    /// Up to `most` paths whose waiting is over, the longest over first; each must be looked at again and given to
+    /// [`Settle::settle`] or [`Settle::forget`].
+    pub fn due(&self, now: Instant, most: usize) -> Vec<Arc<Path>> {
+        self.queue.iter().take_while(|(due, ..)| *due <= now).take(most).map(|(.., path)| Arc::clone(path)).collect()
     }
 
     /// When the next file becomes due.
     pub fn next_due(&self) -> Option<Instant> {
-        self.waiting.values().filter_map(|w| w.due).min()
+        self.queue.first().map(|(due, ..)| *due)
     }
 
     /// Hands a due file on if it is still as it was when its clock started; else its clock starts anew. True = hand on.
     pub fn settle(&mut self, path: &Path, version: FileVersion, now: Instant) -> bool {
-        let Some(entry) = self.waiting.get_mut(path) else { return false };
-        if entry.version != version {
-            entry.version = version;
-            entry.due = Some(now + if let Readiness::Quiet(quiet) = entry.readiness { quiet } else { UNSEEN_QUIET });
-            return false;
+        let Some(entry) = self.stop_waiting(path) else { return false };
+        if entry.version == version {
+            self.handed_on.insert(digest(path), HandedOn { version, scan: self.scan });
+            return true;
         }
-        self.waiting.remove(path);
-        self.handed_on.insert(path.to_owned(), version);
-        true
+        let due = Some(now + if let Readiness::Quiet(quiet) = entry.readiness { quiet } else { UNSEEN_QUIET });
+        self.wait(path, Waiting { version, due, ..entry });
+        false
+    }
+
+    fn wait(&mut self, path: &Path, entry: Waiting) {
+        self.stop_waiting(path);
+        let path: Arc<Path> = path.into();
+        if let Some(due) = entry.due {
+            self.queue.insert((due, entry.version.mtime_ns, Arc::clone(&path)));
+        }
+        self.waiting.insert(path, entry);
+    }
+
+    fn stop_waiting(&mut self, path: &Path) -> Option<Waiting> {
+        let (path, entry) = self.waiting.remove_entry(path)?;
+        if let Some(due) = entry.due {
+            self.queue.remove(&(due, entry.version.mtime_ns, path));
+        }
+        Some(entry)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     const V1: FileVersion = FileVersion { size: 10, mtime_ns: 1 };
     const V2: FileVersion = FileVersion { size: 20, mtime_ns: 2 };
@@ -121,7 +186,7 @@ mod tests {
 
     fn see(settle: &mut Settle, version: FileVersion, sighting: Sighting, readiness: Readiness, now: Instant) -> bool {
         settle.observe(path(), version, sighting, readiness, false, now);
-        !settle.due(now).is_empty()
+        !settle.due(now, 9).is_empty()
     }
 
     #[test]
@@ -140,9 +205,9 @@ mod tests {
         assert!(!see(&mut settle, V1, Sighting::Seen, Readiness::CloseWrite, now));
         let later = now + UNSEEN_QUIET / 2;
         assert!(!see(&mut settle, V2, Sighting::Seen, Readiness::CloseWrite, later), "a change starts the clock anew");
-        assert!(settle.due(now + UNSEEN_QUIET).is_empty());
+        assert!(settle.due(now + UNSEEN_QUIET, 9).is_empty());
         let due = later + UNSEEN_QUIET;
-        assert_eq!(settle.due(due), [path()]);
+        assert_eq!(settle.due(due, 9), [path().into()]);
         assert!(!settle.settle(path(), V1, due), "changed between");
         assert!(settle.settle(path(), V1, due + UNSEEN_QUIET));
     }
@@ -154,7 +219,7 @@ mod tests {
         for ms in [0, 200, 400] {
             see(&mut settle, V1, Sighting::Seen, quiet.clone(), now + Duration::from_millis(ms));
         }
-        assert_eq!(settle.due(now + Duration::from_millis(500)).len(), 1);
+        assert_eq!(settle.due(now + Duration::from_millis(500), 9).len(), 1);
     }
 
     #[test]
@@ -167,7 +232,7 @@ mod tests {
         assert!(!see(&mut settle, V1, Sighting::Renamed, marker.clone(), now));
         assert_eq!(settle.next_due(), None);
         settle.observe(path(), V1, Sighting::Seen, marker, true, now);
-        assert_eq!(settle.due(now).len(), 1);
+        assert_eq!(settle.due(now, 9).len(), 1);
     }
 
     #[test]
@@ -175,7 +240,47 @@ mod tests {
         let (mut settle, now) = (Settle::default(), Instant::now());
         see(&mut settle, V1, Sighting::Closed, Readiness::CloseWrite, now);
         assert!(settle.settle(path(), V1, now));
-        settle.retain(|_| false);
+        settle.begin_scan();
+        settle.end_scan();
         assert!(see(&mut settle, V1, Sighting::Closed, Readiness::CloseWrite, now));
+    }
+
+    #[test]
+    fn a_scan_forgets_what_it_did_not_see_and_nothing_else() {
+        let (mut settle, now) = (Settle::default(), Instant::now());
+        let file = |name: &str| Path::new("/d").join(name);
+        let see = |settle: &mut Settle, name: &str| {
+            settle.observe(&file(name), V1, Sighting::Seen, Readiness::CloseWrite, false, now);
+        };
+        for name in ["waits", "waits-gone", "done", "done-gone"] {
+            see(&mut settle, name);
+        }
+        for name in ["done", "done-gone"] {
+            assert!(settle.settle(&file(name), V1, now));
+        }
+        settle.begin_scan();
+        see(&mut settle, "waits");
+        assert!(settle.is_handed_on(&file("done"), V1));
+        // An event during the scan tells of a file that the scan had already passed by.
+        see(&mut settle, "new");
+        settle.end_scan();
+        assert_eq!(settle.due(now + UNSEEN_QUIET, 9), [file("new").into(), file("waits").into()]);
+        assert!(settle.is_handed_on(&file("done"), V1));
+        assert!(!settle.is_handed_on(&file("done-gone"), V1));
+    }
+
+    #[test]
+    fn files_are_due_in_the_order_of_their_writing_and_a_few_at_a_time() {
+        let (mut settle, now) = (Settle::default(), Instant::now());
+        for mtime_ns in [3, 1, 2] {
+            let path = PathBuf::from(format!("/d/{}.jpg", 9 - mtime_ns));
+            settle.observe(&path, FileVersion { size: 1, mtime_ns }, Sighting::Seen, Readiness::CloseWrite, false, now);
+        }
+        let due = now + UNSEEN_QUIET;
+        assert_eq!(settle.due(due, 2), [Path::new("/d/8.jpg").into(), Path::new("/d/7.jpg").into()]);
+        settle.forget(Path::new("/d/8.jpg"));
+        assert!(settle.settle(Path::new("/d/7.jpg"), FileVersion { size: 1, mtime_ns: 2 }, due));
+        assert_eq!(settle.due(due, 2), [Path::new("/d/6.jpg").into()]);
+        assert_eq!(settle.next_due(), Some(due));
     }
 }

@@ -1,197 +1,122 @@
-//! One thread per drop folder: hints and scans in, complete files out.
+//! What the thread of a drop folder does: hints and scans in, complete files out.
 
-use super::inotify::{self, Hint};
-use super::scan;
+mod visit;
+
+use super::inotify::{Hint, Watches};
+use super::mounts::MountTable;
+use super::pulse::Pulse;
+use super::root::{FoundFile, IntakeReport, RootSpec};
+use super::scan::{self, RootState};
 use super::settle::{FileVersion, Settle, Sighting};
 use crate::inspection::Readiness;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
+use visit::Scan;
 
 /// Hints kept while the thread is scanning. Past that a full scan takes their place, so the bound costs time, never an image.
 const HINTS: usize = 4096;
-/// Files per report: one database transaction each.
+/// Files per report: one database transaction each. What a backlog holds in memory on its way is this times the channel's bound.
 const BATCH: usize = 500;
+/// Files that a scan goes through before it looks whether hints have come: some milliseconds.
+const SCAN_SLICE: usize = 256;
 /// How often the folder itself is looked at: an unmount or replacement is noticed within this time.
 const ROOT_CHECK: Duration = Duration::from_secs(2);
-/// New folders come in bursts; one scan serves all that came within this time.
-const FOLDER_DELAY: Duration = Duration::from_millis(100);
-
-/// Tells how a file of this name becomes ready; `None` = not an image of this folder.
-pub type Classify = Arc<dyn Fn(&Path) -> Option<Readiness> + Send + Sync>;
-
-/// A drop folder to keep an eye on.
-#[derive(Clone)]
-pub struct RootSpec {
-    /// The folder.
-    pub path: PathBuf,
-    /// Whether sub-folders count.
-    pub recursive: bool,
-    /// Time between two full scans.
-    pub rescan: Duration,
-    /// Suffixes of marker files in use.
-    pub markers: Vec<String>,
-    /// Which names matter.
-    pub classify: Classify,
-}
-
-/// A complete file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Bytes.
-    pub size: u64,
-    /// Modification time, nanoseconds since 1970.
-    pub mtime_ns: i64,
-}
-
-/// What a worker has to say.
-#[derive(Debug)]
-pub enum IntakeReport {
-    /// Files that became ready; some may have been reported by an earlier run of the daemon.
-    Found(Vec<FoundFile>),
-    /// The folder cannot be listed; it is tried again all the time.
-    RootLost {
-        /// The folder.
-        root: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
-    /// The folder is back, or another folder stands in its place.
-    RootBack {
-        /// The folder.
-        root: PathBuf,
-    },
-    /// Hints were lost; a full scan made up for it.
-    Overflow {
-        /// The folder.
-        root: PathBuf,
-    },
-    /// The folder cannot be watched; scans alone find its files, up to `rescan` later.
-    NotWatched {
-        /// The folder.
-        root: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
-}
-
-/// The handle of a running worker; dropping it ends the thread.
-pub struct RootWorker {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl RootWorker {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub fn start(spec: RootSpec, reports: Sender<IntakeReport>) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let thread = std::thread::Builder::new().name("intake".to_owned()).spawn({
-            let stop = Arc::clone(&stop);
-            move || Worker::new(spec, reports, stop).run()
-        })?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-
-    /// Asks the thread to end; does not wait.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-    }
-
-    /// True once the thread has ended; it may never do on a hung share.
-    pub fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-}
-
-impl Drop for RootWorker {
-    fn drop(&mut self) {
-        self.stop();
-        // A thread in a hung system call is left behind rather than waited for.
-        if let Some(thread) = self.thread.take_if(|t| t.is_finished()) {
-            let _ = thread.join();
-        }
-    }
-}
 
 /// The reports' receiver is gone: the daemon stops.
-struct Ended;
+pub(super) struct Ended;
 
-struct Worker {
+pub(super) struct Worker {
     spec: RootSpec,
     reports: Sender<IntakeReport>,
+    pulse: Arc<Pulse>,
     stop: Arc<AtomicBool>,
     settle: Settle,
     hint_sender: SyncSender<Hint>,
     hints: Receiver<Hint>,
     lost: Arc<AtomicBool>,
-    watcher: Option<notify::RecommendedWatcher>,
-    identity: Option<(u64, u64)>,
+    /// Or why there are none. The next full scan tries again.
+    watches: Result<Watches, String>,
+    /// Whether they may not be what they seem; the next full scan sets them again.
+    watches_are_stale: bool,
+    /// Whether it was reported that folders are not watched.
+    not_watched: bool,
+    /// Sub-folders that hints told of; they may hold files that were written before they were watched.
+    new_folders: BTreeSet<PathBuf>,
+    mounts: MountTable,
+    /// The folder as it was last seen; `None` when it could not be looked at.
+    root: Option<RootState>,
+    /// Whether a file system was mounted on it when it was last in order.
+    was_mount: bool,
     root_is_lost: bool,
     next_scan: Instant,
     next_root_check: Instant,
 }
 
 impl Worker {
-    fn new(spec: RootSpec, reports: Sender<IntakeReport>, stop: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(spec: RootSpec, reports: Sender<IntakeReport>, pulse: Arc<Pulse>, stop: Arc<AtomicBool>) -> Self {
         let (hint_sender, hints) = sync_channel(HINTS);
         let now = Instant::now();
         Self {
             spec,
             reports,
+            pulse,
             stop,
             settle: Settle::default(),
             hint_sender,
             hints,
             lost: Arc::new(AtomicBool::new(false)),
-            watcher: None,
-            identity: None,
+            watches: Err(String::new()),
+            watches_are_stale: true,
+            not_watched: false,
+            new_folders: BTreeSet::new(),
+            mounts: MountTable::open(),
+            root: None,
+            was_mount: false,
             root_is_lost: false,
             next_scan: now,
             next_root_check: now,
         }
     }
 
-    fn run(mut self) {
+    pub(super) fn run(mut self) {
         while !self.stop.load(Ordering::Acquire) {
             if self.turn().is_err() {
-                return;
+                break;
             }
         }
+        self.pulse.rest();
     }
 
     /// In this order:
     /// 1. looks at the folder itself and watches it anew if it is another one;
-    /// 2. scans if it is time, or if hints were lost;
+    /// 2. scans if it is time, or if hints were lost; else goes through the new sub-folders;
     /// 3. hands on what has settled;
     /// 4. waits for a hint or the next of these times.
     fn turn(&mut self) -> Result<(), Ended> {
+        self.pulse.work();
         let now = Instant::now();
         if now >= self.next_root_check {
             self.check_root()?;
             self.next_root_check = now + ROOT_CHECK;
         }
         if self.lost.swap(false, Ordering::AcqRel) {
+            // Folders may have been made or moved that no hint told of.
+            self.watches_are_stale = true;
             self.next_scan = now;
             self.report(IntakeReport::Overflow { root: self.spec.path.clone() })?;
         }
         if now >= self.next_scan {
             self.next_scan = now + self.spec.rescan;
-            if !self.root_is_lost {
-                self.scan();
-            }
+            self.scan()?;
+        } else {
+            self.list_new_folders()?;
         }
         self.hand_on()?;
         self.wait();
@@ -199,72 +124,113 @@ impl Worker {
     }
 
     fn check_root(&mut self) -> Result<(), Ended> {
-        let root = self.spec.path.clone();
-        match scan::folder_identity(&root) {
-            Ok(identity) if self.identity == Some(identity) => Ok(()),
-            Ok(identity) => {
-                if self.identity.replace(identity).is_some() || self.root_is_lost {
-                    self.root_is_lost = false;
-                    self.report(IntakeReport::RootBack { root: root.clone() })?;
-                }
-                // The watch comes before the scan, so that nothing falls between the two.
-                self.watcher = None;
-                match inotify::watch(&root, self.spec.recursive, self.hint_sender.clone(), Arc::clone(&self.lost)) {
-                    Ok(watcher) => self.watcher = Some(watcher),
-                    Err(error) => self.report(IntakeReport::NotWatched { root, reason: error.to_string() })?,
-                }
-                self.next_scan = Instant::now();
-                Ok(())
-            }
-            Err(_) if self.root_is_lost => Ok(()),
+        // Before the look, so that a change after it is seen at the next one.
+        let mounts_changed = self.mounts.changed();
+        let seen = match scan::root_state(&self.spec.path) {
+            Ok(seen) => seen,
             Err(error) => {
-                self.root_is_lost = true;
-                self.identity = None;
-                self.watcher = None;
-                self.report(IntakeReport::RootLost { root, reason: error.to_string() })
+                self.root = None;
+                return self.root_lost(error.to_string());
             }
+        };
+        self.watches_are_stale |= mounts_changed || self.root != Some(seen);
+        if self.root == Some(seen) {
+            return Ok(());
         }
+        if self.was_mount && !seen.is_mount {
+            // What lies under the mount point is still the drop folder by its name; files there are found as ever.
+            self.root_lost("the file system that was mounted on it is gone; mount it again".to_owned())?;
+        } else {
+            if self.root.is_some() {
+                self.root_lost("another folder stands in its place".to_owned())?;
+            }
+            if std::mem::take(&mut self.root_is_lost) {
+                self.report(IntakeReport::RootBack { root: self.spec.path.clone() })?;
+            }
+            self.was_mount = seen.is_mount;
+        }
+        self.root = Some(seen);
+        self.next_scan = Instant::now();
+        Ok(())
     }
 
-    fn scan(&mut self) {
-        let mut found = Vec::new();
-        let outcome = scan::walk(
-            &self.spec.path,
-            self.spec.recursive,
-            |path, version| found.push((path, version)),
-            |folder, error| tracing::warn!(folder = %folder.display(), %error, "sub-folder not read; it is tried again at the next scan"),
-        );
+    fn root_lost(&mut self, reason: String) -> Result<(), Ended> {
+        if std::mem::replace(&mut self.root_is_lost, true) {
+            return Ok(());
+        }
+        self.report(IntakeReport::RootLost { root: self.spec.path.clone(), reason })
+    }
+
+    /// Goes through the whole folder. Hints are served meanwhile, so that a new file does not wait for the end of a long scan.
+    fn scan(&mut self) -> Result<(), Ended> {
+        let Some(RootState { id, .. }) = self.root else { return Ok(()) };
+        let root = self.spec.path.clone();
+        if std::mem::take(&mut self.watches_are_stale) || self.watches.is_err() {
+            // The old ones go first, since they count against the limits.
+            self.watches = Err(String::new());
+            self.watches = Watches::open(self.hint_sender.clone(), Arc::clone(&self.lost));
+        }
+        self.new_folders.clear();
+        self.settle.begin_scan();
+        let mut scan = Scan::new(self);
+        let outcome = scan::walk(&root, id, scan.worker.spec.recursive, &mut scan);
+        let watched = scan.end()?;
         if let Err(error) = outcome {
             // The next look at the folder says whether it is gone.
-            tracing::warn!(folder = %self.spec.path.display(), %error, "drop folder not read");
-            return;
+            tracing::warn!(folder = %root.display(), %error, "drop folder not read");
+            return Ok(());
         }
-        let present: HashSet<&Path> = found.iter().map(|(path, _)| path.as_path()).collect();
-        self.settle.retain(|path| present.contains(path));
-        let now = Instant::now();
-        for (path, version) in &found {
-            if let Some(readiness) = (self.spec.classify)(path) {
-                let marked = matches!(&readiness, Readiness::Marker(suffix) if present.contains(with_suffix(path, suffix).as_path()));
-                self.settle.observe(path, *version, Sighting::Seen, readiness, marked, now);
-            }
+        self.settle.end_scan();
+        match watched {
+            Err(reason) => self.tell_not_watched(reason),
+            Ok(()) if std::mem::take(&mut self.not_watched) => self.report(IntakeReport::Watched { root }),
+            Ok(()) => Ok(()),
         }
     }
 
+    fn list_new_folders(&mut self) -> Result<(), Ended> {
+        for folder in std::mem::take(&mut self.new_folders) {
+            let Some(id) = scan::folder_id(&folder) else { continue };
+            let mut scan = Scan::new(self);
+            let outcome = scan::walk(&folder, id, true, &mut scan);
+            if let Err(reason) = scan.end()? {
+                self.tell_not_watched(reason)?;
+            }
+            if let Err(error) = outcome {
+                tracing::warn!(folder = %folder.display(), %error, "new sub-folder not read; it is tried again at the next scan");
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_not_watched(&mut self, reason: String) -> Result<(), Ended> {
+        if std::mem::replace(&mut self.not_watched, true) {
+            return Ok(());
+        }
+        self.report(IntakeReport::NotWatched { root: self.spec.path.clone(), reason })
+    }
+
+    /// Takes the hints that are there and hands on what has settled.
+    fn serve_hints(&mut self) -> Result<(), Ended> {
+        let mut any = false;
+        while let Ok(hint) = self.hints.try_recv() {
+            self.take(hint);
+            any = true;
+        }
+        if any { self.hand_on() } else { Ok(()) }
+    }
+
+    /// Hands on one report of what has settled; what is left has its turn after the hints that came meanwhile.
     fn hand_on(&mut self) -> Result<(), Ended> {
         let now = Instant::now();
         let mut batch = Vec::new();
-        for path in self.settle.due(now) {
+        for path in self.settle.due(now, BATCH) {
             let Some(version) = self.look(&path) else { continue };
             if self.settle.settle(&path, version, now) {
-                batch.push(FoundFile { path, size: version.size, mtime_ns: version.mtime_ns });
+                batch.push(FoundFile { path: path.to_path_buf(), size: version.size, mtime_ns: version.mtime_ns });
             }
         }
-        // The order of arrival is the order of writing.
-        batch.sort_by(|a, b| (a.mtime_ns, &a.path).cmp(&(b.mtime_ns, &b.path)));
-        for files in batch.chunks(BATCH) {
-            self.report(IntakeReport::Found(files.to_vec()))?;
-        }
-        Ok(())
+        if batch.is_empty() { Ok(()) } else { self.report(IntakeReport::Found(batch)) }
     }
 
     fn wait(&mut self) {
@@ -274,7 +240,10 @@ impl Worker {
         }
         // Short enough that a stop, or a loss flagged by the handler, is soon noticed.
         let patience = until.saturating_duration_since(Instant::now()).min(Duration::from_millis(200));
-        match self.hints.recv_timeout(patience) {
+        self.pulse.rest();
+        let hint = self.hints.recv_timeout(patience);
+        self.pulse.work();
+        match hint {
             Ok(hint) => {
                 self.take(hint);
                 while let Ok(hint) = self.hints.try_recv() {
@@ -286,8 +255,14 @@ impl Worker {
     }
 
     fn take(&mut self, hint: Hint) {
+        self.pulse.work();
         match hint {
-            Hint::Gone(path) => self.settle.forget(&path),
+            Hint::Gone(path) => {
+                self.settle.forget(&path);
+                if let Ok(watches) = &mut self.watches {
+                    watches.forget(&path);
+                }
+            }
             Hint::Sighted(path, sighting) => {
                 for marker in &self.spec.markers {
                     if let Some(marked) = path.as_os_str().as_bytes().strip_suffix(marker.as_bytes()) {
@@ -306,14 +281,13 @@ impl Worker {
         if let Some(readiness) = (self.spec.classify)(path)
             && let Some(version) = self.look(path)
         {
-            let marker = if let Readiness::Marker(suffix) = &readiness { Some(with_suffix(path, suffix)) } else { None };
-            let marked = marker.is_some_and(|marker| matches!(scan::file_version(&marker), Ok(Some(_))));
+            let marked = is_marked(path, &readiness);
             self.settle.observe(path, version, sighting, readiness, marked, now);
             return;
         }
-        // A new folder may already hold files that were written before it was watched.
-        if self.spec.recursive && sighting != Sighting::Closed && path.is_dir() {
-            self.next_scan = self.next_scan.min(now + FOLDER_DELAY);
+        let is_shown = path.file_name().is_some_and(|name| !scan::is_hidden(name));
+        if self.spec.recursive && sighting != Sighting::Closed && is_shown && scan::folder_id(path).is_some() {
+            self.new_folders.insert(path.to_owned());
         }
     }
 
@@ -334,12 +308,17 @@ impl Worker {
     }
 
     fn report(&self, report: IntakeReport) -> Result<(), Ended> {
-        self.reports.blocking_send(report).map_err(|_| Ended)
+        self.pulse.rest();
+        let taken = self.reports.blocking_send(report).map_err(|_| Ended);
+        self.pulse.work();
+        taken
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+/// Whether the marker that this file needs stands beside it.
+fn is_marked(path: &Path, readiness: &Readiness) -> bool {
+    let Readiness::Marker(suffix) = readiness else { return false };
+    let mut marker = path.as_os_str().to_owned();
+    marker.push(suffix);
+    matches!(scan::file_version(Path::new(&marker)), Ok(Some(_)))
 }

@@ -1,7 +1,7 @@
 //! OK images → memory bank: embed, choose the coreset, calibrate.
 
 use super::bank_config::BankConfig;
-use super::calibration::{OkSet, calibrate};
+use super::calibration::{Measure, OkSet, PatchDistances, calibrate, order};
 use super::coreset;
 use super::embedding::PatchEmbeddings;
 use super::error::{EngineError, TorchContext};
@@ -120,8 +120,8 @@ pub fn build_bank(
     let started = Instant::now();
     let set = OkSet { reservoir: &reservoir, bank: &bank, chosen: chosen.chosen.as_deref(), images: ok.used.len() as u32 };
     let total = ok.used.len();
-    let (tau, scored) = calibrate(&set, options, &mut |number| ok.patches_of(number, &reservoir), &mut |done| {
-        progress(BuildProgress { phase: BuildPhase::Calibrate, done, total });
+    let (tau, scored) = ok.measured(&reservoir, order(options, set.chosen.is_some(), set.images), |measure| {
+        calibrate(&set, options, measure, &mut |done| progress(BuildProgress { phase: BuildPhase::Calibrate, done, total }))
     })?;
     let calibrate_s = started.elapsed().as_secs_f64();
 
@@ -232,13 +232,62 @@ impl OkImages<'_> {
         }
     }
 
-    /// The patches of a used image again: out of the reservoir where it holds them all, else through the network a second time.
-    fn patches_of(&mut self, number: u32, reservoir: &Reservoir) -> Result<Option<PatchEmbeddings>, EngineError> {
-        let Some(&Used { index, height, width, first_patch }) = self.used.get(number as usize) else { return Ok(None) };
-        if !reservoir.is_complete() {
-            return self.embed(index, self.source.load(index));
+    /// Runs `work` with what measures the patches of a used image against rows, asked for in this `order`: out of the reservoir
+    /// where it holds all patches, else by reading the images a second time, the next one while the network runs. (Keeping the
+    /// features instead would take 10 MB and more of an image, in memory that a build is not to take or in writes that the
+    /// line's own would wait for.)
+    fn measured<T>(
+        &mut self,
+        reservoir: &Reservoir,
+        order: Vec<u32>,
+        work: impl FnOnce(&mut Measure) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let Self { extractor, source, options, names, used, skipped } = self;
+        if reservoir.is_complete() {
+            return work(&mut |number, rows| used.get(number as usize).map(|image| image.measure(reservoir, rows)).transpose());
         }
-        let rows = reservoir.rows().and_then(|rows| rows.f_narrow(0, first_patch, height * width)).doing("reading the reservoir")?;
-        Ok(Some(PatchEmbeddings { rows, height, width }))
+        std::thread::scope(|scope| {
+            let (ahead, loaded) = sync_channel(READ_AHEAD);
+            let used = &*used;
+            scope.spawn(move || {
+                let mut images = order.into_iter().filter_map(|number| Some((number, used.get(number as usize)?.index)));
+                images.all(|(number, index)| ahead.send((number, index, source.load(index))).is_ok())
+            });
+            work(&mut |number, rows| {
+                let Some((_, index, image)) = loaded.iter().find(|(loaded, ..)| *loaded == number) else { return Ok(None) };
+                let measured = image.map_err(|error| error.to_string()).and_then(|image| match measure(extractor, options, &image, rows) {
+                    Err(EngineError::Image(reason)) => Err(reason),
+                    measured => Ok(measured),
+                });
+                measured.map_or_else(
+                    |reason| {
+                        skipped.push((names[index].clone(), format!("left out of tau: {reason}")));
+                        Ok(None)
+                    },
+                    |measured| measured.map(Some),
+                )
+            })
+        })
     }
+}
+
+impl Used {
+    /// The distances of its patches, all of which the reservoir holds.
+    fn measure(&self, reservoir: &Reservoir, rows: &NearestRows) -> Result<PatchDistances, EngineError> {
+        let (height, width) = (self.height, self.width);
+        let patches = reservoir.rows().and_then(|all| all.f_narrow(0, self.first_patch, height * width));
+        let found = patches.and_then(|patches| rows.of(&patches)).doing("measuring the OK images")?;
+        Ok((found.distances, height, width))
+    }
+}
+
+/// The distances of the patches of an image that is put through the network.
+fn measure(
+    extractor: &FeatureExtractor,
+    options: &BuildOptions,
+    image: &ResizedImage,
+    rows: &NearestRows,
+) -> Result<PatchDistances, EngineError> {
+    let maps = extractor.features(image, &options.layers)?;
+    rows.of_maps(&maps, i64::from(options.stride), i64::from(options.neighbourhood)).doing("measuring the OK images")
 }

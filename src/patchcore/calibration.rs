@@ -1,7 +1,6 @@
 //! Tau: quantiles of what the OK images themselves score.
 
 use super::coreset;
-use super::embedding::PatchEmbeddings;
 use super::error::{EngineError, TorchContext};
 use super::nearest::NearestRows;
 use super::reservoir::Reservoir;
@@ -24,30 +23,52 @@ pub(super) struct OkSet<'a> {
     pub images: u32,
 }
 
+/// The distances `[height * width]` of an image's patches, height and width.
+pub(super) type PatchDistances = (Tensor, i64, i64);
+
+/// Measures the patches of an image, named by its number, against rows; `None` where the image cannot be had any more.
+pub(super) type Measure<'a> = dyn FnMut(u32, &NearestRows) -> Result<Option<PatchDistances>, EngineError> + 'a;
+
+/// The order in which [`calibrate`] scores the images.
+pub(super) fn order(options: &BuildOptions, rows_are_patches: bool, images: u32) -> Vec<u32> {
+    match options.calibration {
+        Calibration::HeldOut if !rows_are_patches => (0..folds(images)).flat_map(|fold| members(fold, images)).collect(),
+        _ => (0..images).collect(),
+    }
+}
+
+fn folds(images: u32) -> u32 {
+    MAX_FOLDS.min(images)
+}
+
+/// The images of a fold: dealt out in turn, so that each fold spans the whole of a folder sorted by time.
+fn members(fold: u32, images: u32) -> impl Iterator<Item = u32> {
+    (fold..images).step_by(folds(images).max(1) as usize)
+}
+
 /// Scores every OK image and takes the quantiles.
 ///
 /// `in_sample` uses the bank as it is. `held_out` uses, for each image, the bank without the rows that are patches of this image;
 /// cluster centres are nobody's patches, so there the images are dealt into at most 5 folds, and each fold is scored against
 /// as many centres found without it. An image that owns every row of the bank has nothing to be held against and is left out.
 ///
-/// Gives tau and the number of images scored. `patches_of` gives the patches of an image, or `None` where they cannot be had any more; `progress` hears images done.
+/// Gives tau and the number of images scored. `measure` is asked in the order of [`order`]; `progress` hears images done.
 ///
 /// # Errors
 /// [`EngineError::Build`] when `held_out` has fewer than two images or nothing to hold them against, or a distance is not finite.
 pub(super) fn calibrate(
     set: &OkSet,
     options: &BuildOptions,
-    patches_of: &mut dyn FnMut(u32) -> Result<Option<PatchEmbeddings>, EngineError>,
+    measure: &mut Measure,
     progress: &mut dyn FnMut(usize),
 ) -> Result<(Tau, usize), EngineError> {
     let mut sample = OkDistances::default();
     let mut done = 0;
     let mut judge = |image: u32, rows: Option<&NearestRows>| -> Result<(), EngineError> {
         if let Some(rows) = rows
-            && let Some(patches) = patches_of(image)?
+            && let Some((distances, height, width)) = measure(image, rows)?
         {
-            let grid =
-                rows.of(&patches.rows).and_then(|found| distance_grid(&found.distances, patches.height, patches.width, options.smoothing));
+            let grid = distance_grid(&distances, height, width, options.smoothing);
             sample.add(&grid.doing("measuring the OK images")?);
         }
         done += 1;
@@ -80,11 +101,9 @@ pub(super) fn calibrate(
             }
         }
         (Calibration::HeldOut, None) => {
-            let folds = MAX_FOLDS.min(set.images);
-            for fold in 0..folds {
-                let others = centres_without(set, fold, folds, options.seed).doing("clustering without a fold")?;
-                // Dealt out in turn, so that each fold spans the whole of a folder sorted by time.
-                for image in (fold..set.images).step_by(folds as usize) {
+            for fold in 0..folds(set.images) {
+                let others = centres_without(set, fold, options.seed).doing("clustering without a fold")?;
+                for image in members(fold, set.images) {
                     judge(image, others.as_ref())?;
                 }
             }
@@ -95,9 +114,9 @@ pub(super) fn calibrate(
 }
 
 /// As many cluster centres as the bank has, of the reservoir without the images of one fold; `None` where nothing is left.
-fn centres_without(set: &OkSet, fold: u32, folds: u32, seed: u64) -> Result<Option<NearestRows>, tch::TchError> {
+fn centres_without(set: &OkSet, fold: u32, seed: u64) -> Result<Option<NearestRows>, tch::TchError> {
     let origins = set.reservoir.origins();
-    let among: Vec<i64> = (0..origins.len()).filter(|&row| origins[row].image % folds != fold).map(|row| row as i64).collect();
+    let among: Vec<i64> = (0..origins.len()).filter(|&row| origins[row].image % folds(set.images) != fold).map(|row| row as i64).collect();
     if among.is_empty() {
         return Ok(None);
     }
@@ -157,6 +176,7 @@ mod tests {
     use super::*;
     use crate::inspection::CoresetMethod;
     use crate::patchcore::coreset::{kept, select};
+    use crate::patchcore::embedding::PatchEmbeddings;
 
     #[test]
     fn quantiles_are_those_of_numpy() {
@@ -191,7 +211,18 @@ mod tests {
         let bank = NearestRows::new(coreset.rows).unwrap();
         let set = OkSet { reservoir: &reservoir, bank: &bank, chosen: coreset.chosen.as_deref(), images };
         let mut heard = 0;
-        let tau = calibrate(&set, options, &mut |number| Ok(Some(image(number))), &mut |done| heard = done);
+        let mut asked = Vec::new();
+        let mut measure = |number, rows: &NearestRows| {
+            asked.push(number);
+            let patches = image(number);
+            Ok(Some((rows.of(&patches.rows).unwrap().distances, patches.height, patches.width)))
+        };
+        let tau = calibrate(&set, options, &mut measure, &mut |done| heard = done);
+        let order = order(options, set.chosen.is_some(), images);
+        assert!(asked.iter().all({
+            let mut rest = order.iter();
+            move |number| rest.any(|next| next == number)
+        }));
         assert!(tau.is_err() || heard == images as usize);
         tau
     }

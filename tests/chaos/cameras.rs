@@ -1,7 +1,8 @@
 //! Cameras with different habits, each a thread that writes one image whenever it is told to.
 
 use super::ledger::Book;
-use crate::helper::{Part, jpeg_bytes, png_bytes};
+use crate::helper::{Part, image_bytes};
+use image::ImageFormat;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::io::Write;
@@ -60,7 +61,8 @@ fn work(habit: Habit, folder: &Path, book: &Book, orders: &Receiver<u64>, is_dec
     for (number, seed) in orders.iter().enumerate() {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let part = Part { number: rng.random(), defect: rng.random_bool(0.3) };
-        let (extension, bytes) = if rng.random() { ("png", png_bytes(part)) } else { ("jpg", jpeg_bytes(part)) };
+        let (extension, format) = if rng.random() { ("png", ImageFormat::Png) } else { ("jpg", ImageFormat::Jpeg) };
+        let bytes = image_bytes(part, format);
         let path = folder.join(format!("{habit:?}-{number:05}.{extension}"));
         let written = deliver(habit, path, &bytes, book, &mut rng, is_decided);
         if let Some(path) = written {

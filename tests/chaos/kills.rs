@@ -2,7 +2,6 @@
 
 use super::ledger::Findings;
 use super::plant::Plant;
-use super::process::kill_build;
 use crate::helper::Daemon;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -104,7 +103,7 @@ fn live(plant: &Plant, daemon: &Daemon, behind: bool, rng: &mut ChaCha8Rng, tall
         let before = banks();
         let mut build_killed = !rng.random_bool(0.3);
         while banks() == before && begin.elapsed() < LONG_LIFE {
-            if !build_killed && rng.random_bool(0.1) && kill_build(daemon.pid()) {
+            if !build_killed && rng.random_bool(0.1) && daemon.kill_build() {
                 build_killed = true;
                 tally.build_kills += 1;
             }

@@ -5,5 +5,5 @@ mod crash_points;
 mod kills;
 mod ledger;
 mod plant;
-pub mod process;
+mod process;
 mod soak;

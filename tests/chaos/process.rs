@@ -1,7 +1,6 @@
-//! The daemon's process from outside: when it is ready, its child, what it holds.
+//! The daemon's process from outside: when it is ready, what it holds.
 
 use crate::helper::{Daemon, Line, wait_for};
-use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -55,19 +54,6 @@ impl Ear {
 pub fn last_lines(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(60)..].join("\n")
-}
-
-/// Kills the process that builds a bank for the daemon `pid`; false when there is none.
-pub fn kill_build(pid: u32) -> bool {
-    let children = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let child = children.filter(|child| parent(*child) == Some(pid)).filter_map(Pid::from_raw).next();
-    child.is_some_and(|child| kill_process(child, Signal::KILL).is_ok())
-}
-
-fn parent(pid: i32) -> Option<u32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// What a process holds on to.

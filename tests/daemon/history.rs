@@ -40,7 +40,7 @@ impl Line {
     }
 
     async fn due(&self, product: &str, now: Timestamp) -> Vec<i64> {
-        self.store.next_pending(product, now, 100, &[]).await.unwrap().iter().map(|image| image.id).collect()
+        self.store.next_pending(product, now, 100, &[], &[]).await.unwrap().iter().map(|image| image.id).collect()
     }
 
     async fn decide(&self, finished: &Finished) {
@@ -118,7 +118,7 @@ async fn an_arrival_has_one_row_however_often_it_is_reported() {
 
     // Still being written: the row follows. Decided: the next version is another image.
     assert_eq!(line.arrive(arrival("/drop/a.jpg", "p", 1)).await, Recorded::Changed(1));
-    let image = &line.store.next_pending("p", time(50), 1, &[2]).await.unwrap()[0];
+    let image = &line.store.next_pending("p", time(50), 1, &[2], &[]).await.unwrap()[0];
     assert_eq!((image.id, image.size, image.seen_at, image.give_up_at), (1, 1001, time(0), time(11)));
     assert!(line.store.fail(1, "damaged", time(60)).await.unwrap());
     assert_eq!(line.arrive(arrival("/drop/a.jpg", "p", 1)).await, Recorded::Known(1));
@@ -142,7 +142,7 @@ async fn a_name_that_is_not_utf8_is_an_image_like_any_other() {
         assert!(matches!(line.arrive(arrival(path, "p", 0)).await, Recorded::Known(_)));
         assert!(matches!(line.arrive(arrival(path, "p", 1)).await, Recorded::Changed(_)));
     }
-    let pending = line.store.next_pending("p", time(50), 10, &[]).await.unwrap();
+    let pending = line.store.next_pending("p", time(50), 10, &[], &[]).await.unwrap();
     assert_eq!(pending.iter().map(|image| image.path.clone()).collect::<Vec<_>>(), [odd, "/drop/\\xFF.jpg".into()]);
 }
 
@@ -153,16 +153,26 @@ async fn the_queue_gives_the_oldest_that_are_due() {
         line.arrive(arrival(format!("/drop/{name}.jpg"), product, seen)).await;
     }
     assert_eq!(line.due("p", time(10)).await, [2, 3, 1]);
-    assert_eq!(line.store.next_pending("p", time(10), 1, &[2, 3]).await.unwrap()[0].id, 1);
+    assert_eq!(line.store.next_pending("p", time(10), 1, &[2, 3], &[]).await.unwrap()[0].id, 1);
 
     assert!(line.store.start_attempt(2).await.unwrap());
     assert!(line.store.retry_later(2, "incomplete: 5 of 9 bytes", time(20)).await.unwrap());
     assert_eq!(line.due("p", time(10)).await, [3, 1]);
-    let backlog = line.store.backlog(time(10)).await.unwrap();
-    assert_eq!(backlog.iter().map(|b| (b.product.as_str(), b.due, b.waiting)).collect::<Vec<_>>(), [("q", 1, 0), ("p", 2, 1)]);
-    assert_eq!(backlog[1].oldest_seen_at, time(1));
+    assert_eq!(line.store.due_products(&["q", "none", "p"], time(10)).await.unwrap(), ["q", "p"]);
     assert_eq!(line.due("p", time(20)).await, [2, 3, 1]);
-    assert_eq!(line.store.next_pending("p", time(20), 1, &[]).await.unwrap()[0].attempts, 1);
+    assert_eq!(line.store.next_pending("p", time(20), 1, &[], &[]).await.unwrap()[0].attempts, 1);
+
+    // A folder that does not answer is passed over, and no other that only begins like it.
+    line.arrive(arrival("/drop2/e.jpg", "p", 4)).await;
+    let passed = line.store.next_pending("p", time(20), 9, &[], &["/drop".into()]).await.unwrap();
+    assert_eq!(passed.iter().map(|image| image.id).collect::<Vec<_>>(), [5]);
+    for id in 1..=3 {
+        line.store.fail(id, "damaged", time(9)).await.unwrap();
+        line.store.start_attempt(id).await.unwrap();
+        line.store.fail(id, "damaged", time(9)).await.unwrap();
+    }
+    line.store.retry_later(5, "incomplete", time(30)).await.unwrap();
+    assert_eq!(line.store.due_products(&["p", "q"], time(20)).await.unwrap(), ["q"]);
 }
 
 #[tokio::test]
@@ -415,8 +425,8 @@ async fn any_order(steps: Vec<Step>) {
         let counts = line.store.counts().await.unwrap();
         assert_eq!(counts.arrived, counts.done + counts.failed + counts.pending, "{step:?}");
         assert_eq!(counts.arrived, rows.len() as i64, "{step:?}");
-        let backlog: i64 = line.store.backlog(time(30)).await.unwrap().iter().map(|b| b.due + b.waiting).sum();
-        assert_eq!(backlog, counts.pending, "{step:?}: what is pending is in the queue");
+        let due = line.store.due_products(&["p"], time(30)).await.unwrap().len();
+        assert_eq!(due == 1, !line.due("p", time(30)).await.is_empty(), "{step:?}: a product is due when an image of it is");
         let mut keys = BTreeSet::new();
         for row in line.store.inspections(&InspectionFilter::default()).await.unwrap() {
             assert!(keys.insert((row.image_path.clone(), row.file_size, row.mtime_ns)), "{step:?}: an arrival has one row");

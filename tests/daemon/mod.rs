@@ -1,8 +1,15 @@
 //! The real daemon, driven from outside: files, signals, database.
 
+mod full_disk;
+mod guards;
 mod history;
+mod hung_share;
 mod intake;
 mod main_job;
+mod one_daemon;
 mod rebuild;
+mod rebuild_safety;
+mod requeue;
 mod service;
 mod stop;
+mod turns;

@@ -1,6 +1,5 @@
 //! What becomes a bank and what does not.
 
-use crate::chaos::process::kill_build;
 use crate::helper::{Line, Part, Product, arg, run_ok, wait_for, write_image};
 
 #[test]
@@ -85,7 +84,7 @@ fn a_build_that_is_killed_is_recorded_and_tried_again() {
     line.fill_ok("disc", 0..6);
     let daemon = line.start();
     for times in ["1", "2"] {
-        wait_for("a build to kill", || if kill_build(daemon.pid()) { Ok(()) } else { Err(line.log()) });
+        wait_for("a build to kill", || if daemon.kill_build() { Ok(()) } else { Err(line.log()) });
         line.wait_sql("SELECT count(*) FROM banks WHERE state = 'failed' AND reason LIKE '%killed by signal 9%tried again%'", times);
     }
     line.wait_sql("SELECT version FROM banks WHERE state = 'active'", "1");

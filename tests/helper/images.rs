@@ -51,15 +51,11 @@ fn draw(part: Part) -> image::RgbImage {
 
 /// The part as a JPEG file's bytes.
 pub fn jpeg_bytes(part: Part) -> Vec<u8> {
-    encode(part, image::ImageFormat::Jpeg)
+    image_bytes(part, image::ImageFormat::Jpeg)
 }
 
-/// The part as a PNG file's bytes.
-pub fn png_bytes(part: Part) -> Vec<u8> {
-    encode(part, image::ImageFormat::Png)
-}
-
-fn encode(part: Part, format: image::ImageFormat) -> Vec<u8> {
+/// The part as a file's bytes.
+pub fn image_bytes(part: Part, format: image::ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     draw(part).write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
@@ -67,6 +63,6 @@ fn encode(part: Part, format: image::ImageFormat) -> Vec<u8> {
 
 /// Writes the part; the format follows from the name.
 pub fn write_image(path: &Path, part: Part) {
-    let png = path.extension().is_some_and(|e| e == "png");
-    std::fs::write(path, if png { png_bytes(part) } else { jpeg_bytes(part) }).unwrap();
+    let bytes = if path.extension().is_some_and(|e| e == "png") { image_bytes(part, image::ImageFormat::Png) } else { jpeg_bytes(part) };
+    std::fs::write(path, bytes).unwrap();
 }

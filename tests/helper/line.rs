@@ -94,6 +94,24 @@ impl Line {
         }
     }
 
+    /// Changes the text of the config.
+    pub fn change_config(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        assert!(text.contains(from), "no `{from}` in {text}");
+        std::fs::write(self.config(), text.replace(from, to)).unwrap();
+    }
+
+    /// Moves the database to `folder/history.db` of the line's folder; for before the first start.
+    pub fn database_in(&self, folder: &str) {
+        self.change_config("/history.db\n", &format!("/{folder}/history.db\n"));
+        std::os::unix::fs::symlink(format!("{folder}/history.db"), self.path("history.db")).unwrap();
+    }
+
+    /// Waits for the product's bank.
+    pub fn wait_for_bank(&self, product: &str) {
+        self.wait_sql(&format!("SELECT count(*) FROM banks WHERE state = 'active' AND product = '{product}'"), "1");
+    }
+
     /// Starts the daemon; does not wait.
     pub fn start(&self) -> Daemon {
         self.start_with(|_| {})
@@ -105,6 +123,13 @@ impl Line {
         command.args(["run", "--config", arg(&self.config())]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         change(&mut command);
         Daemon { child: command.spawn().unwrap() }
+    }
+
+    /// A daemon that has opened its database and stopped again.
+    pub fn start_and_stop(&self) -> bool {
+        let daemon = self.start();
+        self.wait_for_log("ready");
+        daemon.stop().success()
     }
 
     /// What the daemon has logged so far.
@@ -145,6 +170,25 @@ impl Daemon {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// The build process of this daemon, if there is one: it has no other children.
+    pub fn build_process(&self) -> Option<Pid> {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let mut pids = processes.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+        pids.find(|pid| parent(*pid) == Some(self.pid()))
+    }
+
+    /// The build process of this daemon, as soon as there is one, and stopped.
+    pub fn stop_the_build(&self) -> Pid {
+        let child = wait_for("a build process", || self.build_process().ok_or_else(|| "none".to_owned()));
+        kill_process(child, Signal::STOP).unwrap();
+        child
+    }
+
+    /// Kills the build process; false when there is none.
+    pub fn kill_build(&self) -> bool {
+        self.build_process().is_some_and(|child| kill_process(child, Signal::KILL).is_ok())
+    }
+
     /// SIGTERM, and the exit status.
     pub fn stop(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
@@ -160,6 +204,12 @@ impl Daemon {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+fn parent(pid: Pid) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 impl Drop for Daemon {

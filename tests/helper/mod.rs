@@ -1,10 +1,12 @@
 //! What the tests share: a line in a temporary folder, images made by formula, the real binary, and waiting for conditions.
 
+mod disks;
 mod images;
 mod line;
 mod sql;
 
-pub use images::{Part, jpeg_bytes, png_bytes, write_image};
+pub use disks::{Mount, fill};
+pub use images::{Part, image_bytes, jpeg_bytes, write_image};
 pub use line::{Daemon, Line, Product};
 pub use sql::{old_database, value as sql_value};
 

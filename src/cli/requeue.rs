@@ -1,0 +1,74 @@
+//! `patchcored requeue`: failed images are tried again.
+
+use super::{UsageError, say};
+use crate::config::{Config, parse_duration};
+use crate::daemon::rules::check_routing;
+use crate::history::{HistoryStore, RequeueFilter, Requeued};
+use crate::routing::Route;
+use anyhow::Context;
+use jiff::Timestamp;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Arguments of `requeue`. What is given together restricts together.
+#[derive(clap::Args)]
+pub struct RequeueArgs {
+    /// Ids of failed inspections, as `patchcored history` shows them
+    #[arg(value_name = "ID")]
+    ids: Vec<i64>,
+    /// The configuration file: its database, and its rules for whose an image is
+    #[arg(long, value_name = "FILE", default_value = "/etc/patchcored/config.yaml")]
+    config: PathBuf,
+    /// Failed images of this product
+    #[arg(long, value_name = "NAME")]
+    product: Option<String>,
+    /// All failed images
+    #[arg(long)]
+    failed: bool,
+    /// Images that failed within this time, e.g. 30s, 10m, 24h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    since: Option<Duration>,
+}
+
+/// Makes them pending; the daemon, running or started later, inspects them. An image is routed anew, so that one that was `unrouted`
+/// finds its product after the configuration was corrected.
+///
+/// # Errors
+/// No choice, a product that is not in the configuration, or a database that cannot be changed.
+pub fn run(args: &RequeueArgs) -> anyhow::Result<ExitCode> {
+    if args.ids.is_empty() && args.product.is_none() && !args.failed && args.since.is_none() {
+        return Err(UsageError("say which images: ids, --product, --since or --failed for all".to_owned()).into());
+    }
+    let config = Config::load(&args.config)?;
+    let router = check_routing(&config)?;
+    if let Some(name) = &args.product
+        && !config.products.iter().any(|product| product.name == *name)
+    {
+        return Err(UsageError(format!("{}: has no product `{name}`", args.config.display())).into());
+    }
+    let since = args.since.map(|since| Timestamp::now().checked_sub(since)).transpose().context("--since reaches back too far")?;
+    let filter = RequeueFilter { ids: args.ids.clone(), product: args.product.clone(), since };
+    let route = |path: &std::path::Path| match router.route(path) {
+        Route::Product(rule) => config.products.get(rule.product).map(|product| product.name.clone()),
+        Route::Unrouted | Route::Ignored => None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let Requeued { requeued, unrouted, replaced } = runtime
+        .block_on(async {
+            let store = HistoryStore::open_to_change(&config.database).await?;
+            let outcome = store.requeue(&filter, route, config.intake.give_up_after).await;
+            store.close().await?;
+            outcome
+        })
+        .context("history database")?;
+    let mut text = format!("{requeued} images are tried again\n");
+    if unrouted > 0 {
+        text += &format!("{unrouted} stay failed: no product of {} takes them\n", args.config.display());
+    }
+    if replaced > 0 {
+        text += &format!("{replaced} stay failed: their file was written again, and that image is pending\n");
+    }
+    say(&text)?;
+    Ok(ExitCode::SUCCESS)
+}

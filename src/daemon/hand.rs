@@ -1,0 +1,59 @@
+//! A place for one image in hand, and file work that does not keep it when a folder hangs.
+
+use super::Line;
+use crate::history::{EventLevel, HistoryError};
+use jiff::Timestamp;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinError;
+
+/// File work for one image that takes longer than this hangs. A slow share that is taken for a hung one loses nothing but a moment.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One of the few images in hand. Dropping it makes room for another.
+pub struct Hand {
+    hands: Arc<Semaphore>,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Hand {
+    /// Waits for a free hand; `None` when there will be no more.
+    pub async fn take(hands: &Arc<Semaphore>) -> Option<Self> {
+        let held = Arc::clone(hands).acquire_owned().await.ok()?;
+        Some(Self { hands: Arc::clone(hands), held: Some(held) })
+    }
+
+    /// Runs file work in `folder` for inspection `id` off the runtime. While it hangs, the image is in nobody's hand, its row says
+    /// why, and [`super::places::Places`] keeps others from beginning work in that folder.
+    ///
+    /// # Errors
+    /// When the work panicked, or the history cannot be written.
+    pub async fn file_work<T: Send + 'static>(
+        &mut self,
+        line: &Line,
+        id: i64,
+        folder: &Path,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Result<T, JoinError>, HistoryError> {
+        let mut task = tokio::task::spawn_blocking(work);
+        if let Ok(ended) = tokio::time::timeout(PATIENCE, &mut task).await {
+            return Ok(ended);
+        }
+        self.held = None;
+        let shown = folder.display();
+        if line.places.stuck(folder) {
+            let detail = format!("{shown}: does not answer; its images wait, others go on; check the share or the disk");
+            line.event(EventLevel::Error, "folder_stuck", None, &detail).await;
+        }
+        let noted = line.store.retry_later(id, &format!("waits for {shown}, which does not answer"), Timestamp::now()).await;
+        let ended = task.await;
+        if line.places.answered(folder) {
+            line.event(EventLevel::Info, "folder_stuck_over", None, &format!("{shown}: answers again")).await;
+            line.wake.notify_one();
+        }
+        self.held = Arc::clone(&self.hands).acquire_owned().await.ok();
+        noted.map(|_| ended)
+    }
+}

@@ -1,0 +1,91 @@
+//! Warnings about a camera, from the pictures it takes: black, overexposed, or the same one again and again.
+
+use crate::config::HealthConfig;
+use crate::imaging::exposure::Exposure;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// What each camera (a drop folder of a product) has shown of late.
+#[derive(Debug, Default)]
+pub struct CameraHealth {
+    cameras: Mutex<HashMap<(String, PathBuf), Streaks>>,
+}
+
+/// A warning: the kind of event, and why.
+pub type Warning = (&'static str, String);
+
+impl CameraHealth {
+    /// Takes a picture that was decided, once each; returns what is news. A streak is news when it begins, not with every image.
+    pub fn observe(&self, product: &str, folder: &Path, config: &HealthConfig, seen: &Exposure) -> Vec<Warning> {
+        // Each streak is whole at every moment, whoever panicked.
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        cameras.entry((product.to_owned(), folder.to_owned())).or_default().observe(config, seen)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Streaks {
+    black: bool,
+    saturated: bool,
+    /// The last picture, and how often it came in a row.
+    last: Option<([u8; 32], u32)>,
+}
+
+impl Streaks {
+    fn observe(&mut self, config: &HealthConfig, seen: &Exposure) -> Vec<Warning> {
+        let mut news = Vec::new();
+        if let Some(limit) = config.black {
+            let black = seen.mean < f64::from(limit);
+            if black && !self.black {
+                news.push(("image_black", format!("mean brightness {:.1} %, below health.black: {limit}; check lamp and lens", seen.mean)));
+            }
+            self.black = black;
+        }
+        if let Some(limit) = config.saturated {
+            let saturated = seen.saturated >= f64::from(limit);
+            if saturated && !self.saturated {
+                let detail = format!(
+                    "{:.1} % of it at full scale, not below health.saturated: {limit}; check exposure and stray light",
+                    seen.saturated
+                );
+                news.push(("image_saturated", detail));
+            }
+            self.saturated = saturated;
+        }
+        if let Some(limit) = config.frozen {
+            let count = match self.last {
+                Some((fingerprint, count)) if fingerprint == seen.fingerprint => count.saturating_add(1),
+                _ => 1,
+            };
+            if count == limit {
+                news.push(("camera_frozen", format!("the same picture {count} times in a row; check camera and grabbing software")));
+            }
+            self.last = Some((seen.fingerprint, count));
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_streak_is_news_once() {
+        let config = HealthConfig { black: Some(2), saturated: Some(50), frozen: Some(3) };
+        let seen = |mean, saturated, picture| Exposure { mean, saturated, fingerprint: [picture; 32] };
+        let mut streaks = Streaks::default();
+        let mut kinds = |seen| streaks.observe(&config, &seen).into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+        assert_eq!(kinds(seen(1.9, 0.0, 1)), ["image_black"]);
+        assert_eq!(kinds(seen(1.9, 0.0, 1)), [""; 0]);
+        assert_eq!(kinds(seen(2.0, 50.0, 1)), ["image_saturated", "camera_frozen"]);
+        assert_eq!(kinds(seen(2.0, 50.0, 1)), [""; 0]);
+        assert_eq!(kinds(seen(1.0, 49.9, 2)), ["image_black"]);
+        for _ in 0..2 {
+            assert_eq!(kinds(seen(50.0, 0.0, 1)), [""; 0], "an interrupted streak starts anew");
+        }
+        assert_eq!(kinds(seen(50.0, 0.0, 1)), ["camera_frozen"]);
+        assert!(Streaks::default().observe(&HealthConfig::default(), &seen(0.0, 100.0, 1)).is_empty(), "off by default");
+    }
+}

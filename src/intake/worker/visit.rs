@@ -1,0 +1,78 @@
+//! A walk through a drop folder: watches its folders and collects what is in them.
+
+use super::{Ended, SCAN_SLICE, Worker, is_marked};
+use crate::inspection::Readiness;
+use crate::intake::scan::{FolderId, Visitor};
+use crate::intake::settle::{FileVersion, Sighting};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// One walk through the drop folder or a part of it.
+pub(super) struct Scan<'a> {
+    pub(super) worker: &'a mut Worker,
+    /// Only what was not handed on yet is kept: mostly nothing, whatever the folder holds.
+    found: Vec<(PathBuf, FileVersion, Readiness)>,
+    looked_at: usize,
+    served: Result<(), Ended>,
+    folders: usize,
+    unwatched: usize,
+    /// Why the first of them is not watched.
+    reason: String,
+}
+
+impl<'a> Scan<'a> {
+    pub(super) fn new(worker: &'a mut Worker) -> Self {
+        Self { worker, found: Vec::new(), looked_at: 0, served: Ok(()), folders: 0, unwatched: 0, reason: String::new() }
+    }
+
+    /// Gives what was found to be settled. Then: all folders are watched, or why not.
+    pub(super) fn end(self) -> Result<Result<(), String>, Ended> {
+        self.served?;
+        // One time for all, so that what one scan found is handed on in the order of its writing.
+        let now = Instant::now();
+        for (path, version, readiness) in self.found {
+            self.worker.pulse.work();
+            let marked = is_marked(&path, &readiness);
+            self.worker.settle.observe(&path, version, Sighting::Seen, readiness, marked, now);
+        }
+        Ok(match self.unwatched {
+            0 => Ok(()),
+            unwatched => Err(format!("{unwatched} of {} folders not watched: {}", self.folders, self.reason)),
+        })
+    }
+}
+
+impl Visitor for Scan<'_> {
+    fn folder(&mut self, folder: &Path, id: FolderId) {
+        self.worker.pulse.work();
+        self.folders += 1;
+        let watched = match &mut self.worker.watches {
+            Ok(watches) => watches.add(folder, id),
+            Err(reason) => Err(reason.clone()),
+        };
+        if let Err(reason) = watched {
+            if self.unwatched == 0 {
+                self.reason = reason;
+            }
+            self.unwatched += 1;
+        }
+    }
+
+    fn file(&mut self, path: PathBuf, version: FileVersion) {
+        self.worker.pulse.work();
+        self.looked_at += 1;
+        if self.looked_at.is_multiple_of(SCAN_SLICE) && self.served.is_ok() {
+            self.served = self.worker.serve_hints();
+        }
+        if !self.worker.settle.is_handed_on(&path, version)
+            && let Some(readiness) = (self.worker.spec.classify)(&path)
+        {
+            self.found.push((path, version, readiness));
+        }
+    }
+
+    fn unread(&mut self, folder: &Path, error: io::Error) {
+        tracing::warn!(folder = %folder.display(), %error, "sub-folder not read; it is tried again at the next scan");
+    }
+}

@@ -1,0 +1,59 @@
+//! Faults of watching and scanning: each test causes the real one, on a real file system, under the real daemon.
+
+mod hung;
+mod limits;
+mod links;
+mod mounts;
+mod names;
+mod overflow;
+mod readiness;
+mod roots;
+
+use crate::helper::{Line, Part, Product, wait_for, write_image};
+use rustix::process::Signal;
+
+/// A line with one product whose bank waits to be built.
+fn disc_line() -> Line {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    line
+}
+
+/// Sets the time between two scans; long enough, only events can find a file.
+fn set_rescan(line: &Line, rescan: &str) {
+    let text = std::fs::read_to_string(line.config()).unwrap();
+    assert!(text.contains("rescan: 1s"));
+    std::fs::write(line.config(), text.replace("rescan: 1s", &format!("rescan: {rescan}"))).unwrap();
+}
+
+fn wait_for_banks(line: &Line, banks: u32) {
+    line.wait_sql("SELECT count(*) FROM banks WHERE state = 'active'", &banks.to_string());
+}
+
+fn wait_for_done(line: &Line, images: u32) {
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", &images.to_string());
+}
+
+fn wait_for_events(line: &Line, kind: &str, count: u32) {
+    line.wait_sql(&format!("SELECT count(*) FROM events WHERE kind = '{kind}'"), &count.to_string());
+}
+
+/// What the newest event of this kind says.
+fn detail(line: &Line, kind: &str) -> String {
+    line.sql(&format!("SELECT detail FROM events WHERE kind = '{kind}' ORDER BY rowid DESC LIMIT 1")).unwrap()
+}
+
+/// Drops an image into the product's drop folder.
+fn drop_image(line: &Line, product: &str, name: &str) {
+    write_image(&line.drop(product).join(name), Part::ok(1));
+}
+
+/// Asks the daemon for its status until it says this.
+fn wait_for_status(line: &Line, daemon: &crate::helper::Daemon, text: &str) {
+    wait_for(&format!("`{text}` in the status"), || {
+        daemon.signal(Signal::USR1);
+        let log = line.log();
+        let status = log.lines().rev().find(|l| l.contains("backlog ")).unwrap_or_default();
+        if status.contains(text) { Ok(()) } else { Err(log) }
+    });
+}

@@ -1,0 +1,108 @@
+//! Real file systems to fill, to freeze and to break. They need root; a test that gets none says SKIPPED.
+
+use super::{arg, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A mount that goes away with the test, also with one that fails.
+pub struct Mount {
+    at: PathBuf,
+    /// The file system's process, if it is one.
+    server: Option<Child>,
+}
+
+/// Says why a test does nothing here.
+fn skipped<T>(why: &str) -> Option<T> {
+    println!("SKIPPED: needs {why}");
+    None
+}
+
+fn works(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+impl Mount {
+    /// A file system in memory of this size, as `4m`, over the folder `at`.
+    pub fn tmpfs(at: &Path, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        if !works("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", arg(at)]) {
+            return skipped("root, to mount a tmpfs");
+        }
+        Some(Self { at: at.to_owned(), server: None })
+    }
+
+    /// An ext4 file system in the file `image`, made sparse, over the folder `at`.
+    pub fn ext4_in(image: &Path, at: &Path) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        std::fs::File::create(image).unwrap().set_len(64 << 20).unwrap();
+        if !works("mkfs.ext4", &["-q", "-F", "-O", "^has_journal", arg(image)]) || !works("mount", &["-o", "loop", arg(image), arg(at)]) {
+            return skipped("root, mkfs.ext4 and loop devices");
+        }
+        Some(Self { at: at.to_owned(), server: None })
+    }
+
+    /// A share: `source` seen at `at` through a process that can be stopped.
+    pub fn share(source: &Path, at: &Path) -> Option<Self> {
+        for folder in [source, at] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        let before = std::fs::metadata(at).unwrap().dev();
+        let server = Command::new("bindfs").args(["-f", arg(source), arg(at)]).stderr(Stdio::null()).spawn();
+        let Ok(mut server) = server else { return skipped("bindfs") };
+        let mounted = wait_for("bindfs to mount or to give up", || {
+            let there = std::fs::metadata(at).is_ok_and(|meta| meta.dev() != before);
+            let gone = server.try_wait().unwrap().is_some();
+            if there || gone { Ok(there) } else { Err("neither".to_owned()) }
+        });
+        if !mounted {
+            return skipped("root and /dev/fuse, for bindfs");
+        }
+        Some(Self { at: at.to_owned(), server: Some(server) })
+    }
+
+    /// Whoever asks the share for anything waits, until [`thaw`](Self::thaw).
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// `ro` or `rw`.
+    pub fn remount(&self, option: &str) {
+        assert!(works("mount", &["-o", &format!("remount,{option}"), arg(&self.at)]));
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(server) = &self.server {
+            kill_process(Pid::from_child(server), signal).unwrap();
+        }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if let Some(server) = &mut self.server {
+            let _ = kill_process(Pid::from_child(server), Signal::CONT);
+            let _ = kill_process(Pid::from_child(server), Signal::TERM);
+            let _ = server.wait();
+        }
+        works("umount", &["-l", arg(&self.at)]);
+    }
+}
+
+/// Writes a file that takes what space is left; removing it gives the space back.
+pub fn fill(folder: &Path) -> PathBuf {
+    let ballast = folder.join("ballast");
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    // The last bytes, too, which a large write would leave.
+    for size in [1 << 16, 1 << 12, 1] {
+        while file.write_all(&vec![1; size]).is_ok() {}
+    }
+    let _ = file.sync_all();
+    ballast
+}
