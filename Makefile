@@ -33,11 +33,11 @@ overhead: setup
 
 # Cameras write, the daemon is killed N times at random moments, and the ledger must come out even. SEED=… repeats a run.
 chaos: setup
-	CHAOS_KILLS=$(or $(N),1000) CHAOS_SEED=$(SEED) cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture chaos::kills::chaos_run
+	N=$(or $(N),1000) SEED=$(SEED) cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture chaos::kills::chaos_run
 
-# A line with changing OK images, faults and reloads; prints what the daemon holds every minute, and the slopes at the end.
+# A line with changing OK images, faults, restarts and reloads; prints what the daemon holds every minute, and the slopes at the end.
 soak: setup
-	SOAK_MINUTES=$(or $(MINUTES),30) cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture chaos::soak::soak_run
+	MINUTES=$(or $(MINUTES),30) cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture chaos::soak::soak_run
 
 # Each fuzz target for SECONDS; needs a nightly compiler and cargo-fuzz, and says so.
 fuzz: setup

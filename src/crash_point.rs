@@ -1,8 +1,11 @@
 //! Named points at which the daemon dies as by SIGKILL, so that tests can see what a crash just there leaves behind.
 //!
 //! For tests alone: `PATCHCORED_CRASH_AT=NAME` (or `NAME:3` for the third time that the point is reached) chooses one, and the daemon
-//! warns of it when it starts. Without it, reaching a point costs one look at a variable. A process other than the daemon, such as the
-//! build that it starts, passes all points.
+//! warns of it when it starts. Without it, reaching a point costs one look at a variable in memory, which only [`arm`] ever sets.
+//!
+//! It is safe to have in a released program: whoever can set the daemon's environment can kill it as well; a point is reached once per
+//! image or file, never in a loop over pixels; and dying at any point is what the daemon must survive anyway. A process other than the
+//! daemon does not call [`arm`], so the build that it starts passes all points.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -71,7 +71,8 @@ impl BankFolder {
         for entry in std::fs::read_dir(self.versions_dir()).map_err(|e| self.failed("list its versions", e))?.flatten() {
             let name = entry.file_name();
             if [STAGING, RETIRED].iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
-                std::fs::remove_dir_all(entry.path()).map_err(|e| self.failed("remove a half-built or half-removed version", e))?;
+                // It is in nobody's way: a build that is just being ended may still write to it, and the next start tries again.
+                let _ = std::fs::remove_dir_all(entry.path());
             }
         }
         let plain = BANK_FILES.iter().all(|name| self.path.join(name).symlink_metadata().is_ok_and(|meta| meta.is_file()));

@@ -12,7 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 enum Cause {
     /// Inspect an image.
     Image,
-    /// Build and publish a bank in the place of another.
+    /// Build and publish a bank in the place of another, with an image in hand.
     NewBank,
     /// Build and publish the first bank.
     FirstBank,
@@ -22,20 +22,21 @@ enum Cause {
     Stop,
 }
 
-/// How a point is caused, and the times that it is reached of which the daemon has to die at one.
-fn cause(point: &str) -> (Cause, &'static [u32]) {
+/// How a point is caused, and at which of the times that it is reached the daemon has to die.
+fn cases(point: &str) -> &'static [(Cause, u32)] {
+    use Cause::{FirstBank, Image, NewBank, OldDatabase, Stop};
     match point {
-        "migration_before_copy" | "migration_copied" => (Cause::OldDatabase, &[1]),
-        "migration_step_done" => (Cause::OldDatabase, &[1, 2]),
-        "row_recorded" | "attempt_started" | "outputs_written" | "decision_recorded" => (Cause::Image, &[1]),
+        "migration_before_copy" | "migration_copied" => &[(OldDatabase, 1)],
+        "migration_step_done" => &[(OldDatabase, 1), (OldDatabase, 2)],
+        "row_recorded" | "attempt_started" | "outputs_written" | "decision_recorded" => &[(Image, 1)],
         // Heat map, mask, overlay, side by side, scores.
-        "file_written" => (Cause::Image, &[1, 3, 5]),
-        "file_renamed" => (Cause::Image, &[2, 4]),
-        // `current` and the three names.
-        "link_made" => (Cause::FirstBank, &[1, 3]),
-        "link_swapped" => (Cause::FirstBank, &[1, 2, 4]),
-        "close_before_checkpoint" | "close_checkpointed" => (Cause::Stop, &[1]),
-        _ => (Cause::NewBank, &[1]),
+        "file_written" => &[(Image, 1), (Image, 2), (Image, 3), (Image, 4), (Image, 5)],
+        "file_renamed" => &[(Image, 1), (Image, 2), (Image, 3), (Image, 4), (Image, 5)],
+        // `current` and the three names; later `current` alone.
+        "link_made" => &[(FirstBank, 1), (FirstBank, 3), (NewBank, 1)],
+        "link_swapped" => &[(FirstBank, 1), (FirstBank, 2), (FirstBank, 4), (NewBank, 1)],
+        "close_before_checkpoint" | "close_checkpointed" => &[(Stop, 1)],
+        _ => &[(NewBank, 1)],
     }
 }
 
@@ -100,10 +101,7 @@ impl Scene {
 }
 
 fn points(wanted: &[Cause]) -> Vec<(&'static str, Cause, u32)> {
-    let all = NAMES.iter().flat_map(|point| {
-        let (cause, times) = cause(point);
-        times.iter().map(move |times| (*point, cause, *times))
-    });
+    let all = NAMES.iter().flat_map(|point| cases(point).iter().map(move |(cause, times)| (*point, *cause, *times)));
     all.filter(|(_, cause, _)| wanted.contains(cause)).collect()
 }
 

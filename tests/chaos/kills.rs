@@ -2,7 +2,7 @@
 
 use super::ledger::Findings;
 use super::plant::Plant;
-use crate::helper::Daemon;
+use crate::helper::{Daemon, number};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rustix::process::Signal;
@@ -30,16 +30,15 @@ fn a_few_kills_lose_nothing() {
     let seed = any_seed();
     let (findings, tally) = chaos(15, seed);
     report(&findings, &tally);
-    assert_eq!(findings, Findings::default(), "repeat it with CHAOS_SEED={seed}");
+    assert_eq!(findings, Findings::default(), "repeat the run with `make chaos N=15 SEED={seed}`");
 }
 
 /// `make chaos N=1000`, with `SEED=…` to repeat a run.
 #[test]
 #[ignore = "takes about a second per kill; run by `make chaos`"]
 fn chaos_run() {
-    let number = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty()).map(|text| text.parse::<u64>().unwrap());
-    let seed = number("CHAOS_SEED").unwrap_or_else(any_seed);
-    let kills = number("CHAOS_KILLS").unwrap_or(1000) as u32;
+    let seed = number("SEED").unwrap_or_else(any_seed);
+    let kills = number("N").unwrap_or(1000) as u32;
     let (findings, mut tally) = chaos(kills, seed);
     report(&findings, &tally);
     assert_eq!(findings, Findings::default());
@@ -52,7 +51,7 @@ fn any_seed() -> u64 {
 }
 
 fn chaos(kills: u32, seed: u64) -> (Findings, Tally) {
-    println!("{kills} kills, CHAOS_SEED={seed}");
+    println!("{kills} kills, SEED={seed}");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut plant = Plant::new();
     let mut tally = Tally::default();

@@ -23,7 +23,11 @@ impl Book {
     }
 
     pub fn images(&self) -> u32 {
-        self.dropped.lock().unwrap().values().sum()
+        self.images_below(Path::new("/"))
+    }
+
+    pub fn images_below(&self, folder: &Path) -> u32 {
+        self.dropped.lock().unwrap().iter().filter(|(path, _)| path.starts_with(folder)).map(|(_, times)| times).sum()
     }
 }
 
@@ -50,6 +54,10 @@ pub fn check_dead(line: &Line, products: &[&str]) -> Vec<String> {
         ("SELECT count(*) FROM pragma_foreign_key_check", "0"),
         ("SELECT count(*) FROM inspections WHERE state = 'done' AND bank_id IS NULL", "0"),
         ("SELECT count(*) FROM inspections i JOIN banks b ON b.id = i.bank_id WHERE b.product <> i.product OR b.state = 'failed'", "0"),
+        (
+            "SELECT count(*) FROM inspections i JOIN banks b ON b.id = i.bank_id WHERE b.image_tau <> i.image_tau OR b.pixel_tau <> i.pixel_tau",
+            "0",
+        ),
         ("SELECT count(*) FROM (SELECT 1 FROM banks WHERE state = 'active' GROUP BY product HAVING count(*) > 1)", "0"),
     ] {
         let seen = ask(query);
@@ -64,6 +72,12 @@ pub fn check_dead(line: &Line, products: &[&str]) -> Vec<String> {
             && let Err(reason) = whole_bank(&current)
         {
             damage.push(format!("{}: {reason}", current.display()));
+        }
+        let active = ask(&format!("SELECT sha256 || ' ' || path FROM banks WHERE product = '{product}' AND state = 'active'"));
+        if let Some((sha256, path)) = active.split_once(' ').filter(|(_, path)| path.starts_with('/'))
+            && whole_bank(Path::new(path)).as_deref() != Ok(sha256)
+        {
+            damage.push(format!("{path}: the bank of the active row is not there, or another"));
         }
     }
     damage

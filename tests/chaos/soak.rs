@@ -1,9 +1,12 @@
-//! Hours in minutes: a line that runs with changing OK images, faults and reloads, and what it holds on to meanwhile.
+//! Hours in minutes: a line that runs with changing OK images, faults, restarts and reloads, and what it holds on to meanwhile.
+//!
+//! The daemon is stopped or killed, and started again, in the first third alone: a slope needs one process, which then has a sixth of
+//! the time to reach its size before the slopes are taken of the second half.
 
 use super::ledger::check_dead;
 use super::plant::{PRODUCTS, Plant};
 use super::process::{Held, last_lines};
-use crate::helper::{Daemon, Part, jpeg_bytes, wait_for, write_image};
+use crate::helper::{Daemon, Part, jpeg_bytes, number, wait_for, write_image};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rustix::process::Signal;
@@ -12,6 +15,8 @@ use std::time::{Duration, Instant};
 
 const SAMPLE: Duration = Duration::from_secs(10);
 const REPORT: Duration = Duration::from_secs(60);
+const TROUBLE: Duration = Duration::from_secs(10);
+const RESTART: Duration = Duration::from_secs(25);
 /// Images are taken away, with what was written beside them, when they were decided so long ago.
 const KEEP: &str = "-60 seconds";
 
@@ -27,29 +32,34 @@ struct Sample {
 #[test]
 #[ignore = "takes as long as it is told to; run by `make soak`"]
 fn soak_run() {
-    let minutes = std::env::var("SOAK_MINUTES").ok().filter(|text| !text.is_empty()).map_or(30, |text| text.parse::<u64>().unwrap());
+    let minutes = number("MINUTES").unwrap_or(30);
     let length = Duration::from_secs(60 * minutes);
     let mut rng = ChaCha8Rng::seed_from_u64(minutes);
     let mut plant = Plant::new();
     let config = std::fs::read_to_string(plant.line.config()).unwrap();
     std::fs::write(plant.line.config(), config.replace("give_up_after: 120s", "give_up_after: 10s")).unwrap();
-    let daemon = plant.ear.start(&plant.line);
+    let mut daemon = plant.ear.start(&plant.line);
     plant.ear.wait_ready(&plant.line);
 
     let begin = Instant::now();
     let (mut samples, mut faults): (Vec<Sample>, u32) = (Vec::new(), 0);
-    let (mut next_sample, mut next_report, mut next_fault) = (begin, begin, begin);
-    let mut turn = 0;
+    let (mut next_sample, mut next_report, mut next_fault, mut next_restart) = (begin, begin, begin, begin + RESTART);
+    let (mut turn, mut restarts) = (0, 0);
     println!("minute   RSS MiB   heap MiB   descriptors   watches   threads   database MiB   backlog   images");
     while begin.elapsed() < length {
         plant.shoot(1, &mut rng);
         std::thread::sleep(Duration::from_millis(400));
         let now = Instant::now();
         if now >= next_fault {
-            next_fault = now + Duration::from_secs(10);
+            next_fault = now + TROUBLE;
             turn += 1;
             faults += trouble(&plant, &daemon, turn, &mut rng);
             tidy_up(&plant);
+        }
+        if now >= next_restart && now < begin + length / 3 {
+            next_restart = now + RESTART;
+            restarts += 1;
+            daemon = restart(&plant, daemon, restarts % 2 == 0);
         }
         if now >= next_sample {
             next_sample = now + SAMPLE;
@@ -75,18 +85,41 @@ fn soak_run() {
     assert!(daemon.stop().success());
     assert_eq!(check_dead(&plant.line, &PRODUCTS), Vec::<String>::new());
     println!(
-        "lost 0, duplicated 0; {expected}; banks {}",
+        "lost 0, duplicated 0; {expected}; restarts {restarts}; faults and changes {turn}; banks {}",
         plant.line.sql("SELECT group_concat(t) FROM (SELECT state || ' ' || count(*) AS t FROM banks GROUP BY state)").unwrap()
     );
     slopes(&samples);
 }
 
+/// By SIGKILL or by SIGTERM.
+fn restart(plant: &Plant, daemon: Daemon, killed: bool) -> Daemon {
+    if killed {
+        daemon.kill()
+    } else {
+        assert!(daemon.stop().success())
+    }
+    let daemon = plant.ear.start(&plant.line);
+    plant.ear.wait_ready(&plant.line);
+    daemon
+}
+
 /// Something that happens on a line now and then; returns how many files have to fail because of it.
 fn trouble(plant: &Plant, daemon: &Daemon, turn: u32, rng: &mut ChaCha8Rng) -> u32 {
     let drop = |product: usize| plant.line.drop(PRODUCTS[product]);
-    match turn % 6 {
+    match turn % 8 {
         0 => daemon.signal(Signal::HUP),
         1 | 4 => plant.change_ok(rng),
+        // For want of memory, as it were; the build is tried again.
+        6 => {
+            plant.change_ok(rng);
+            wait_for("a build to kill", || if daemon.kill_build() { Ok(()) } else { Err(last_lines(&plant.line.log())) });
+        }
+        // The machine has no time for the daemon, or hangs.
+        7 => {
+            daemon.signal(Signal::STOP);
+            std::thread::sleep(Duration::from_secs(2));
+            daemon.signal(Signal::CONT);
+        }
         2 => {
             let jpeg = jpeg_bytes(Part::ok(turn));
             std::fs::write(drop(0).join(format!("cut{turn}.jpg")), &jpeg[..jpeg.len() / 2]).unwrap();
@@ -99,6 +132,8 @@ fn trouble(plant: &Plant, daemon: &Daemon, turn: u32, rng: &mut ChaCha8Rng) -> u
         // A folder within the drop folder is taken away and made again under its name.
         _ => {
             let folder = drop(0).join("shift");
+            let done = format!("SELECT count(*) FROM inspections WHERE state = 'done' AND image_path LIKE '{}/%'", folder.display());
+            plant.line.wait_sql(&done, &plant.book.images_below(&folder).to_string());
             let _ = std::fs::remove_dir_all(&folder);
             std::fs::create_dir(&folder).unwrap();
             for number in 0..3 {
@@ -157,9 +192,9 @@ fn show(sample: &Sample, images: u32) {
     );
 }
 
-/// Least squares over the samples after the first third.
+/// Least squares over the second half of the samples.
 fn slopes(samples: &[Sample]) {
-    let rest = &samples[samples.len() / 3..];
+    let rest = &samples[samples.len() / 2..];
     type Figure = fn(&Sample) -> f64;
     let figures: [(&str, Figure); 7] = [
         ("RSS MiB", |s| s.held.resident),
@@ -170,7 +205,7 @@ fn slopes(samples: &[Sample]) {
         ("database MiB", |s| s.database),
         ("backlog", |s| s.backlog),
     ];
-    println!("slopes per hour, by least squares, of {} samples after the first third:", rest.len());
+    println!("slopes per hour, by least squares, of the {} samples of the second half:", rest.len());
     for (name, figure) in figures {
         let points: Vec<(f64, f64)> = rest.iter().map(|sample| (sample.hours, figure(sample))).collect();
         println!("  {name:14} {:+.2}", slope(&points));

@@ -118,10 +118,15 @@ impl Line {
     }
 
     pub fn start_with(&self, change: impl FnOnce(&mut std::process::Command)) -> Daemon {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = patchcored();
-        command.args(["run", "--config", arg(&self.config())]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         change(&mut command);
+        self.start_as(command)
+    }
+
+    /// Starts this program as the daemon.
+    pub fn start_as(&self, mut command: std::process::Command) -> Daemon {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        command.args(["run", "--config", arg(&self.config())]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         Daemon { child: command.spawn().unwrap() }
     }
 
