@@ -135,7 +135,9 @@ fn outputs_agree(row: &Value) -> Result<(), String> {
     let path = |key: &str| row[key].as_str().ok_or(format!("{key} is not recorded"));
     let open = |path: &str| image::open(path).map_err(|error| format!("{path}: {error}"));
     let (mask, overlay) = (open(path("mask")?)?.into_luma8(), open(path("overlay")?)?);
-    let size = image::image_dimensions(path("path")?).map_err(|e| e.to_string())?;
+    // The daemon goes by what is in a file, and so does this: a camera may put a JPEG under the name of a PNG.
+    let original = image::ImageReader::open(path("path")?).and_then(image::ImageReader::with_guessed_format).map_err(|e| e.to_string())?;
+    let size = original.into_dimensions().map_err(|e| format!("the image itself: {e}"))?;
     if mask.dimensions() != size || (overlay.width(), overlay.height()) != size {
         return Err("an output has another size than the image".to_owned());
     }
