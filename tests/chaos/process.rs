@@ -26,7 +26,7 @@ impl Ear {
 
     /// The same, with changes to its environment.
     pub fn start_with(&self, line: &Line, change: impl FnOnce(&mut std::process::Command)) -> Daemon {
-        while self.hear().is_some() {}
+        self.drain();
         line.start_with(|command| {
             command.env("NOTIFY_SOCKET", &self.path);
             change(command);
@@ -41,6 +41,11 @@ impl Ear {
             _ => Err(last_lines(&line.log())),
         });
         begin.elapsed()
+    }
+
+    /// Takes what was told so far, as systemd does at once: the daemon waits for an ear that is full.
+    pub fn drain(&self) {
+        while self.hear().is_some() {}
     }
 
     fn hear(&self) -> Option<String> {

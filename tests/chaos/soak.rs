@@ -47,6 +47,7 @@ fn soak_run() {
     let (mut turn, mut restarts) = (0, 0);
     println!("minute   RSS MiB   heap MiB   descriptors   watches   threads   database MiB   backlog   images");
     while begin.elapsed() < length {
+        plant.ear.drain();
         plant.shoot(1, &mut rng);
         std::thread::sleep(Duration::from_millis(400));
         let now = Instant::now();
@@ -74,6 +75,7 @@ fn soak_run() {
     let images = plant.book.images();
     let expected = format!("{images} done, {faults} failed");
     wait_for("all images to be decided", || {
+        plant.ear.drain();
         let counts = "SELECT sum(state = 'done') || ' done, ' || sum(state = 'failed') || ' failed' FROM inspections WHERE (SELECT count(*) FROM inspections WHERE state = 'pending') = 0";
         match plant.line.sql(counts) {
             Ok(seen) if seen == expected => Ok(()),
