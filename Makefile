@@ -5,7 +5,7 @@
 CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
-.PHONY: demo test bench build lint setup tools slow-writers backlog overhead
+.PHONY: demo test bench build lint setup tools slow-writers backlog overhead chaos soak fuzz
 
 build: setup
 	cargo build $(CARGO_FLAGS) --bins
@@ -30,6 +30,18 @@ backlog: setup
 
 overhead: setup
 	MINUTES=$(or $(MINUTES),10) cargo test $(CARGO_FLAGS) --test tests load::overhead -- --ignored --nocapture
+
+# Cameras write, the daemon is killed N times at random moments, and the ledger must come out even. SEED=… repeats a run.
+chaos: setup
+	N=$(or $(N),1000) SEED=$(SEED) cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture chaos::kills::chaos_run
+
+# A line with changing OK images, faults, restarts and reloads; prints what the daemon holds every minute, and the slopes at the end.
+soak: setup
+	MINUTES=$(or $(MINUTES),30) cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture chaos::soak::soak_run
+
+# Each fuzz target for SECONDS; needs a nightly compiler and cargo-fuzz, and says so.
+fuzz: setup
+	@scripts/fuzz $(or $(SECONDS),60)
 
 lint: setup
 	cargo fmt --check

@@ -3,6 +3,7 @@
 //! Temporary names start with [`crate::inspection::TEMPORARY_PREFIX`], so no watcher takes them for images, and go on with a word of
 //! this process, so that what a killed one left behind can be told from what is being written.
 
+use crate::crash_point;
 use crate::inspection::TEMPORARY_PREFIX;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -46,7 +47,9 @@ pub fn replace<E: From<io::Error>>(path: &Path, fill: impl FnOnce(&mut BufWriter
     fill(&mut writer)?;
     let file = writer.into_inner().map_err(|e| e.into_error())?;
     file.sync_all()?;
+    crash_point::reach("file_written");
     name.persist(path).map_err(|e| e.error)?;
+    crash_point::reach("file_renamed");
     sync_folder(folder)?;
     Ok(())
 }
@@ -60,7 +63,9 @@ pub fn replace_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn replace_symlink(target: &Path, link: &Path) -> io::Result<()> {
     let folder = parent(link);
     let name = tempfile::Builder::new().prefix(OWN_PREFIX.as_str()).make_in(folder, |path| std::os::unix::fs::symlink(target, path))?;
+    crash_point::reach("link_made");
     name.into_temp_path().persist(link).map_err(|e| e.error)?;
+    crash_point::reach("link_swapped");
     sync_folder(folder)
 }
 

@@ -3,6 +3,7 @@
 pub mod banks;
 pub mod cli;
 pub mod config;
+pub mod crash_point;
 pub mod daemon;
 pub mod demo;
 pub mod error;

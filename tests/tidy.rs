@@ -66,12 +66,14 @@ fn libraries_stay_in_their_rooms() {
 
 #[test]
 fn stages_import_only_shared_words() {
-    const SHARED: [&str; 3] = ["inspection", "error", "files"];
+    const SHARED: [&str; 4] = ["inspection", "error", "files", "crash_point"];
     let stages = ["config", "intake", "routing", "patchcore", "imaging", "history", "banks"];
     for (path, lines) in program() {
         let allowed: Vec<&str> = match path.split('/').next().unwrap() {
             "inspection.rs" | "inspection" => vec!["inspection"],
-            "error.rs" | "files.rs" => vec!["inspection"],
+            "error.rs" => vec!["inspection"],
+            "files.rs" => vec!["inspection", "crash_point"],
+            "crash_point.rs" => vec![],
             "banks" => [&SHARED[..], &["banks", "patchcore"]].concat(),
             stage if stages.contains(&stage) => [&SHARED[..], &[stage]].concat(),
             // daemon knows every stage, but nothing above it; demo drives the program from outside.
@@ -117,4 +119,22 @@ fn hidden(path: &str) -> bool {
     let root = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/patchcore/mod.rs")).unwrap();
     let module = path.trim_start_matches("patchcore/").split(['/', '.']).next().unwrap();
     !root.contains(&format!("pub use {module}::")) && !root.contains(&format!("pub mod {module}"))
+}
+
+#[test]
+fn every_crash_point_of_the_list_is_in_the_program_and_no_other() {
+    let mut reached = Vec::new();
+    for (path, lines) in program() {
+        for (n, line) in code(&lines) {
+            if let Some((_, rest)) = line.split_once("crash_point::reach(\"") {
+                let name = rest.split('"').next().unwrap().to_owned();
+                assert!(!reached.contains(&name), "{path}:{n} has `{name}` a second time");
+                reached.push(name);
+            }
+        }
+    }
+    reached.sort();
+    let mut listed = patchcored::crash_point::NAMES.to_vec();
+    listed.sort_unstable();
+    assert_eq!(reached, listed);
 }

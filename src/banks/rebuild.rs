@@ -17,7 +17,16 @@ pub struct Debounce {
     times: DebounceTimes,
     /// What the last build was tried with, whether it succeeded or not: it is not tried again with the same files.
     settled: Option<String>,
+    /// The build of these files was killed: when it is tried again.
+    again: Option<Again>,
     changing: Option<Changing>,
+}
+
+#[derive(Debug)]
+struct Again {
+    at: Instant,
+    /// The wait that ends then.
+    wait: Duration,
 }
 
 #[derive(Debug)]
@@ -30,14 +39,14 @@ struct Changing {
 impl Debounce {
     /// `built` is the fingerprint of the bank in use, `None` without one.
     pub fn new(times: DebounceTimes, built: Option<String>) -> Self {
-        Self { times, settled: built, changing: None }
+        Self { times, settled: built, again: None, changing: None }
     }
 
     /// Takes the present fingerprint; true = build now. After that the fingerprint counts as tried.
     pub fn observe(&mut self, fingerprint: &str, now: Instant) -> bool {
         if self.settled.as_deref() == Some(fingerprint) {
             self.changing = None;
-            return false;
+            return self.again.as_ref().is_some_and(|again| now >= again.at);
         }
         let changing = self.changing.get_or_insert_with(|| Changing { fingerprint: fingerprint.to_owned(), first: now, last: now });
         if changing.fingerprint != fingerprint {
@@ -51,10 +60,26 @@ impl Debounce {
         due
     }
 
+    /// The build was killed, which is not the files' fault: it is tried again after `quiet_period`, then after twice that and so on
+    /// up to `max_wait`, until it ends by itself or the files change.
+    pub fn killed(&mut self, now: Instant) {
+        let wait = match &self.again {
+            Some(again) => (again.wait * 2).min(self.times.max_wait),
+            None => self.times.quiet_period,
+        };
+        self.again = Some(Again { at: now + wait, wait });
+    }
+
+    /// The build ended by itself, with a bank or without.
+    pub fn ended(&mut self) {
+        self.again = None;
+    }
+
     /// Counts this fingerprint as tried.
     pub fn settle(&mut self, fingerprint: &str) {
         self.settled = Some(fingerprint.to_owned());
         self.changing = None;
+        self.again = None;
     }
 }
 
@@ -100,6 +125,27 @@ mod tests {
         let mut debounce = Debounce::new(TIMES, None);
         let built: Vec<u64> = (0..30).filter(|i| debounce.observe(&i.to_string(), start + Duration::from_secs(i * 10))).collect();
         assert_eq!(built, [10, 21]);
+    }
+
+    #[test]
+    fn a_killed_build_is_tried_again_at_growing_intervals() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let mut debounce = Debounce::new(TIMES, None);
+        let mut tried = Vec::new();
+        for s in 0..500 {
+            if debounce.observe("a", at(s)) {
+                tried.push(s);
+                debounce.killed(at(s));
+            }
+        }
+        assert_eq!(tried, [30, 60, 120, 220, 320, 420], "30 s, 60 s, then every max_wait");
+        debounce.ended();
+        assert!(!debounce.observe("a", at(900)), "a build that ended by itself is not tried again");
+        debounce.killed(at(900));
+        assert!(!debounce.observe("b", at(930)), "other files: the debounce alone counts");
+        assert!(debounce.observe("b", at(960)));
+        assert!(!debounce.observe("b", at(990)));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! ```
 //! A version folder is complete before it gets its number, so whatever `current` points to is a whole bank.
 
+use crate::crash_point;
 use crate::files;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,11 @@ use std::path::{Path, PathBuf};
 /// The three files of a bank.
 pub const BANK_FILES: [&str; 3] = ["memory_bank.pt", "bank_config.json", "tau.json"];
 
-/// Prefix of a version that is being built.
+/// How the name of a version starts while it is being built. The rest differs each time, so that a build that outlived its daemon cannot
+/// meet the next one.
 const STAGING: &str = ".building-";
+/// How it starts while it is being removed.
+const RETIRED: &str = ".removing-";
 
 /// A bank folder could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +59,9 @@ impl BankFolder {
         self.version_dir(version).join(BANK_FILES[0]).exists().then_some(version)
     }
 
-    /// Makes the folder ready for use after whatever happened before: creates it, removes half-built versions, and takes a
-    /// plain bank (three files written by hand or by the Python scripts) over as a version. True if one was taken over.
+    /// Makes the folder ready for use after whatever happened before: creates it, removes half-built and half-removed versions, makes
+    /// links that are missing, and takes a plain bank (three files written by hand or by the Python scripts) over as a version. True if
+    /// one was taken over.
     ///
     /// # Errors
     /// When the folder cannot be created or changed.
@@ -64,12 +69,17 @@ impl BankFolder {
         std::fs::create_dir_all(self.versions_dir()).map_err(|e| self.failed("create it", e))?;
         files::remove_litter(&self.path).map_err(|e| self.failed("remove half-made links", e))?;
         for entry in std::fs::read_dir(self.versions_dir()).map_err(|e| self.failed("list its versions", e))?.flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(STAGING.as_bytes()) {
-                std::fs::remove_dir_all(entry.path()).map_err(|e| self.failed("remove a half-built version", e))?;
+            let name = entry.file_name();
+            if [STAGING, RETIRED].iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+                // It is in nobody's way: a build that is just being ended may still write to it, and the next start tries again.
+                let _ = std::fs::remove_dir_all(entry.path());
             }
         }
         let plain = BANK_FILES.iter().all(|name| self.path.join(name).symlink_metadata().is_ok_and(|meta| meta.is_file()));
         if !plain {
+            if let Some(version) = self.current() {
+                self.link_names(version).map_err(|e| self.failed("link the newest bank", e))?;
+            }
             return Ok(false);
         }
         let staging = self.begin_version()?;
@@ -85,12 +95,12 @@ impl BankFolder {
     /// # Errors
     /// When it cannot be created.
     pub fn begin_version(&self) -> Result<PathBuf, BankFolderError> {
-        let staging = self.versions_dir().join(format!("{STAGING}{:06}", self.next_version()?));
-        if staging.exists() {
-            std::fs::remove_dir_all(&staging).map_err(|e| self.failed("remove a half-built version", e))?;
-        }
-        std::fs::create_dir_all(&staging).map_err(|e| self.failed("create a version", e))?;
-        Ok(staging)
+        let create = || {
+            std::fs::create_dir_all(self.versions_dir())?;
+            let all: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+            tempfile::Builder::new().prefix(STAGING).permissions(all).tempdir_in(self.versions_dir())
+        };
+        Ok(create().map_err(|e| self.failed("create a version", e))?.keep())
     }
 
     /// Turns a complete staging folder into the next version and makes it current; returns its number.
@@ -106,7 +116,9 @@ impl BankFolder {
             files::sync_folder(staging)
         };
         sync().map_err(|e| self.failed("sync a new version", e))?;
+        crash_point::reach("version_synced");
         std::fs::rename(staging, self.version_dir(version)).map_err(|e| self.failed("name a new version", e))?;
+        crash_point::reach("version_named");
         files::sync_folder(&self.versions_dir()).map_err(|e| self.failed("sync its versions", e))?;
         self.make_current(version)?;
         Ok(version)
@@ -116,9 +128,29 @@ impl BankFolder {
         let target = Path::new("versions").join(format!("{version:06}"));
         files::replace_symlink(&target, &self.path.join("current")).map_err(|e| self.failed("swap `current`", e))?;
         for name in BANK_FILES {
-            let (link, target) = (self.path.join(name), Path::new("current").join(name));
-            if std::fs::read_link(&link).ok().as_deref() != Some(target.as_path()) {
-                files::replace_symlink(&target, &link).map_err(|e| self.failed("link the newest bank", e))?;
+            self.link_name(name).map_err(|e| self.failed("link the newest bank", e))?;
+        }
+        Ok(())
+    }
+
+    /// True when the plain name is the link that it should be.
+    fn is_linked(&self, name: &str) -> bool {
+        std::fs::read_link(self.path.join(name)).ok() == Some(Path::new("current").join(name))
+    }
+
+    fn link_name(&self, name: &str) -> io::Result<()> {
+        if self.is_linked(name) {
+            return Ok(());
+        }
+        files::replace_symlink(&Path::new("current").join(name), &self.path.join(name))
+    }
+
+    /// Makes the links that a crash during publication left out. A file with a content of its own is somebody's work and stays.
+    fn link_names(&self, version: u64) -> io::Result<()> {
+        for name in BANK_FILES {
+            let file = self.path.join(name);
+            if !self.is_linked(name) && (!file.exists() || std::fs::read(&file)? == std::fs::read(self.version_dir(version).join(name))?) {
+                self.link_name(name)?;
             }
         }
         Ok(())
@@ -134,10 +166,20 @@ impl BankFolder {
         let surplus = versions.len().saturating_sub(keep.max(1));
         let mut removed = Vec::new();
         for version in versions.into_iter().filter(|v| Some(*v) != current).take(surplus) {
-            std::fs::remove_dir_all(self.version_dir(version)).map_err(|e| self.failed("remove an old version", e))?;
+            self.remove_version(version).map_err(|e| self.failed("remove an old version", e))?;
             removed.push(version);
         }
         Ok(removed)
+    }
+
+    /// It loses its number first, so that a crash leaves no version that is only half there.
+    fn remove_version(&self, version: u64) -> io::Result<()> {
+        let retired = self.versions_dir().join(format!("{RETIRED}{version:06}"));
+        std::fs::rename(self.version_dir(version), &retired)?;
+        crash_point::reach("version_retired");
+        std::fs::remove_dir_all(&retired)?;
+        crash_point::reach("version_removed");
+        Ok(())
     }
 
     /// All complete versions, oldest first.
@@ -219,6 +261,25 @@ mod tests {
         std::fs::write(staging.join("tau.json"), "half").unwrap();
         assert!(bank.publish(&staging).is_err());
         assert_eq!(bank.current(), Some(1));
+    }
+
+    #[test]
+    fn links_that_a_crash_left_out_are_made_and_a_file_of_somebody_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let bank = BankFolder::new(folder.path());
+        publish(&bank, "one");
+        let path = |name: &str| folder.path().join(name);
+        for name in BANK_FILES {
+            std::fs::remove_file(path(name)).unwrap();
+        }
+        // As when a plain bank was being taken over, and as when somebody tries out a threshold.
+        std::fs::write(path("bank_config.json"), "one").unwrap();
+        std::fs::write(path("tau.json"), "by hand").unwrap();
+        std::fs::create_dir_all(path("versions/.removing-000000/x")).unwrap();
+        assert!(!bank.recover().unwrap());
+        assert!(path("memory_bank.pt").is_symlink() && path("bank_config.json").is_symlink());
+        assert_eq!(std::fs::read_to_string(path("tau.json")).unwrap(), "by hand");
+        assert_eq!(std::fs::read_dir(path("versions")).unwrap().count(), 1);
     }
 
     #[test]

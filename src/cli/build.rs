@@ -65,9 +65,9 @@ pub struct BuildArgs {
     /// `guide` = exactly the method of the Python scripts: k-means, in-sample tau, no averaging, float32
     #[arg(long, value_name = "NAME", value_parser = ["guide"])]
     preset: Option<String>,
-    /// Run at low priority and end with the calling process: how the daemon starts it
-    #[arg(long)]
-    background: bool,
+    /// Run at low priority and end with the process of this id, which must be the caller: how the daemon starts it
+    #[arg(long, value_name = "PID")]
+    background: Option<i32>,
     #[command(flatten)]
     engine: EngineArgs,
 }
@@ -116,8 +116,8 @@ impl BuildArgs {
 /// Wrong arguments, unreadable folders, missing weights, no usable image.
 pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     let (options, precision) = args.options()?;
-    if args.background {
-        step_back()?;
+    if let Some(parent) = args.background {
+        step_back(parent)?;
     }
     if BankFolder::is_versioned(&args.out_dir) {
         bail!(
@@ -174,9 +174,16 @@ fn round(seconds: f64) -> f64 {
 }
 
 /// Leaves the processor to the line, and does not outlive the daemon that started this.
-fn step_back() -> anyhow::Result<()> {
+fn step_back(parent: i32) -> anyhow::Result<()> {
+    // Lists of processes would call it `exe`, after the name that the daemon starts it by.
+    let _ = std::fs::write("/proc/self/comm", "patchcored");
     rustix::process::nice(10).context("cannot lower the priority")?;
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).context("cannot tie to the parent process")
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).context("cannot tie to the parent process")?;
+    // It may have died before the line above; its next start builds by itself, and two builds of one product must not meet.
+    if rustix::process::getppid().map(rustix::process::Pid::as_raw_nonzero).map(|pid| pid.get()) != Some(parent) {
+        bail!("process {parent}, for which this bank is built, is gone");
+    }
+    Ok(())
 }
 
 /// The OK images, read one at a time.

@@ -3,9 +3,14 @@
 use crate::config::{EngineConfig, ProductConfig};
 use anyhow::{Context, bail};
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 use tokio::process::Command;
+
+/// The program that is running, even when an upgrade has put another in its place meanwhile, or is just doing so: daemon and build
+/// are always of one version, and the arguments are those that it knows.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// What a finished build tells.
 #[derive(Debug)]
@@ -16,14 +21,22 @@ pub struct Built {
     pub left_out: Vec<String>,
 }
 
+/// The build process was ended by a signal, most often for want of memory; the ok folder is not at fault.
+#[derive(Debug, thiserror::Error)]
+#[error("the build process was killed by signal {signal} (9: for want of memory, or by hand); it is tried again; its last words: {words}")]
+pub struct Killed {
+    signal: i32,
+    words: String,
+}
+
 /// Builds the bank of `product` into `staging`. Dropping the future ends the child.
 ///
 /// # Errors
-/// When the child cannot be started or fails; the message carries what it last wrote to stderr.
+/// When the child cannot be started or fails; the message carries what it last wrote to stderr. [`Killed`] when a signal ended it.
 pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path) -> anyhow::Result<Built> {
     let begin = std::time::Instant::now();
-    let program = std::env::current_exe().context("cannot find the running program")?;
-    let output = Command::new(program)
+    let output = Command::new(OWN_PROGRAM)
+        .arg0("patchcored")
         .args(arguments(engine, product, staging))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -32,6 +45,9 @@ pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path)
         .output()
         .await
         .context("the build process could not be started")?;
+    if let Some(signal) = output.status.signal() {
+        return Err(Killed { signal, words: last_words(&output.stderr) }.into());
+    }
     if !output.status.success() {
         bail!("the build process ended with {}: {}", output.status, last_words(&output.stderr));
     }
@@ -48,7 +64,7 @@ fn left_out(stdout: &[u8]) -> Vec<String> {
 
 fn arguments(engine: &EngineConfig, product: &ProductConfig, staging: &Path) -> Vec<OsString> {
     let build = &product.build;
-    let mut arguments: Vec<OsString> = vec!["build".into(), "--background".into()];
+    let mut arguments: Vec<OsString> = vec!["build".into(), "--background".into(), std::process::id().to_string().into()];
     let mut add = |name: &str, value: OsString| arguments.extend([name.into(), value]);
     add("--ok-dir", product.ok.clone().into());
     add("--out-dir", staging.into());

@@ -12,6 +12,7 @@ use super::source::{self, Expectation, Source};
 use super::verdict::{Verdict, judge};
 use crate::banks::BANK_FILES;
 use crate::config::ProductConfig;
+use crate::crash_point;
 use crate::error::ImageError;
 use crate::history::{EventLevel, Finished, HistoryError, NOT_CLOSED, PendingImage};
 use crate::imaging::exposure::{Exposure, exposure};
@@ -59,11 +60,14 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
     if !line.store.start_attempt(image.id).await? {
         return Ok(());
     }
+    crash_point::reach("attempt_started");
     let work = Work { line, product, image: &image, hand: &mut hand };
     match work.attempt().await {
         Ok((finished, seen)) => {
             let path = image.path.display();
+            crash_point::reach("outputs_written");
             if line.store.finish(&finished).await? {
+                crash_point::reach("decision_recorded");
                 line.status.decided(&product.name, finished.decision);
                 tracing::info!(
                     product = %product.name, image = %path, decision = finished.decision.as_str(), score = finished.image_score,

@@ -29,6 +29,7 @@ pub mod verdict;
 mod watchdog;
 
 use crate::config::Config;
+use crate::crash_point;
 use crate::error::FatalError;
 use crate::history::EventLevel;
 use line::Line;
@@ -47,6 +48,9 @@ const STATUS_EVERY: Duration = Duration::from_secs(5);
 /// A configuration that cannot be used, a history that is lost, or a worker that ended by itself.
 pub fn run(config_path: &Path) -> Result<(), FatalError> {
     let config = Config::load(config_path)?;
+    if let Some(point) = crash_point::arm().map_err(FatalError::Config)? {
+        tracing::warn!(point, "{} is set: the daemon will kill itself at this point", crash_point::VARIABLE);
+    }
     let no_runtime = |e: std::io::Error| FatalError::Worker { worker: "runtime", reason: e.to_string() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(no_runtime)?;
     let outcome = runtime.block_on(serve(config_path, config));

@@ -4,6 +4,7 @@ use super::Line;
 use super::inspector::later;
 use super::outputs::OutputPaths;
 use crate::config::ProductConfig;
+use crate::crash_point;
 use crate::history::{Arrival, ArrivalState, EventLevel, NO_BANK};
 use crate::intake::{FoundFile, IntakeReport};
 use crate::routing::Route;
@@ -65,7 +66,10 @@ async fn record(line: &Line, files: Vec<FoundFile>, stop: &CancellationToken) {
     let arrivals: Vec<Arrival> = files.into_iter().filter_map(|file| arrival(line, file)).collect();
     loop {
         match line.store.record_arrivals(&arrivals).await {
-            Ok(_) => return line.wake.notify_one(),
+            Ok(_) => {
+                crash_point::reach("row_recorded");
+                return line.wake.notify_one();
+            }
             Err(error) => tracing::error!(%error, files = arrivals.len(), "arrivals not recorded; intake pauses and tries again"),
         }
         tokio::select! {

@@ -1,6 +1,7 @@
 //! Opening, migrating and closing the database file.
 
 use super::{HistoryError, HistoryErrorKind, HistoryStore};
+use crate::crash_point;
 use crate::files;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -97,6 +98,7 @@ impl HistoryStore {
             return Ok(());
         }
         let mut connection = self.writer().await?;
+        crash_point::reach("close_before_checkpoint");
         let checkpoint = async {
             sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {CLOSING_BUSY_TIMEOUT_MS}")))
                 .execute(&mut *connection)
@@ -105,6 +107,7 @@ impl HistoryStore {
             sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await
         };
         let result = checkpoint.await;
+        crash_point::reach("close_checkpointed");
         drop(connection);
         self.write.close().await;
         result.map(|_| ()).map_err(|e| self.error(e))
@@ -182,9 +185,16 @@ async fn prepare(connection: &mut SqliteConnection, file: &Path, migrator: &Migr
     if let Schema::At(version) = found
         && version < newest
     {
+        crash_point::reach("migration_before_copy");
         copy_before_migration(connection, file, newest).await?;
+        crash_point::reach("migration_copied");
     }
-    migrator.run(&mut *connection).await.map_err(|e| HistoryError::from_migration(file, e, newest))
+    // One at a time: each is a transaction, and a crash between two is a case that tests can cause.
+    for step in migrator.iter() {
+        migrator.run_to(step.version, &mut *connection).await.map_err(|e| HistoryError::from_migration(file, e, newest))?;
+        crash_point::reach("migration_step_done");
+    }
+    Ok(())
 }
 
 fn newest(migrator: &Migrator) -> i64 {

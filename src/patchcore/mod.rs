@@ -20,6 +20,8 @@ mod weights;
 
 #[doc(hidden)]
 pub mod bench;
+#[doc(hidden)]
+pub mod fuzz;
 
 pub use backbone::channels;
 pub use bank_config::BankConfig;

@@ -1,6 +1,6 @@
 //! What becomes a bank and what does not.
 
-use crate::helper::{Line, Part, Product, arg, run_ok, write_image};
+use crate::helper::{Line, Part, Product, arg, patchcored, program, run_ok, wait_for, write_image};
 
 #[test]
 fn an_ok_folder_that_lost_most_of_its_files_does_not_become_a_bank() {
@@ -75,6 +75,39 @@ fn a_bank_made_by_hand_is_taken_over_and_kept_until_ok_changes() {
     line.fill_ok("disc", 6..8);
     line.wait_sql("SELECT version FROM banks WHERE state = 'active'", "2");
     assert!(bank.join("memory_bank.pt").is_symlink(), "the plain names lead to the newest version");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_build_that_is_killed_is_recorded_and_tried_again() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    for times in ["1", "2"] {
+        wait_for("a build to kill", || if daemon.kill_build() { Ok(()) } else { Err(line.log()) });
+        line.wait_sql("SELECT count(*) FROM banks WHERE state = 'failed' AND reason LIKE '%killed by signal 9%tried again%'", times);
+    }
+    line.wait_sql("SELECT version FROM banks WHERE state = 'active'", "1");
+    assert!(daemon.stop().success());
+    let versions: Vec<_> = std::fs::read_dir(line.bank("disc").join("versions")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(versions, ["000001"], "what the killed builds left is removed");
+}
+
+#[test]
+fn an_upgrade_under_the_running_daemon_does_not_disturb_its_builds() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    let installed = line.path("patchcored");
+    std::fs::copy(patchcored().get_program(), &installed).unwrap();
+    let daemon = line.start_as(program(&installed));
+    line.wait_for_bank("disc");
+    // Package managers put the new file in the place of the old one, which lives on without a name.
+    let new = line.path("new");
+    std::fs::write(&new, "not for the daemon that runs").unwrap();
+    std::fs::rename(&new, &installed).unwrap();
+    line.fill_ok("disc", 6..9);
+    line.wait_sql("SELECT max(images) FROM banks", "9");
+    assert_eq!(line.sql("SELECT count(*) FROM banks WHERE state = 'failed'").unwrap(), "0");
     assert!(daemon.stop().success());
 }
 

@@ -118,10 +118,15 @@ impl Line {
     }
 
     pub fn start_with(&self, change: impl FnOnce(&mut std::process::Command)) -> Daemon {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = patchcored();
-        command.args(["run", "--config", arg(&self.config())]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         change(&mut command);
+        self.start_as(command)
+    }
+
+    /// Starts this program as the daemon.
+    pub fn start_as(&self, mut command: std::process::Command) -> Daemon {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        command.args(["run", "--config", arg(&self.config())]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         Daemon { child: command.spawn().unwrap() }
     }
 
@@ -170,19 +175,23 @@ impl Daemon {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// The build process of this daemon, if there is one: it has no other children.
+    pub fn build_process(&self) -> Option<Pid> {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let mut pids = processes.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+        pids.find(|pid| parent(*pid) == Some(self.pid()))
+    }
+
     /// The build process of this daemon, as soon as there is one, and stopped.
     pub fn stop_the_build(&self) -> Pid {
-        let parent = Some(self.pid().to_string());
-        let child = wait_for("a build process", || {
-            let stat = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let ours = |pid: &str| stat(pid).rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).map(str::to_owned) == parent;
-            let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            let found = processes.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit())).find(|pid| ours(pid));
-            found.ok_or_else(|| "none".to_owned())
-        });
-        let child = Pid::from_raw(child.parse().unwrap()).unwrap();
+        let child = wait_for("a build process", || self.build_process().ok_or_else(|| "none".to_owned()));
         kill_process(child, Signal::STOP).unwrap();
         child
+    }
+
+    /// Kills the build process; false when there is none.
+    pub fn kill_build(&self) -> bool {
+        self.build_process().is_some_and(|child| kill_process(child, Signal::KILL).is_ok())
     }
 
     /// SIGTERM, and the exit status.
@@ -200,6 +209,12 @@ impl Daemon {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+fn parent(pid: Pid) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 impl Drop for Daemon {

@@ -8,6 +8,7 @@ mod sql;
 pub use disks::{Mount, can, fill};
 pub use images::{Part, image_bytes, jpeg_bytes, write_image};
 pub use line::{Daemon, Line, Product};
+pub use sql::{old_database, value as sql_value};
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -30,7 +31,12 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Result<T, String>)
 
 /// The binary under test.
 pub fn patchcored() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_patchcored"));
+    program(Path::new(env!("CARGO_BIN_EXE_patchcored")))
+}
+
+/// Another file of it.
+pub fn program(path: &Path) -> Command {
+    let mut command = Command::new(path);
     command.env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET").env_remove("LD_LIBRARY_PATH");
     command
 }
@@ -53,6 +59,12 @@ pub fn run_fails(code: i32, arguments: &[&str]) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
     stderr
+}
+
+/// A whole number from the environment; a name that is set to nothing is not set.
+pub fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a whole number")))
 }
 
 /// A path as an argument.

@@ -6,13 +6,13 @@ mod overhead;
 mod slow_writers;
 mod writers;
 
-use crate::helper::{Line, wait_for};
+use crate::helper::{self, Line, wait_for};
 use jiff::Timestamp;
 use std::collections::HashMap;
 
 /// A whole number from the environment.
 fn number(name: &str, default: usize) -> usize {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a whole number")))
+    helper::number(name).map_or(default, |number| number as usize)
 }
 
 /// What the history says of one image.

@@ -1,0 +1,70 @@
+//! Named points at which the daemon dies as by SIGKILL, so that tests can see what a crash just there leaves behind.
+//!
+//! For tests alone: `PATCHCORED_CRASH_AT=NAME` (or `NAME:3` for the third time that the point is reached) chooses one, and the daemon
+//! warns of it when it starts. Without it, reaching a point costs one look at a variable in memory, which only [`arm`] ever sets.
+//!
+//! It is safe to have in a released program: whoever can set the daemon's environment can kill it as well; a point is reached once per
+//! image or file, never in a loop over pixels; and dying at any point is what the daemon must survive anyway. A process other than the
+//! daemon does not call [`arm`], so the build that it starts passes all points.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The environment variable that chooses a point.
+pub const VARIABLE: &str = "PATCHCORED_CRASH_AT";
+
+/// Every point, in the order in which a daemon that is started on an old database, inspects an image and builds a bank comes by.
+pub const NAMES: [&str; 21] = [
+    // The database is brought up to date.
+    "migration_before_copy",
+    "migration_copied",
+    "migration_step_done",
+    // An image is inspected.
+    "row_recorded",
+    "attempt_started",
+    "file_written",
+    "file_renamed",
+    "outputs_written",
+    "decision_recorded",
+    // A bank is built, published and put in use, and an old one removed.
+    "build_begun",
+    "build_ended",
+    "version_synced",
+    "version_named",
+    "link_made",
+    "link_swapped",
+    "version_published",
+    "bank_recorded",
+    "version_retired",
+    "version_removed",
+    // The daemon is asked to stop.
+    "close_before_checkpoint",
+    "close_checkpointed",
+];
+
+/// The chosen point and how often it has still to be reached.
+static CHOSEN: OnceLock<(String, AtomicU32)> = OnceLock::new();
+
+/// Looks for a choice in the environment and makes it hold for this process. Returns the chosen point.
+///
+/// # Errors
+/// A sentence when there is no such point.
+pub fn arm() -> Result<Option<&'static str>, String> {
+    let Some(choice) = std::env::var_os(VARIABLE) else { return Ok(None) };
+    let choice = choice.to_string_lossy();
+    let (name, times) = choice.split_once(':').unwrap_or((&choice, "1"));
+    match times.parse() {
+        Ok(times) if NAMES.contains(&name) => Ok(Some(CHOSEN.get_or_init(|| (name.to_owned(), AtomicU32::new(times))).0.as_str())),
+        _ => Err(format!("{VARIABLE}={choice}: there is no such crash point; unset the variable, which is for tests alone")),
+    }
+}
+
+/// Dies here if this point was chosen: nothing is flushed, dropped or cleaned up.
+pub fn reach(name: &str) {
+    if let Some((chosen, times)) = CHOSEN.get()
+        && chosen == name
+        && times.fetch_sub(1, Ordering::SeqCst) == 1
+    {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
+}

@@ -1,0 +1,151 @@
+//! Every named crash point: the daemon dies there, and its next start makes everything good.
+
+use super::ledger::{Book, Findings, check_dead};
+use super::plant::catch_up;
+use super::process::{Ear, last_lines};
+use crate::helper::{Line, Part, Product, old_database, write_image};
+use patchcored::crash_point::{NAMES, VARIABLE};
+use std::os::unix::process::ExitStatusExt;
+
+/// What the daemon has to do to come by a point.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// Inspect an image.
+    Image,
+    /// Build and publish a bank in the place of another, with an image in hand.
+    NewBank,
+    /// Build and publish the first bank.
+    FirstBank,
+    /// Start on the database of an older release.
+    OldDatabase,
+    /// Stop.
+    Stop,
+}
+
+/// How a point is caused, and at which of the times that it is reached the daemon has to die.
+fn cases(point: &str) -> &'static [(Cause, u32)] {
+    use Cause::{FirstBank, Image, NewBank, OldDatabase, Stop};
+    match point {
+        "migration_before_copy" | "migration_copied" => &[(OldDatabase, 1)],
+        "migration_step_done" => &[(OldDatabase, 1), (OldDatabase, 2)],
+        "row_recorded" | "attempt_started" | "outputs_written" | "decision_recorded" => &[(Image, 1)],
+        // Heat map, mask, overlay, side by side, scores.
+        "file_written" => &[(Image, 1), (Image, 2), (Image, 3), (Image, 4), (Image, 5)],
+        "file_renamed" => &[(Image, 1), (Image, 2), (Image, 3), (Image, 4), (Image, 5)],
+        // `current` and the three names; later `current` alone.
+        "link_made" => &[(FirstBank, 1), (FirstBank, 3), (NewBank, 1)],
+        "link_swapped" => &[(FirstBank, 1), (FirstBank, 2), (FirstBank, 4), (NewBank, 1)],
+        "close_before_checkpoint" | "close_checkpointed" => &[(Stop, 1)],
+        _ => &[(NewBank, 1)],
+    }
+}
+
+struct Scene {
+    line: Line,
+    ear: Ear,
+    book: Book,
+}
+
+const PRODUCT: [&str; 1] = ["disc"];
+
+impl Scene {
+    /// One product with all outputs, a golden image and three OK images, that keeps one version of its bank.
+    fn new() -> Self {
+        let mut product = Product::new("disc");
+        product.extra = "    outputs: {mask: true, overlay: true, heat: true, side_by_side: true, scores: true}\n".to_owned();
+        let line = Line::new(&[product]);
+        let golden = line.path("golden.png");
+        write_image(&golden, Part::ok(9));
+        let config = std::fs::read_to_string(line.config()).unwrap().replace("keep_versions: 3", "keep_versions: 1");
+        std::fs::write(line.config(), format!("{config}    reference: {}\n", golden.display())).unwrap();
+        line.fill_ok("disc", 0..3);
+        Self { ear: Ear::new(&line), line, book: Book::default() }
+    }
+
+    fn drop_image(&self, point: &str, times: u32) {
+        let path = self.line.drop("disc").join(format!("{point}-{times}.png"));
+        write_image(&path, Part::ng(times));
+        self.book.dropped(&path);
+    }
+
+    /// Lets the daemon die at the point, then live and make good.
+    fn die_and_recover(&self, point: &str, cause: Cause, times: u32) {
+        let daemon = self.ear.start_with(&self.line, |command| {
+            command.env(VARIABLE, format!("{point}:{times}"));
+        });
+        match cause {
+            Cause::Image => self.drop_image(point, times),
+            Cause::NewBank => {
+                let ok = std::fs::read_dir(self.line.ok("disc")).unwrap().count() as u32;
+                self.line.fill_ok("disc", ok..ok + 1);
+                self.drop_image(point, times);
+            }
+            Cause::Stop => {
+                self.ear.wait_ready(&self.line);
+                daemon.signal(rustix::process::Signal::TERM);
+            }
+            Cause::FirstBank | Cause::OldDatabase => {}
+        }
+        let mut daemon = daemon;
+        let status = daemon.wait();
+        assert_eq!(status.signal(), Some(9), "{point}:{times}: {status}\n{}", last_lines(&self.line.log()));
+        assert!(self.line.log().contains(VARIABLE), "the log does not warn of the crash to come");
+        assert_eq!(check_dead(&self.line, &PRODUCT), Vec::<String>::new(), "{point}:{times}, dead");
+        self.check(&format!("{point}:{times}"));
+    }
+
+    fn check(&self, when: &str) {
+        let findings = catch_up(&self.line, &self.ear, &PRODUCT, &self.book);
+        assert_eq!(findings, Findings::default(), "{when}, after the next start\n{}", last_lines(&self.line.log()));
+    }
+}
+
+fn points(wanted: &[Cause]) -> Vec<(&'static str, Cause, u32)> {
+    let all = NAMES.iter().flat_map(|point| cases(point).iter().map(move |(cause, times)| (*point, *cause, *times)));
+    all.filter(|(_, cause, _)| wanted.contains(cause)).collect()
+}
+
+#[test]
+fn dying_at_any_point_of_an_inspection_or_at_the_stop_loses_nothing() {
+    let scene = Scene::new();
+    scene.check("at first");
+    for (point, cause, times) in points(&[Cause::Image, Cause::Stop]) {
+        scene.die_and_recover(point, cause, times);
+    }
+}
+
+#[test]
+fn dying_at_any_point_of_a_rebuild_leaves_a_whole_bank() {
+    let scene = Scene::new();
+    scene.check("at first");
+    for (point, cause, times) in points(&[Cause::NewBank]) {
+        scene.die_and_recover(point, cause, times);
+    }
+}
+
+#[test]
+fn dying_while_the_first_bank_is_linked_leaves_a_whole_bank_or_none() {
+    for (point, cause, times) in points(&[Cause::FirstBank]) {
+        Scene::new().die_and_recover(point, cause, times);
+    }
+}
+
+#[test]
+fn dying_during_a_migration_keeps_the_old_rows() {
+    for (point, cause, times) in points(&[Cause::OldDatabase]) {
+        let scene = Scene::new();
+        old_database(&scene.line.path("history.db"), 1);
+        scene.die_and_recover(point, cause, times);
+        assert_eq!(scene.line.sql("SELECT detail FROM events WHERE kind = 'old'").unwrap(), "kept");
+    }
+}
+
+#[test]
+fn an_unknown_point_is_refused() {
+    let line = Line::new(&[Product::new("disc")]);
+    let mut daemon = line.start_with(|command| {
+        command.env(VARIABLE, "no_such_point");
+    });
+    assert_eq!(daemon.wait().code(), Some(78));
+    assert!(line.log().contains("no such crash point"), "{}", line.log());
+}
