@@ -4,6 +4,9 @@ use futures::StreamExt;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_tokio::Signals;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::net::UnixDatagram;
 
 /// What the outside asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,7 @@ impl Requests {
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn listen() -> std::io::Result<Self> {
+    pub fn listen() -> io::Result<Self> {
         Ok(Self { signals: Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])? })
     }
 
@@ -46,8 +49,19 @@ impl Requests {
 }
 
 /// Tells systemd; without a `NOTIFY_SOCKET` this does nothing.
+///
+/// Not `sd_notify::notify`, which waits for room when nobody reads the socket: signals would wait with it.
 pub fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let message: String = states.iter().map(|state| format!("{state}\n")).collect();
+    if let Err(error) = send(&socket, &message) {
         tracing::warn!(%error, "systemd not told");
     }
+}
+
+fn send(socket: &OsStr, message: &str) -> io::Result<()> {
+    let sender = UnixDatagram::unbound()?;
+    sender.set_nonblocking(true)?;
+    sender.connect(socket)?;
+    sender.send(message.as_bytes()).map(drop)
 }

@@ -56,6 +56,21 @@ fn systemd_is_told_of_ready_status_and_stopping() {
 }
 
 #[test]
+fn signals_are_served_when_nobody_reads_the_notifications() {
+    let line = Line::new(&[Product::new("disc")]);
+    let socket = UnixDatagram::bind(line.path("notify")).unwrap();
+    let daemon = line.start_with(|command| {
+        command.env("NOTIFY_SOCKET", line.path("notify"));
+    });
+    socket.recv(&mut [0; 4096]).unwrap();
+    let filler = UnixDatagram::unbound().unwrap();
+    filler.set_nonblocking(true).unwrap();
+    while filler.send_to(b"STATUS=full", line.path("notify")).is_ok() {}
+    assert!(daemon.stop().success());
+    line.wait_for_log("systemd not told");
+}
+
+#[test]
 fn a_bad_config_does_not_start() {
     let line = Line::new(&[Product::new("disc")]);
     std::fs::write(line.config(), "database: h.db\nproducts: []\nextra: 1\n").unwrap();
