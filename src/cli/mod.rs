@@ -4,11 +4,11 @@ mod build;
 mod check;
 mod demo;
 mod engine_args;
+mod environment;
 mod eval;
 pub mod history;
 mod infer;
 mod metrics;
-mod openmp;
 mod requeue;
 mod run;
 
@@ -63,7 +63,7 @@ impl Cli {
     /// Runs the command; the result is the exit code, errors included.
     pub fn run(self) -> ExitCode {
         if self.takes_many_images() {
-            openmp::let_waiting_threads_sleep();
+            environment::set_for_many_images();
         }
         let outcome = match self.command {
             Command::Run(args) => run::run(&args),

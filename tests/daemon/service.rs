@@ -70,6 +70,30 @@ fn signals_are_served_when_nobody_reads_the_notifications() {
     line.wait_for_log("systemd not told");
 }
 
+/// Without them its memory grows with every reload, and its waiting threads take the cores from reading and writing.
+#[test]
+fn the_daemon_gives_itself_the_environment_that_it_is_best_in() {
+    let environment = |change: &[(&str, &str)]| {
+        let line = Line::new(&[Product::new("disc")]);
+        let daemon = line.start_with(|command| {
+            command.env_remove("OMP_WAIT_POLICY").env_remove("GOMP_SPINCOUNT").env_remove("MALLOC_ARENA_MAX");
+            command.envs(change.iter().copied());
+        });
+        line.wait_sql("SELECT count(*) FROM events WHERE kind = 'build_failed'", "1");
+        let text = std::fs::read(format!("/proc/{}/environ", daemon.pid())).unwrap();
+        assert!(daemon.stop().success());
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let mut set: Vec<_> =
+            text.split('\0').filter(|entry| entry.contains("OMP_") || entry.starts_with("MALLOC_")).map(str::to_owned).collect();
+        set.sort();
+        set
+    };
+    assert_eq!(environment(&[]), ["MALLOC_ARENA_MAX=2", "OMP_WAIT_POLICY=PASSIVE"]);
+    // What somebody has chosen stays.
+    let chosen = [("GOMP_SPINCOUNT", "1000"), ("MALLOC_ARENA_MAX", "3")];
+    assert_eq!(environment(&chosen), ["GOMP_SPINCOUNT=1000", "MALLOC_ARENA_MAX=3"]);
+}
+
 #[test]
 fn a_bad_config_does_not_start() {
     let line = Line::new(&[Product::new("disc")]);
