@@ -96,8 +96,10 @@ pub struct DropFolder {
     pub state: Option<FolderState>,
     /// Since when it is not simply watched.
     pub since: Option<String>,
+    /// How long that is.
+    pub since_seconds: Option<i64>,
     /// What the daemon said then.
-    pub detail: Option<String>,
+    pub reason: Option<String>,
 }
 
 impl Daemon {
@@ -153,13 +155,14 @@ impl Sources<'_> {
         // One below another is watched with that.
         let inner_most = |root: &&Root| root.path.components().count();
         let root = self.roots.iter().filter(|root| folder.starts_with(&root.path)).max_by_key(inner_most);
-        let (state, event) = folder_state(root.map_or(folder, |root| &root.path), self.events);
-        let event = event.filter(|_| self.running);
+        let (state, trouble) = folder_state(root.map_or(folder, |root| &root.path), self.events);
+        let trouble = trouble.filter(|_| self.running);
         DropFolder {
             place: self.place(folder, folder),
             state: self.running.then_some(state),
-            since: event.map(|event| event.at.clone()),
-            detail: event.map(|event| event.detail.clone()),
+            since: trouble.map(|trouble| trouble.since.to_owned()),
+            since_seconds: trouble.and_then(|trouble| self.age(trouble.since)),
+            reason: trouble.map(|trouble| trouble.reason.to_owned()),
         }
     }
 

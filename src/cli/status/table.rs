@@ -32,8 +32,8 @@ fn print_product(product: &Product, out: &mut dyn Write) -> io::Result<()> {
     row("10 min", &format!("{:.1} images per minute", product.images_per_minute))?;
     for folder in &product.drop_folders {
         row("drop", &place(state(folder), &folder.place))?;
-        if let (Some(since), Some(detail)) = (&folder.since, &folder.detail) {
-            row("", &format!("since {since}: {}", printable(detail)))?;
+        if let (Some(seconds), Some(reason)) = (folder.since_seconds, &folder.reason) {
+            row("", &format!("for {}: {}", span(seconds), printable(reason)))?;
         }
     }
     if let Some(outputs) = &product.outputs_folder {
