@@ -150,7 +150,7 @@ fn table(rows: &[InspectionRow], limit: Option<u32>, out: &mut dyn Write) -> io:
 }
 
 /// A file name may hold anything; a terminal should not obey it.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 

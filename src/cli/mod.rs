@@ -11,6 +11,7 @@ mod infer;
 mod metrics;
 mod requeue;
 mod run;
+mod status;
 
 use crate::error::FatalError;
 use clap::{Parser, Subcommand};
@@ -37,6 +38,8 @@ enum Command {
     Infer(infer::InferArgs),
     /// Measure a bank on OK and NG images: AUROC, AUPRO, false alarms and recall at tau
     Eval(eval::EvalArgs),
+    /// Tell how each product stands: bank, backlog, last decision, ng-rate, folders, disk space
+    Status(status::StatusArgs),
     /// Read the inspection history
     History(history::HistoryArgs),
     /// Have failed images inspected again
@@ -56,7 +59,7 @@ impl Cli {
         match &self.command {
             Command::Run(_) | Command::Build(_) | Command::Eval(_) => true,
             Command::Infer(args) => args.takes_many_images(),
-            Command::Check(_) | Command::Requeue(_) | Command::History(_) | Command::Demo(_) => false,
+            Command::Check(_) | Command::Status(_) | Command::Requeue(_) | Command::History(_) | Command::Demo(_) => false,
         }
     }
 
@@ -71,6 +74,7 @@ impl Cli {
             Command::Build(args) => build::run(&args),
             Command::Infer(args) => infer::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Status(args) => status::run(&args),
             Command::History(args) => history::run(args),
             Command::Requeue(args) => requeue::run(&args),
             Command::Demo(args) => demo::run(&args),

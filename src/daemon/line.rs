@@ -122,6 +122,8 @@ pub async fn start(config: Config) -> Result<Running, FatalError> {
         build_turn: Semaphore::new(1),
         config,
     });
+    // Also after a reload: from here on the folders are looked at anew, and what was said of them before no longer holds.
+    line.event(EventLevel::Info, "start", None, concat!("patchcored ", env!("CARGO_PKG_VERSION"))).await;
     futures::future::join_all(line.config.products.iter().map(|product| adopt(&line, product))).await;
     line.engine.warm_up(line.banks.all()).await;
 

@@ -10,6 +10,7 @@ mod active;
 mod builder_process;
 mod dispatcher;
 mod engine;
+mod folder_state;
 mod full_disk;
 mod hand;
 mod health;
@@ -27,6 +28,9 @@ pub mod source;
 mod status;
 pub mod verdict;
 mod watchdog;
+
+pub use folder_state::{FolderState, folder_event_kinds, folder_state};
+pub use lock::{Holder, database_holder};
 
 use crate::config::Config;
 use crate::crash_point;

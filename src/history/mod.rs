@@ -21,6 +21,7 @@ mod queue;
 mod report;
 mod requeue;
 mod rows;
+mod snapshot;
 
 pub use error::{HistoryError, HistoryErrorKind};
 pub use queue::{NO_BANK, NOT_CLOSED};
@@ -29,6 +30,7 @@ pub use rows::{
     ActiveBank, Arrival, ArrivalState, Counts, EventLevel, Finished, InspectionFilter, InspectionRow, InspectionState, NewBank,
     PendingImage, ProductCounts, Recorded,
 };
+pub use snapshot::{BankInUse, Ends, EventRow, LastDecision, OldestPending, ProductSnapshot, Snapshot};
 
 use health::Health;
 use sqlx::pool::PoolConnection;

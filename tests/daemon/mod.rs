@@ -11,5 +11,6 @@ mod rebuild;
 mod rebuild_safety;
 mod requeue;
 mod service;
+mod status;
 mod stop;
 mod turns;

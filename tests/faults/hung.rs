@@ -24,6 +24,8 @@ fn a_hung_share_is_reported_and_the_others_go_on() {
     wait_for_events(&line, "drop_folder_stuck", 1);
     assert!(detail(&line, "drop_folder_stuck").contains("/drop/far: does not answer"));
     wait_for_status(&line, &daemon, "/drop/far does not answer");
+    let far = &line.status()["products"][1]["drop_folders"][0];
+    assert_eq!((&far["state"], &far["free_bytes"]), (&"stuck".into(), &serde_json::Value::Null), "and the status does not hang with it");
     for number in 0..3 {
         drop_image(&line, "near", &format!("{number}.png"));
     }
@@ -32,6 +34,7 @@ fn a_hung_share_is_reported_and_the_others_go_on() {
     write_image(&line.path("source").join("b.png"), Part::ok(2));
     share.thaw();
     wait_for_events(&line, "drop_folder_stuck_over", 1);
+    assert_eq!(line.status()["products"][1]["drop_folders"][0]["state"], "watched");
     wait_for_done(&line, 5);
     assert_eq!(line.sql("SELECT count(*) FROM events WHERE kind LIKE 'drop_folder_%' AND detail LIKE '%near%'").unwrap(), "0");
     assert!(daemon.stop().success());

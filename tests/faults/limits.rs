@@ -31,6 +31,7 @@ fn without_any_inotify_instance_scans_find_the_images() {
     assert!(detail.contains("raise fs.inotify.max_user_instances"), "{detail}");
     assert!(detail.contains("found by scans alone, every 1s"), "{detail}");
     wait_for_status(&line, &daemon, "/drop/disc is not all watched");
+    assert_eq!(line.status()["products"][0]["drop_folders"][0]["state"], "scanned_only");
     wait_for_banks(&line, 1);
     drop_image(&line, "disc", "a.png");
     wait_for_done(&line, 1);

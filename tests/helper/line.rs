@@ -1,6 +1,6 @@
 //! A line in a temporary folder and its daemon as a child process.
 
-use super::{Part, arg, patchcored, wait_for, write_image};
+use super::{Part, arg, patchcored, run_ok, wait_for, write_image};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -149,6 +149,11 @@ impl Line {
     /// One text value by SQL, as an analyst would ask; NULL is an empty text.
     pub fn sql(&self, query: &str) -> Result<String, String> {
         super::sql::value(&self.path("history.db"), query)
+    }
+
+    /// What `patchcored status --json` says.
+    pub fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&run_ok(&["status", "--json", "--config", arg(&self.config())])).unwrap()
     }
 
     /// Waits until the query gives this value.

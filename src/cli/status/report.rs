@@ -1,0 +1,184 @@
+//! What `patchcored status --json` prints. Fields keep their names and meaning in every version of the program; new ones are added.
+
+use crate::config::ProductConfig;
+use crate::daemon::{FolderState, Holder, folder_state};
+use crate::history::{BankInUse, Ends, EventRow, LastDecision, OldestPending, ProductSnapshot};
+use crate::routing::Root;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// The whole answer. Times are UTC text, ages are seconds before `at`, and `null` means that there is none.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// When it was asked.
+    pub at: String,
+    /// Whether the daemon runs.
+    pub daemon: Daemon,
+    /// The history.
+    pub database: Place,
+    /// In the order of the configuration.
+    pub products: Vec<Product>,
+}
+
+/// The daemon that works with the database.
+#[derive(Debug, Serialize)]
+pub struct Daemon {
+    /// Whether there is one.
+    pub running: bool,
+    /// Its process id.
+    pub process: Option<u32>,
+}
+
+/// A file or folder, and the disk under it.
+#[derive(Debug, Serialize)]
+pub struct Place {
+    /// Absolute.
+    pub path: String,
+    /// `null` when it is not there or does not answer.
+    pub free_bytes: Option<u64>,
+}
+
+/// One product.
+#[derive(Debug, Serialize)]
+pub struct Product {
+    /// Its name.
+    pub product: String,
+    /// The bank in use: `version`, and when it was built, `created_at`.
+    pub bank: Option<BankInUse>,
+    /// Age of the bank.
+    pub bank_age_seconds: Option<i64>,
+    /// True when it has no bank, or images wait because the one it has cannot be used.
+    pub waits_for_bank: bool,
+    /// Images still to be decided.
+    pub pending: i64,
+    /// The one that was seen first: `id`, `image_path`, `seen_at`, and the `reason` why it waits, `null` when it is just not its turn.
+    pub oldest_pending: Option<OldestPending>,
+    /// How long that one has waited.
+    pub oldest_pending_seconds: Option<i64>,
+    /// The newest: `id`, `image_path`, `decided_at`, `decision`, `image_score`, `image_tau`.
+    pub last_decision: Option<LastDecision>,
+    /// Age of the newest decision.
+    pub last_decision_seconds: Option<i64>,
+    /// What was decided in the last 24 hours.
+    pub last_24h: LastDay,
+    /// Images decided per minute, on average over the last 10 minutes.
+    pub images_per_minute: f64,
+    /// Each once.
+    pub drop_folders: Vec<DropFolder>,
+    /// `outputs.dir`; `null` when outputs are written beside the images.
+    pub outputs_folder: Option<Place>,
+    /// The bank folder.
+    pub bank_folder: Place,
+}
+
+/// The last 24 hours.
+#[derive(Debug, Serialize)]
+pub struct LastDay {
+    /// Images decided, ok and ng.
+    pub images: i64,
+    /// Of these ng.
+    pub ng: i64,
+    /// `ng / images`.
+    pub ng_rate: Option<f64>,
+    /// Images given up, not counted above.
+    pub failed: i64,
+}
+
+/// A drop folder.
+#[derive(Debug, Serialize)]
+pub struct DropFolder {
+    /// The folder and its disk.
+    #[serde(flatten)]
+    pub place: Place,
+    /// `watched`, `scanned_only`, `lost` or `stuck`; `null` when the daemon does not run.
+    pub state: Option<FolderState>,
+    /// Since when it is not simply watched.
+    pub since: Option<String>,
+    /// How long that is.
+    pub since_seconds: Option<i64>,
+    /// What the daemon said then.
+    pub reason: Option<String>,
+}
+
+impl Daemon {
+    pub(super) fn of(holder: Option<Holder>) -> Self {
+        Self { running: holder.is_some(), process: holder.and_then(|holder| holder.process) }
+    }
+}
+
+impl From<Ends> for LastDay {
+    fn from(ends: Ends) -> Self {
+        let images = ends.ok + ends.ng;
+        Self { images, ng: ends.ng, ng_rate: (images > 0).then(|| ends.ng as f64 / images as f64), failed: ends.failed }
+    }
+}
+
+/// What the products' reports are made from, beside the history of each.
+pub(super) struct Sources<'a> {
+    pub now: Timestamp,
+    /// Of the drop folders.
+    pub events: &'a [EventRow],
+    /// The folders that the daemon watches.
+    pub roots: &'a [Root],
+    pub free: BTreeMap<PathBuf, u64>,
+    pub running: bool,
+}
+
+impl Sources<'_> {
+    pub(super) fn place(&self, path: &Path, folder: &Path) -> Place {
+        Place { path: path.display().to_string(), free_bytes: self.free.get(folder).copied() }
+    }
+
+    pub(super) fn product(&self, config: &ProductConfig, seen: ProductSnapshot) -> Product {
+        let decided = seen.ten_minutes.ok + seen.ten_minutes.ng;
+        Product {
+            product: config.name.clone(),
+            bank_age_seconds: seen.bank.as_ref().and_then(|bank| self.age(&bank.created_at)),
+            waits_for_bank: seen.bank.is_none() || seen.images_wait_for_bank,
+            bank: seen.bank,
+            pending: seen.pending,
+            oldest_pending_seconds: seen.oldest_pending.as_ref().and_then(|image| self.age(&image.seen_at)),
+            oldest_pending: seen.oldest_pending,
+            last_decision_seconds: seen.last_decision.as_ref().and_then(|image| self.age(&image.decided_at)),
+            last_decision: seen.last_decision,
+            last_24h: seen.day.into(),
+            images_per_minute: decided as f64 / 10.0,
+            drop_folders: drop_folders(config).into_iter().map(|folder| self.drop_folder(folder)).collect(),
+            outputs_folder: config.outputs.dir.as_deref().map(|dir| self.place(dir, dir)),
+            bank_folder: self.place(&config.bank, &config.bank),
+        }
+    }
+
+    fn drop_folder(&self, folder: &Path) -> DropFolder {
+        // One below another is watched with that.
+        let inner_most = |root: &&Root| root.path.components().count();
+        let root = self.roots.iter().filter(|root| folder.starts_with(&root.path)).max_by_key(inner_most);
+        let (state, trouble) = folder_state(root.map_or(folder, |root| &root.path), self.events);
+        let trouble = trouble.filter(|_| self.running);
+        DropFolder {
+            place: self.place(folder, folder),
+            state: self.running.then_some(state),
+            since: trouble.map(|trouble| trouble.since.to_owned()),
+            since_seconds: trouble.and_then(|trouble| self.age(trouble.since)),
+            reason: trouble.map(|trouble| trouble.reason.to_owned()),
+        }
+    }
+
+    /// Clocks are set back now and then; nothing is younger than now.
+    fn age(&self, time: &str) -> Option<i64> {
+        let time: Timestamp = time.parse().ok()?;
+        Some(self.now.duration_since(time).as_secs().max(0))
+    }
+}
+
+/// The product's drop folders, each once: several patterns may look at one.
+fn drop_folders(config: &ProductConfig) -> BTreeSet<&Path> {
+    config.drop.iter().map(|drop| drop.path.as_path()).collect()
+}
+
+/// The folders of this product whose disk matters.
+pub(super) fn folders(config: &ProductConfig) -> impl Iterator<Item = &Path> {
+    drop_folders(config).into_iter().chain(config.outputs.dir.as_deref()).chain([config.bank.as_path()])
+}

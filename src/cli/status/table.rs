@@ -1,0 +1,114 @@
+//! The report for people: a block for each product, its words aligned; paths stand last, where they may be long.
+
+use super::super::history::printable;
+use super::report::{DropFolder, Place, Product, Report};
+use crate::daemon::FolderState;
+use std::io::{self, Write};
+
+/// Prints the report.
+pub fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let daemon = match (report.daemon.running, report.daemon.process) {
+        (true, Some(process)) => format!("running (process {process})"),
+        (true, None) => "running".to_owned(),
+        (false, _) => "not running".to_owned(),
+    };
+    writeln!(out, "daemon      {daemon}")?;
+    writeln!(out, "database    {}", place("", &report.database))?;
+    for product in &report.products {
+        print_product(product, out)?;
+    }
+    Ok(())
+}
+
+fn print_product(product: &Product, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n{}", product.product)?;
+    let mut row = |name: &str, text: &str| writeln!(out, "  {name:<8}  {text}");
+    row("bank", &bank(product))?;
+    row("pending", &pending(product))?;
+    row("last", &last(product))?;
+    let day = &product.last_24h;
+    let rate = day.ng_rate.map_or(String::new(), |rate| format!(" ({:.1} %)", rate * 100.0));
+    row("24 h", &format!("{} images, {} ng{rate}, {} failed", day.images, day.ng, day.failed))?;
+    row("10 min", &format!("{:.1} images per minute", product.images_per_minute))?;
+    for folder in &product.drop_folders {
+        row("drop", &place(state(folder), &folder.place))?;
+        if let (Some(seconds), Some(reason)) = (folder.since_seconds, &folder.reason) {
+            row("", &format!("for {}: {}", span(seconds), printable(reason)))?;
+        }
+    }
+    if let Some(outputs) = &product.outputs_folder {
+        row("outputs", &place("", outputs))?;
+    }
+    row("banks", &place("", &product.bank_folder))
+}
+
+fn bank(product: &Product) -> String {
+    let Some(bank) = &product.bank else { return "none: images wait for it".to_owned() };
+    let waits = if product.waits_for_bank { "; cannot be used, images wait" } else { "" };
+    format!("version {}, built {}{}{waits}", bank.version, bank.created_at, ago(product.bank_age_seconds))
+}
+
+fn pending(product: &Product) -> String {
+    let Some(oldest) = &product.oldest_pending else { return product.pending.to_string() };
+    let reason = oldest.reason.as_deref().map_or(String::new(), |reason| format!(", {}", printable(reason)));
+    let age = product.oldest_pending_seconds.map_or(String::new(), |seconds| format!(" for {}", span(seconds)));
+    format!("{}, the oldest{age}{reason}: {}", product.pending, printable(&oldest.image_path))
+}
+
+fn last(product: &Product) -> String {
+    let Some(last) = &product.last_decision else { return "nothing decided yet".to_owned() };
+    let number = |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.4}"));
+    let (score, tau) = (number(last.image_score), number(last.image_tau));
+    format!("{} score {score} tau {tau}, {}{}", last.decision, last.decided_at, ago(product.last_decision_seconds))
+}
+
+fn state(folder: &DropFolder) -> &'static str {
+    match folder.state {
+        None => "not watched",
+        Some(FolderState::Watched) => "watched",
+        Some(FolderState::ScannedOnly) => "scanned only",
+        Some(FolderState::Lost) => "LOST",
+        Some(FolderState::Stuck) => "STUCK",
+    }
+}
+
+fn place(state: &str, place: &Place) -> String {
+    let free = place.free_bytes.map_or("not reachable".to_owned(), |bytes| format!("{} free", size(bytes)));
+    format!("{state:<12}  {free:<15}  {}", printable(&place.path))
+}
+
+fn size(bytes: u64) -> String {
+    let mib = bytes as f64 / f64::from(1 << 20);
+    if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
+}
+
+fn ago(seconds: Option<i64>) -> String {
+    seconds.map_or(String::new(), |seconds| format!(" ({} ago)", span(seconds)))
+}
+
+/// In the two largest units that tell something.
+fn span(seconds: i64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_sizes() {
+        let spans = [(0, "0 s"), (59, "59 s"), (60, "1 min 0 s"), (3661, "1 h 1 min"), (90_000, "1 d 1 h")];
+        for (seconds, text) in spans {
+            assert_eq!(span(seconds), text);
+        }
+        assert_eq!(size(0), "0.0 MiB");
+        assert_eq!(size((1 << 30) - (1 << 20)), "1023.0 MiB");
+        assert_eq!(size(3 << 29), "1.5 GiB");
+    }
+}
