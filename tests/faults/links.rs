@@ -1,14 +1,11 @@
 //! Files that come without the usual events.
 
-use super::{disc_line, set_rescan, wait_for_banks, wait_for_done};
+use super::{disc_line, line_of_events, wait_for_banks, wait_for_done};
 use crate::helper::{Mount, Part, write_image};
 
 #[test]
 fn a_file_that_is_linked_into_the_folder_is_inspected() {
-    let line = disc_line();
-    set_rescan(&line, "1h");
-    let daemon = line.start();
-    wait_for_banks(&line, 1);
+    let (line, daemon) = line_of_events();
     // As SFTP servers rename: link, then unlink. Nobody closes the new name.
     let staged = line.path("staged.png");
     write_image(&staged, Part::ok(1));

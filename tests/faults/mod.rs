@@ -9,7 +9,7 @@ mod readiness;
 mod roots;
 mod unclosed;
 
-use crate::helper::{Line, Part, Product, wait_for, write_image};
+use crate::helper::{Daemon, Line, Part, Product, wait_for, write_image};
 use rustix::process::Signal;
 
 /// A line with one product whose bank waits to be built.
@@ -24,6 +24,15 @@ fn set_rescan(line: &Line, rescan: &str) {
     let text = std::fs::read_to_string(line.config()).unwrap();
     assert!(text.contains("rescan: 1s"));
     std::fs::write(line.config(), text.replace("rescan: 1s", &format!("rescan: {rescan}"))).unwrap();
+}
+
+/// A running line with a bank, on which no scan comes: only events can find a file.
+fn line_of_events() -> (Line, Daemon) {
+    let line = disc_line();
+    set_rescan(&line, "1h");
+    let daemon = line.start();
+    wait_for_banks(&line, 1);
+    (line, daemon)
 }
 
 fn wait_for_banks(line: &Line, banks: u32) {
@@ -49,7 +58,7 @@ fn drop_image(line: &Line, product: &str, name: &str) {
 }
 
 /// Asks the daemon for its status until it says this.
-fn wait_for_status(line: &Line, daemon: &crate::helper::Daemon, text: &str) {
+fn wait_for_status(line: &Line, daemon: &Daemon, text: &str) {
     wait_for(&format!("`{text}` in the status"), || {
         daemon.signal(Signal::USR1);
         let log = line.log();

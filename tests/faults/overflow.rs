@@ -1,15 +1,12 @@
 //! More events at once than the kernel keeps or than anybody reads. Scans at intervals are far away: they cannot hide a miss.
 
-use super::{disc_line, drop_image, set_rescan, wait_for_banks, wait_for_done};
+use super::{drop_image, line_of_events, wait_for_done};
 use crate::helper::{Part, write_image};
 use rustix::process::Signal;
 
 #[test]
 fn images_and_folders_made_while_events_are_lost_are_found_and_watched() {
-    let line = disc_line();
-    set_rescan(&line, "1h");
-    let daemon = line.start();
-    wait_for_banks(&line, 1);
+    let (line, daemon) = line_of_events();
     let again = line.drop("disc").join("again");
     std::fs::create_dir(&again).unwrap();
     drop_image(&line, "disc", "again/before.png");
@@ -46,10 +43,7 @@ fn images_and_folders_made_while_events_are_lost_are_found_and_watched() {
 #[test]
 fn of_500_folders_made_and_written_at_once_no_image_is_lost() {
     const FOLDERS: u32 = 500;
-    let line = disc_line();
-    set_rescan(&line, "1h");
-    let daemon = line.start();
-    wait_for_banks(&line, 1);
+    let (line, daemon) = line_of_events();
     for number in 0..FOLDERS {
         let folder = line.drop("disc").join(format!("part{number}"));
         std::fs::create_dir(&folder).unwrap();
@@ -67,10 +61,7 @@ fn of_500_folders_made_and_written_at_once_no_image_is_lost() {
 
 #[test]
 fn folders_that_are_moved_in_away_and_back_stay_watched() {
-    let line = disc_line();
-    set_rescan(&line, "1h");
-    let daemon = line.start();
-    wait_for_banks(&line, 1);
+    let (line, daemon) = line_of_events();
     let (cam, away) = (line.drop("disc").join("cam"), line.path("away"));
     std::fs::create_dir(&cam).unwrap();
     write_image(&cam.join("a.png"), Part::ok(1));

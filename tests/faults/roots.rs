@@ -1,6 +1,6 @@
 //! The drop folder itself goes away, or another one takes its place.
 
-use super::{detail, disc_line, drop_image, set_rescan, wait_for_banks, wait_for_done, wait_for_events, wait_for_status};
+use super::{detail, disc_line, drop_image, line_of_events, set_rescan, wait_for_banks, wait_for_done, wait_for_events, wait_for_status};
 use crate::helper::{Line, Mount, Part, wait_for, write_image};
 
 #[test]
@@ -40,10 +40,7 @@ fn an_unmounted_folder_is_reported_and_all_images_are_found_when_it_is_back() {
 
 #[test]
 fn a_folder_that_is_mounted_over_is_watched_and_so_is_the_one_below_afterwards() {
-    let line = disc_line();
-    set_rescan(&line, "1h");
-    let daemon = line.start();
-    wait_for_banks(&line, 1);
+    let (line, daemon) = line_of_events();
     let Some(mounted) = Mount::tmpfs(&line.drop("disc"), "8m") else { return };
     wait_for_events(&line, "drop_folder_back", 1);
     assert!(detail(&line, "drop_folder_lost").contains("another folder stands in its place"));
@@ -58,10 +55,7 @@ fn a_folder_that_is_mounted_over_is_watched_and_so_is_the_one_below_afterwards()
 
 #[test]
 fn a_folder_replaced_between_two_looks_is_watched_anew() {
-    let line = disc_line();
-    set_rescan(&line, "1h");
-    let daemon = line.start();
-    wait_for_banks(&line, 1);
+    let (line, daemon) = line_of_events();
     std::fs::rename(line.drop("disc"), line.path("elsewhere")).unwrap();
     std::fs::create_dir(line.drop("disc")).unwrap();
     drop_image(&line, "disc", "a.png");
