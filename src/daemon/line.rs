@@ -1,7 +1,7 @@
 //! One run of the line with one configuration: what the tasks share, and the order in which they start and stop.
 
 use super::active::ActiveBanks;
-use super::engine::{self, EngineHandle};
+use super::engine::EngineHandle;
 use super::health::CameraHealth;
 use super::inspector::read_reference;
 use super::litter::Litter;
@@ -17,7 +17,6 @@ use crate::intake::{RootSpec, RootWorker, Writers};
 use crate::routing::{Route, Router};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -88,7 +87,6 @@ impl Line {
 pub struct Running {
     line: Arc<Line>,
     intake: Vec<RootWorker>,
-    engine_thread: JoinHandle<()>,
     dispatcher: tokio::task::JoinHandle<Result<(), HistoryError>>,
     recorder: tokio::task::JoinHandle<()>,
     watchdog: tokio::task::JoinHandle<()>,
@@ -98,15 +96,13 @@ pub struct Running {
     stop_work: CancellationToken,
 }
 
-/// Starts a line: history → banks → engine → rebuilders → dispatcher → recorder → intake.
+/// Starts a line on a history and an engine: banks → rebuilders → dispatcher → recorder → intake.
 ///
 /// # Errors
-/// When the history cannot be opened or a thread cannot be started.
-pub async fn start(config: Config) -> Result<Running, FatalError> {
+/// When a thread cannot be started.
+pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) -> Result<Running, FatalError> {
     let no_thread = |e: std::io::Error| FatalError::Worker { worker: "threads", reason: e.to_string() };
     let router = rules::check_routing(&config)?;
-    let store = HistoryStore::open(&config.database).await.map_err(|e| FatalError::History(e.into()))?;
-    let (engine, engine_thread) = engine::start(config.engine.clone()).map_err(no_thread)?;
     let line = Arc::new(Line {
         references: read_references(&config).await,
         router,
@@ -140,7 +136,7 @@ pub async fn start(config: Config) -> Result<Running, FatalError> {
     let threads = intake.iter().map(|worker| (worker.root().to_owned(), worker.pulse())).collect();
     let watchdog = tokio::spawn(watchdog::run(Arc::clone(&line), threads));
     let full_disk = tokio::spawn(full_disk::run(Arc::clone(&line)));
-    Ok(Running { line, intake, engine_thread, dispatcher, recorder, watchdog, rebuilders, full_disk, stop_intake, stop_work })
+    Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, full_disk, stop_intake, stop_work })
 }
 
 /// A bank folder that does not answer does not keep the others from starting; its rebuilder takes it up when it does.
@@ -215,11 +211,8 @@ impl Running {
         }
     }
 
-    /// Stops in this order: intake → recorder → the images in hand → rebuilders and their children → engine → history.
-    ///
-    /// # Errors
-    /// When the history cannot be closed.
-    pub async fn stop(mut self) -> Result<(), FatalError> {
+    /// Stops in this order: intake → recorder → the images in hand → rebuilders and their children. History and engine stay.
+    pub async fn stop(mut self) {
         for worker in &self.intake {
             worker.stop();
         }
@@ -243,12 +236,5 @@ impl Running {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.intake.clear();
-        self.line.engine.close().await;
-        let thread = self.engine_thread;
-        let engine_ends = tokio::task::spawn_blocking(move || thread.join());
-        if tokio::time::timeout(PATIENCE, engine_ends).await.is_err() {
-            tracing::warn!("the engine waits for a bank folder that does not answer; it is not waited for");
-        }
-        self.line.store.clone().close().await.map_err(|e| FatalError::History(e.into()))
     }
 }

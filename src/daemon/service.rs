@@ -22,6 +22,7 @@ pub enum Request {
 /// The process's signals as requests.
 pub struct Requests {
     signals: Signals,
+    reload_put_off: bool,
 }
 
 impl Requests {
@@ -30,11 +31,16 @@ impl Requests {
     /// # Errors
     /// When the system refuses.
     pub fn listen() -> io::Result<Self> {
-        Ok(Self { signals: Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])? })
+        Ok(Self { signals: Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?, reload_put_off: false })
     }
 
-    /// The next request.
+    /// The next request, one that was put off first.
     pub async fn next(&mut self) -> Request {
+        if std::mem::take(&mut self.reload_put_off) { Request::Reload } else { self.receive().await }
+    }
+
+    /// The next request as it comes in.
+    pub async fn receive(&mut self) -> Request {
         match self.signals.next().await {
             Some(SIGHUP) => Request::Reload,
             Some(SIGUSR1) => Request::Status,
@@ -42,9 +48,9 @@ impl Requests {
         }
     }
 
-    /// Waits for a second stop request, passing over everything else.
-    pub async fn next_stop(&mut self) {
-        while self.next().await != Request::Stop {}
+    /// For a reload that cannot be served now.
+    pub fn put_off_reload(&mut self) {
+        self.reload_put_off = true;
     }
 }
 

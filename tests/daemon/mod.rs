@@ -9,6 +9,7 @@ mod main_job;
 mod one_daemon;
 mod rebuild;
 mod rebuild_safety;
+mod reload;
 mod requeue;
 mod service;
 mod status;

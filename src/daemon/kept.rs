@@ -1,0 +1,111 @@
+//! What a reload keeps: the history, and the engine with its networks and loaded banks.
+
+use super::engine::{self, EngineHandle};
+use super::lock::DatabaseLock;
+use crate::config::{Config, EngineConfig};
+use crate::error::FatalError;
+use crate::history::HistoryStore;
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long an engine that may hang in a bank folder is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The history, which no other daemon works with while this one lives.
+pub struct OwnHistory {
+    store: HistoryStore,
+    lock: DatabaseLock,
+}
+
+impl OwnHistory {
+    /// Locks and opens it.
+    ///
+    /// # Errors
+    /// When another daemon has it, or it cannot be opened.
+    pub async fn open(database: &Path) -> Result<Self, FatalError> {
+        let lock = DatabaseLock::take(database)?;
+        let store = HistoryStore::open(database).await.map_err(|e| FatalError::History(e.into()))?;
+        Ok(Self { store, lock })
+    }
+}
+
+/// Made at the start; a reload changes only what its configuration asks for.
+pub struct Kept {
+    history: OwnHistory,
+    engine: EngineHandle,
+    engine_config: EngineConfig,
+    thread: JoinHandle<()>,
+}
+
+impl Kept {
+    /// Opens the history and starts the engine.
+    ///
+    /// # Errors
+    /// When the history cannot be opened or the system gives no thread.
+    pub async fn open(config: &Config) -> Result<Self, FatalError> {
+        Self::with(OwnHistory::open(&config.database).await?, &config.engine)
+    }
+
+    fn with(history: OwnHistory, config: &EngineConfig) -> Result<Self, FatalError> {
+        let no_thread = |e: std::io::Error| FatalError::Worker { worker: "engine", reason: e.to_string() };
+        let (engine, thread) = engine::start(config.clone()).map_err(no_thread)?;
+        Ok(Self { history, engine, engine_config: config.clone(), thread })
+    }
+
+    pub fn store(&self) -> HistoryStore {
+        self.history.store.clone()
+    }
+
+    pub fn engine(&self) -> EngineHandle {
+        self.engine.clone()
+    }
+
+    /// True when the configuration names another database than this one.
+    pub fn needs_other_history(&self, config: &Config) -> bool {
+        self.history.lock.database() != config.database
+    }
+
+    /// For a new configuration, between two lines: `history` takes the place of the present one.
+    ///
+    /// # Errors
+    /// When the present history cannot be closed or the system gives no thread.
+    pub async fn fit(mut self, config: &Config, history: Option<OwnHistory>) -> Result<Self, FatalError> {
+        // Loaded banks go by their rows in the history.
+        if history.is_none() && self.engine_config == config.engine && self.engine_answers().await {
+            return Ok(self);
+        }
+        end_engine(&self.engine, self.thread).await;
+        if let Some(new) = history {
+            close(std::mem::replace(&mut self.history, new)).await?;
+        }
+        Self::with(self.history, &config.engine)
+    }
+
+    async fn engine_answers(&self) -> bool {
+        tokio::time::timeout(PATIENCE, self.engine.warm_up(Vec::new())).await.is_ok()
+    }
+
+    /// After the last line: the engine first, then the history.
+    ///
+    /// # Errors
+    /// When the history cannot be closed.
+    pub async fn close(self) -> Result<(), FatalError> {
+        end_engine(&self.engine, self.thread).await;
+        close(self.history).await
+    }
+}
+
+async fn close(history: OwnHistory) -> Result<(), FatalError> {
+    history.store.close().await.map_err(|e| FatalError::History(e.into()))
+}
+
+async fn end_engine(engine: &EngineHandle, thread: JoinHandle<()>) {
+    let ends = async {
+        engine.close().await;
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    };
+    if tokio::time::timeout(PATIENCE, ends).await.is_err() {
+        tracing::warn!("the engine waits for a bank folder that does not answer; it is not waited for");
+    }
+}
