@@ -3,11 +3,12 @@
 //! The way of one image through these types:
 //! file → [`Picture`] `[H0, W0, 1|3]` → [`ResizedImage`] `[H, W, 3]` → [`DistanceGrid`] `[h, w]` → [`AnomalyMap`] `[H0, W0]` → [`Decision`].
 
+#[macro_use]
+mod words;
 mod build_options;
 
-pub use build_options::{
-    Backbone, BuildOptions, Calibration, CoresetMethod, DeviceChoice, Layer, ParseWordError, Precision, PrecisionChoice,
-};
+pub use build_options::{Backbone, BuildOptions, Calibration, CoresetMethod, DeviceChoice, Layer, Precision, PrecisionChoice};
+pub use words::ParseWordError;
 
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -136,17 +137,18 @@ impl Decision {
     }
 }
 
-/// What makes a part `ng`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DecideBy {
-    /// The image score is above `image_tau`.
-    #[default]
-    Image,
-    /// Any pixel is left in the mask.
-    Mask,
-    /// One or the other.
-    Either,
+words! {
+    /// What makes a part `ng`.
+    #[derive(Default)]
+    DecideBy {
+        /// The image score is above `image_tau`.
+        #[default]
+        Image = "image",
+        /// Any pixel is left in the mask.
+        Mask = "mask",
+        /// One or the other.
+        Either = "either",
+    }
 }
 
 impl DecideBy {

@@ -4,6 +4,9 @@ use super::check::{Problems, Scope};
 use super::raw::{RawBuild, Word};
 use crate::inspection::{BuildOptions, Calibration};
 
+/// The only preset.
+pub(super) const GUIDE: &str = "guide";
+
 /// A checked `build:` section.
 pub(super) struct Built {
     pub options: BuildOptions,
@@ -14,9 +17,9 @@ pub(super) struct Built {
 pub(super) fn check(raw: RawBuild, scope: &Scope<'_>, problems: &mut Problems) -> Built {
     let guide = match raw.preset.as_deref() {
         None => false,
-        Some("guide") => true,
+        Some(GUIDE) => true,
         Some(other) => {
-            problems.add(scope.key("build.preset"), format!("`{other}` is not a preset; the only one is `guide`, or leave it out"));
+            problems.add(scope.key("build.preset"), format!("`{other}` is not a preset; the only one is `{GUIDE}`, or leave it out"));
             false
         }
     };

@@ -8,6 +8,9 @@ use crate::inspection::{IMAGE_EXTENSIONS, Readiness, has_image_extension};
 use std::path::Path;
 use std::time::Duration;
 
+/// Shortest and longest `quiet`.
+pub(super) const QUIET: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3600));
+
 pub(super) fn check(raw: Vec<RawDrop>, scope: &Scope<'_>, intake: &IntakeConfig, problems: &mut Problems) -> Vec<DropConfig> {
     problems.need(
         !raw.is_empty(),
@@ -65,7 +68,7 @@ fn check_ready(raw: Option<RawReady>, key: &str, intake: &IntakeConfig, problems
     match &ready {
         Readiness::CloseWrite | Readiness::Rename => {}
         Readiness::Quiet(quiet) => {
-            problems.need_span(format!("{key}.quiet"), *quiet, (Duration::from_millis(10), Duration::from_secs(3600)));
+            problems.need_span(format!("{key}.quiet"), *quiet, QUIET);
             let message = format!(
                 "{} is longer than intake.give_up_after ({}), so every file would be given up first; raise that, or shorten this",
                 show(*quiet),

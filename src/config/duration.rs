@@ -22,6 +22,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     millis.map(Duration::from_millis).ok_or_else(|| format!("`{text}` is too long; {examples}"))
 }
 
+/// What a duration looks like, as a regular expression.
+pub(super) fn pattern() -> String {
+    format!("[0-9]+({})", UNITS.map(|(name, _)| name).join("|"))
+}
+
 /// Writes a duration as [`parse_duration`] reads it, in the largest unit that leaves a whole number; parts below 1 ms are dropped.
 pub(super) fn show(duration: Duration) -> String {
     let millis = duration.as_millis() as u64;

@@ -12,11 +12,13 @@ mod engine;
 mod places;
 mod product;
 mod raw;
+mod schema;
 mod wording;
 mod yaml;
 
 pub use check::{ConfigProblem, ConfigProblems};
 pub use duration::parse_duration;
+pub use schema::schema;
 
 use crate::error::FatalError;
 use crate::inspection::{Backbone, BuildOptions, DecideBy, DeviceChoice, PrecisionChoice, Readiness};

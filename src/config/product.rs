@@ -1,13 +1,25 @@
 //! An entry of `products:`
 
 use super::check::{Problems, Scope};
-use super::raw::{RawHealth, RawInput, RawMask, RawOutputs, RawProduct, RawRebuild, Span};
+use super::raw::{RawHealth, RawInput, RawMask, RawOutputs, RawProduct, RawRebuild, Span, Word};
 use super::{HealthConfig, InputConfig, IntakeConfig, MaskConfig, OutputsConfig, ProductConfig, RebuildConfig, build, drops};
-use crate::inspection::DecideBy;
 use std::time::Duration;
 
-/// Largest radius for `open` and `close`; a larger one is a slip of the keyboard and would take seconds per image.
-const LARGEST_RADIUS: u32 = 200;
+/// What a name looks like; the schema says so, too.
+pub(super) const NAME: &str = r"^(?!\.{1,2}$)[A-Za-z0-9._-]+$";
+
+/// Smallest and largest value that is accepted, here and in the schema.
+pub(super) const REBUILD: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(7 * 24 * 3600));
+pub(super) const KEEP_VERSIONS: (u32, u32) = (1, 999_999);
+pub(super) const BIT_DEPTH: (u32, u32) = (8, 16);
+pub(super) const BLACK: (u32, u32) = (1, 99);
+pub(super) const SATURATED: (u32, u32) = (1, 100);
+pub(super) const FROZEN: (u32, u32) = (2, 1000);
+/// A larger radius for `open` or `close` is a slip of the keyboard and would take seconds per image.
+pub(super) const RADIUS: (u32, u32) = (0, 200);
+
+/// The channels that a file may have.
+pub(super) const CHANNELS: [u8; 3] = [1, 3, 4];
 
 pub(super) fn check(raw: RawProduct, scope: &Scope<'_>, intake: &IntakeConfig, problems: &mut Problems) -> ProductConfig {
     let name = check_name(raw.name, scope, problems);
@@ -20,15 +32,7 @@ pub(super) fn check(raw: RawProduct, scope: &Scope<'_>, intake: &IntakeConfig, p
     let input = check_input(raw.input.unwrap_or_default(), scope, intake, problems);
     let health = check_health(raw.health.unwrap_or_default(), scope, problems);
     let mask = check_mask(raw.mask.unwrap_or_default(), scope, problems);
-    let decide_by = match raw.decide_by.as_deref() {
-        None | Some("image") => DecideBy::Image,
-        Some("mask") => DecideBy::Mask,
-        Some("either") => DecideBy::Either,
-        Some(other) => {
-            problems.add(scope.key("decide_by"), format!("`{other}` is not one of: image, mask, either"));
-            DecideBy::Image
-        }
-    };
+    let decide_by = raw.decide_by.map(|Word(by)| by).unwrap_or_default();
     let outputs = check_outputs(raw.outputs.unwrap_or_default(), reference.is_some(), scope, problems);
     let build::Built { options, guide, min_images } = built;
     ProductConfig { name, drop, ok, bank, reference, build: options, guide, min_images, rebuild, input, health, mask, decide_by, outputs }
@@ -49,9 +53,8 @@ fn check_name(name: Option<String>, scope: &Scope<'_>, problems: &mut Problems) 
 fn check_rebuild(raw: RawRebuild, scope: &Scope<'_>, problems: &mut Problems) -> RebuildConfig {
     let quiet_period = raw.quiet_period.map_or(Duration::from_secs(30), |Span(s)| s);
     let max_wait = raw.max_wait.map_or(Duration::from_secs(600), |Span(s)| s);
-    let bounds = (Duration::from_millis(100), Duration::from_secs(7 * 24 * 3600));
-    problems.need_span(scope.key("rebuild.quiet_period"), quiet_period, bounds);
-    problems.need_span(scope.key("rebuild.max_wait"), max_wait, bounds);
+    problems.need_span(scope.key("rebuild.quiet_period"), quiet_period, REBUILD);
+    problems.need_span(scope.key("rebuild.max_wait"), max_wait, REBUILD);
     let message = format!(
         "{} is shorter than the quiet_period of {}; make it at least as long",
         super::duration::show(max_wait),
@@ -59,7 +62,7 @@ fn check_rebuild(raw: RawRebuild, scope: &Scope<'_>, problems: &mut Problems) ->
     );
     problems.need(max_wait >= quiet_period, scope.key("rebuild.max_wait"), message);
     let keep_versions = raw.keep_versions.unwrap_or(5);
-    problems.need_range(scope.key("rebuild.keep_versions"), keep_versions, (1, 999_999), " versions");
+    problems.need_range(scope.key("rebuild.keep_versions"), keep_versions, KEEP_VERSIONS, " versions");
     RebuildConfig { quiet_period, max_wait, keep_versions: keep_versions as usize }
 }
 
@@ -78,30 +81,30 @@ fn check_input(raw: RawInput, scope: &Scope<'_>, intake: &IntakeConfig, problems
     }
     let shown = channels.unwrap_or(1);
     problems.need(
-        matches!(shown, 1 | 3 | 4),
+        CHANNELS.contains(&shown),
         scope.key("input.channels"),
         format!("{shown} is not possible; use 1 (gray), 3 (RGB) or 4 (RGBA), or leave it out to accept all"),
     );
-    problems.need_range(scope.key("input.bit_depth"), bit_depth.map_or(8, u32::from), (8, 16), " bits per sample");
+    problems.need_range(scope.key("input.bit_depth"), bit_depth.map_or(8, u32::from), BIT_DEPTH, " bits per sample");
     InputConfig { width, height, channels, bit_depth }
 }
 
 fn check_health(raw: RawHealth, scope: &Scope<'_>, problems: &mut Problems) -> HealthConfig {
     let RawHealth { black, saturated, frozen } = raw;
-    for (key, value, low, high, unit) in [
-        ("health.black", black, 1, 99, " percent of full brightness"),
-        ("health.saturated", saturated, 1, 100, " percent of the pixels"),
-        ("health.frozen", frozen, 2, 1000, " images"),
+    for (key, value, bounds, unit) in [
+        ("health.black", black, BLACK, " percent of full brightness"),
+        ("health.saturated", saturated, SATURATED, " percent of the pixels"),
+        ("health.frozen", frozen, FROZEN, " images"),
     ] {
-        problems.need_range(scope.key(key), value.unwrap_or(low), (low, high), &format!("{unit}, or leave it out"));
+        problems.need_range(scope.key(key), value.unwrap_or(bounds.0), bounds, &format!("{unit}, or leave it out"));
     }
     HealthConfig { black, saturated, frozen }
 }
 
 fn check_mask(raw: RawMask, scope: &Scope<'_>, problems: &mut Problems) -> MaskConfig {
     let mask = MaskConfig { open: raw.open.unwrap_or(0), close: raw.close.unwrap_or(0), min_area: raw.min_area.unwrap_or(0) };
-    problems.need_range(scope.key("mask.open"), mask.open, (0, LARGEST_RADIUS), " pixels (0 = off)");
-    problems.need_range(scope.key("mask.close"), mask.close, (0, LARGEST_RADIUS), " pixels (0 = off)");
+    problems.need_range(scope.key("mask.open"), mask.open, RADIUS, " pixels (0 = off)");
+    problems.need_range(scope.key("mask.close"), mask.close, RADIUS, " pixels (0 = off)");
     mask
 }
 

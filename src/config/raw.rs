@@ -1,213 +1,90 @@
 //! The serde shapes of the YAML file, one struct per section. Every key is optional here and unknown keys are refused; what is
 //! required, and which values make sense, is decided in `check`.
+//!
+//! The doc comment of a field is its description in the JSON Schema and in `docs/config-reference.md`: it says what the key means and
+//! its unit. Default and allowed values stand beside it there: the default is what config.yaml.example shows, ranges are the constants
+//! that `check` goes by.
 
-use super::duration::parse_duration;
-use crate::inspection::{Backbone, Calibration, CoresetMethod, DeviceChoice, Layer, PrecisionChoice, Readiness};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+mod product;
+mod values;
+
+pub(super) use product::{RawBuild, RawDrop, RawHealth, RawInput, RawMask, RawOutputs, RawProduct, RawRebuild};
+pub(super) use values::{RawReady, RawReadyKeys, Span, Word};
+
+use super::duration::show;
+use super::engine;
+use crate::inspection::{Backbone, DeviceChoice, PrecisionChoice};
+use schemars::{JsonSchema, Schema};
+use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-/// The whole file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
+/// The configuration of patchcored. Durations are a whole number and a unit: 500ms, 30s, 10m, 24h. Relative paths start at the folder
+/// of the file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section of keys")]
 pub(super) struct RawConfig {
+    /// The SQLite file with every inspection. Its folder must be on a local disk (SQLite cannot lock over NFS or Samba) and writable for
+    /// the service.
+    #[schemars(required)]
     pub database: Option<PathBuf>,
+    /// The network, and the banks in memory.
     pub engine: Option<RawEngine>,
+    /// How images are taken in.
     pub intake: Option<RawIntake>,
+    /// Values for all products, with any key of a product but `name`, `drop`, `ok` and `bank`. What a product sets itself wins, key by
+    /// key, also within sections.
+    #[schemars(transform = super::schema::without_own_keys)]
     pub defaults: Option<RawProduct>,
+    /// One entry per product and view that gets a bank of its own; at least one.
+    #[schemars(required, length(min = 1))]
     pub products: Option<Vec<RawProduct>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
+/// `engine:`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section of keys")]
 pub(super) struct RawEngine {
+    /// Where the network runs: `auto`, `cpu` or `cuda:N`. `auto` takes the first CUDA device if there is one, else the processor.
     pub device: Option<Word<DeviceChoice>>,
+    /// Number format of the network. `auto` takes bfloat16 only where the hardware is fast at it. A bank is always scored in the format
+    /// it was built in, so a change counts from the next rebuild on.
     pub precision: Option<Word<PrecisionChoice>>,
+    /// Processor threads for the network; 0 = all cores. Set it lower when other software on this machine needs its share.
+    #[schemars(range(min = engine::THREADS.0, max = engine::THREADS.1))]
     pub threads: Option<u32>,
+    /// Banks held in memory. The one used longest ago makes room for another. One ResNet50 bank of 2,000 rows takes about 60 MB; when
+    /// all your products fit, set it to their number.
+    #[schemars(range(min = engine::BANK_CACHE.0, max = engine::BANK_CACHE.1))]
     pub bank_cache: Option<u32>,
+    /// Weights file (PyTorch state dict, .pth or .safetensors) per backbone. A backbone that is not listed is searched for by its
+    /// published file name in `$PATCHCORED_WEIGHTS`, `~/.cache/patchcored/weights` and `/var/lib/patchcored/weights`.
     pub weights: Option<BTreeMap<Word<Backbone>, PathBuf>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
+/// `intake:`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section of keys")]
 pub(super) struct RawIntake {
+    /// Time between two full scans of the drop folders. The kernel's notices only make things faster; this scan finds what they missed,
+    /// and it is the only way on network mounts, which send no notices.
+    #[schemars(transform = within(engine::RESCAN))]
     pub rescan: Option<Span>,
+    /// How long a file may stay incomplete after its last change. After that the image is recorded as failed, with the reason. Longer
+    /// than the longest pause of your camera or network while it writes one file.
+    #[schemars(transform = within(engine::GIVE_UP_AFTER))]
     pub give_up_after: Option<Span>,
+    /// Largest image that is decoded, in million pixels. Protects the memory from damaged or hostile files.
+    #[schemars(range(min = engine::MEGAPIXELS.0, max = engine::MEGAPIXELS.1))]
     pub max_megapixels: Option<u32>,
 }
 
-/// An entry of `products`, and `defaults` (in which the first four keys are refused later).
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
-pub(super) struct RawProduct {
-    pub name: Option<String>,
-    pub drop: Option<Vec<RawDrop>>,
-    pub ok: Option<PathBuf>,
-    pub bank: Option<PathBuf>,
-    pub reference: Option<PathBuf>,
-    pub build: Option<RawBuild>,
-    pub rebuild: Option<RawRebuild>,
-    pub input: Option<RawInput>,
-    pub health: Option<RawHealth>,
-    pub mask: Option<RawMask>,
-    pub decide_by: Option<String>,
-    pub outputs: Option<RawOutputs>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
-pub(super) struct RawDrop {
-    pub path: Option<PathBuf>,
-    #[serde(rename = "match")]
-    pub glob: Option<String>,
-    pub regex: Option<String>,
-    pub recursive: Option<bool>,
-    pub ready: Option<RawReady>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
-pub(super) struct RawBuild {
-    pub preset: Option<String>,
-    pub backbone: Option<Word<Backbone>>,
-    pub shorter: Option<u32>,
-    pub stride: Option<u32>,
-    pub layers: Option<Vec<Word<Layer>>>,
-    pub coreset: Option<f64>,
-    pub coreset_method: Option<Word<CoresetMethod>>,
-    pub reservoir_max: Option<u32>,
-    pub pixel_pct: Option<f64>,
-    pub image_pct: Option<f64>,
-    pub calibration: Option<Word<Calibration>>,
-    pub neighbourhood: Option<u32>,
-    pub smoothing: Option<u32>,
-    pub seed: Option<u64>,
-    pub min_images: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
-pub(super) struct RawRebuild {
-    pub quiet_period: Option<Span>,
-    pub max_wait: Option<Span>,
-    pub keep_versions: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
-pub(super) struct RawInput {
-    pub width: Option<u32>,
-    pub height: Option<u32>,
-    pub channels: Option<u8>,
-    pub bit_depth: Option<u8>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
-pub(super) struct RawHealth {
-    pub black: Option<u32>,
-    pub saturated: Option<u32>,
-    pub frozen: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
-pub(super) struct RawMask {
-    pub open: Option<u32>,
-    pub close: Option<u32>,
-    pub min_area: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
-pub(super) struct RawOutputs {
-    pub mask: Option<bool>,
-    pub overlay: Option<bool>,
-    pub heat: Option<bool>,
-    pub side_by_side: Option<bool>,
-    pub scores: Option<bool>,
-    pub dir: Option<PathBuf>,
-}
-
-/// One of a fixed set of words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Word<T>(pub T);
-
-impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Word<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
-    }
-}
-
-/// A duration with its unit.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Span(pub Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Span;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration with its unit, as 500ms, 30s, 10m or 24h")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
-                parse_duration(text).map(Span).map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Text)
-    }
-}
-
-/// `ready:` as one word (`close_write`, `rename`), as text (`"quiet: 500ms"`) or as keys (`{quiet: 500ms}`).
-#[derive(Debug, Clone)]
-pub(super) enum RawReady {
-    Text(Readiness),
-    Keys(RawReadyKeys),
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
-pub(super) struct RawReadyKeys {
-    pub quiet: Option<Span>,
-    pub marker: Option<String>,
-}
-
-impl FromStr for RawReady {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let readiness = match text.split_once(':').map(|(key, value)| (key.trim(), value.trim())) {
-            None if text == "close_write" => Readiness::CloseWrite,
-            None if text == "rename" => Readiness::Rename,
-            Some(("quiet", span)) => Readiness::Quiet(parse_duration(span)?),
-            Some(("marker", suffix)) => Readiness::Marker(suffix.to_owned()),
-            _ => return Err(format!("`{text}` is not one of: close_write, rename, {{quiet: 500ms}}, {{marker: .done}}")),
-        };
-        Ok(Self::Text(readiness))
-    }
-}
-
-impl<'de> Deserialize<'de> for RawReady {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrKeys;
-        impl<'de> Visitor<'de> for TextOrKeys {
-            type Value = RawReady;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("close_write, rename, {quiet: 500ms} or {marker: .done}")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<RawReady, E> {
-                text.parse().map_err(E::custom)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawReady, A::Error> {
-                RawReadyKeys::deserialize(MapAccessDeserializer::new(map)).map(RawReady::Keys)
-            }
-        }
-        deserializer.deserialize_any(TextOrKeys)
+/// Says the bounds of a duration, which JSON Schema has no word for, in its description.
+fn within((low, high): (Duration, Duration)) -> impl FnMut(&mut Schema) {
+    move |schema| {
+        let description = schema.get("description").and_then(|text| text.as_str()).unwrap_or_default();
+        let whole = format!("{description} {} to {}.", show(low), show(high));
+        schema.insert("description".to_owned(), whole.into());
     }
 }

@@ -10,6 +10,8 @@ use super::wording;
 use serde_yaml::{Mapping, Value};
 use std::collections::BTreeSet;
 
+const EXAMPLE: &str = include_str!("../../config.yaml.example");
+
 /// Keys of a product that `defaults` cannot set.
 pub(super) const NOT_IN_DEFAULTS: [&str; 4] = ["name", "drop", "ok", "bank"];
 
@@ -25,8 +27,8 @@ pub(super) struct Read {
 }
 
 /// One step from the top of the file to a value.
-#[derive(Debug, Clone)]
-enum Step {
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Step {
     Key(Value),
     Index(usize),
 }
@@ -136,7 +138,7 @@ fn merge(own: &mut Mapping, defaults: &Mapping, prefix: &str, inherited: &mut BT
 }
 
 /// `products[0].build.shorter`
-fn spell(path: &[Step]) -> String {
+pub(super) fn spell(path: &[Step]) -> String {
     let mut text = String::new();
     for step in path {
         match step {
@@ -148,7 +150,7 @@ fn spell(path: &[Step]) -> String {
     text
 }
 
-fn last_key(path: &[Step]) -> String {
+pub(super) fn last_key(path: &[Step]) -> String {
     path.iter().rev().find_map(|step| if let Step::Key(key) = step { Some(scalar(key)) } else { None }).unwrap_or_default()
 }
 
@@ -159,9 +161,19 @@ fn scalar(value: &Value) -> String {
     }
 }
 
+/// The example configuration, which shows every key with its default.
+pub(super) fn example() -> Option<serde_json::Value> {
+    json(EXAMPLE)
+}
+
+/// A text as JSON has it.
+pub(super) fn json(text: &str) -> Option<serde_json::Value> {
+    serde_yaml::from_str(text).ok()
+}
+
 /// What the example configuration has there, as `shorter: 512`.
 fn example_at(path: &[Step]) -> Option<String> {
-    let example: Value = serde_yaml::from_str(include_str!("../../config.yaml.example")).ok()?;
+    let example: Value = serde_yaml::from_str(EXAMPLE).ok()?;
     let mut here = &example;
     for step in path {
         here = match step {
@@ -183,22 +195,25 @@ fn example_at(path: &[Step]) -> Option<String> {
     }
 }
 
+/// The keys that serde knows at `path`, from its answer to one that nobody can mean.
+#[cfg(test)]
+pub(super) fn known_keys(path: &[Step]) -> Vec<String> {
+    let path = [path, &[Step::Key("no such key".into())]].concat();
+    let error = try_alone(&path, Value::Null).map_or_else(|error| error.to_string(), |_| String::new());
+    wording::allowed_keys(&error)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::raw::Word;
+    use crate::inspection::DecideBy;
 
     fn problems(text: &str) -> Vec<String> {
         match read(text) {
             Ok(read) => read.problems.into_iter().map(|p| format!("{}: {}", p.key, p.message)).collect(),
             Err(p) => vec![format!("{}: {}", p.key, p.message)],
         }
-    }
-
-    /// The keys that serde knows at `path`, from its answer to one that nobody can mean.
-    fn known_keys(path: &[Step]) -> Vec<String> {
-        let path = [path, &[Step::Key("no such key".into())]].concat();
-        let error = try_alone(&path, Value::Null).map(|_| ()).unwrap_err().to_string();
-        wording::allowed_keys(&error)
     }
 
     fn compare_with_schema(value: &Value, path: &mut Vec<Step>, missing: &mut Vec<String>) {
@@ -234,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_example_has_every_key_and_no_other() {
-        let text = include_str!("../../config.yaml.example");
+        let text = EXAMPLE;
         assert_eq!(problems(text), Vec::<String>::new());
         let mut missing = Vec::new();
         compare_with_schema(&serde_yaml::from_str(text).unwrap(), &mut Vec::new(), &mut missing);
@@ -285,8 +300,8 @@ mod tests {
         let build = |i: usize| products[i].build.as_ref().unwrap();
         assert_eq!((build(0).shorter, build(0).seed), (Some(64), Some(7)));
         assert_eq!((build(1).shorter, build(1).seed), (Some(256), Some(7)));
-        assert_eq!(products[0].decide_by.as_deref(), Some("mask"));
-        assert_eq!(products[1].decide_by.as_deref(), Some("image"));
+        assert_eq!(products[0].decide_by, Some(Word(DecideBy::Mask)));
+        assert_eq!(products[1].decide_by, Some(Word(DecideBy::Image)));
         assert_eq!(products[1].outputs.as_ref().unwrap().dir, None);
         assert_eq!(products[0].name, None);
         assert_eq!(read.inherited[0], BTreeSet::from(["build.seed", "decide_by", "outputs"].map(String::from)));

@@ -1,45 +1,8 @@
 //! How a bank is built: the words of `build:` in the config and of `patchcored build`.
 
-use serde::{Deserialize, Serialize};
+use super::ParseWordError;
 use std::fmt;
 use std::str::FromStr;
-
-/// A word that is none of the allowed ones.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{word}` is not one of: {allowed}")]
-pub struct ParseWordError {
-    /// What was given.
-    pub word: String,
-    /// What is allowed, separated by commas.
-    pub allowed: String,
-}
-
-/// An enum whose variants have one spelling each, for YAML, JSON, command line and SQL alike.
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum $name { $($(#[$vmeta])* #[serde(rename = $word)] $variant,)+ }
-        impl $name {
-            /// Every variant.
-            pub const ALL: &'static [$name] = &[$($name::$variant),+];
-            /// The one spelling.
-            pub fn as_str(self) -> &'static str { match self { $($name::$variant => $word),+ } }
-        }
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.pad(self.as_str()) }
-        }
-        impl FromStr for $name {
-            type Err = ParseWordError;
-            fn from_str(word: &str) -> Result<Self, ParseWordError> {
-                Self::ALL.iter().copied().find(|v| v.as_str() == word).ok_or_else(|| ParseWordError {
-                    word: word.to_owned(),
-                    allowed: Self::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(", "),
-                })
-            }
-        }
-    };
-}
 
 words! {
     /// The network that makes the features.
@@ -223,6 +186,17 @@ impl Default for BuildOptions {
 }
 
 impl BuildOptions {
+    /// Smallest and largest [`BuildOptions::shorter`].
+    pub const SHORTER: (u32, u32) = (32, 8192);
+    /// Smallest and largest [`BuildOptions::stride`].
+    pub const STRIDE: (u32, u32) = (1, 64);
+    /// Smallest and largest share: `coreset`, `pixel_pct`, `image_pct`.
+    pub const SHARE: (f64, f64) = (0.0, 1.0);
+    /// What `neighbourhood` may be; 1 = off.
+    pub const NEIGHBOURHOODS: [u32; 8] = [1, 3, 5, 7, 9, 11, 13, 15];
+    /// What `smoothing` may be; 0 = off.
+    pub const SMOOTHINGS: [u32; 9] = [0, 1, 3, 5, 7, 9, 11, 13, 15];
+
     /// The preset `guide`: exactly the method of the Python scripts. Precision is float32 with it.
     pub fn guide(self) -> Self {
         Self { coreset_method: CoresetMethod::Kmeans, calibration: Calibration::InSample, neighbourhood: 1, smoothing: 0, ..self }
@@ -236,25 +210,28 @@ impl BuildOptions {
                 found.push((key, text));
             }
         };
-        need((32..=8192).contains(&self.shorter), "shorter", format!("{} is out of range; use 32 to 8192 pixels", self.shorter));
-        need((1..=64).contains(&self.stride), "stride", format!("{} is out of range; use 1 to 64", self.stride));
+        let within = |(low, high): (u32, u32), value: u32| (low..=high).contains(&value);
+        let share = |value: f64| (Self::SHARE.0..=Self::SHARE.1).contains(&value);
+        let range = |value: u32, (low, high): (u32, u32), unit: &str| format!("{value} is out of range; use {low} to {high}{unit}");
+        need(within(Self::SHORTER, self.shorter), "shorter", range(self.shorter, Self::SHORTER, " pixels"));
+        need(within(Self::STRIDE, self.stride), "stride", range(self.stride, Self::STRIDE, ""));
         need(!self.layers.is_empty(), "layers", "is empty; name at least one of layer1, layer2, layer3, layer4".into());
         let mut sorted = self.layers.clone();
         sorted.sort_unstable();
         sorted.dedup();
         need(sorted.len() == self.layers.len(), "layers", "names a layer twice; name each once".into());
-        need((0.0..=1.0).contains(&self.coreset), "coreset", format!("{} is out of range; use 0 (keep all) to 1", self.coreset));
+        need(share(self.coreset), "coreset", format!("{} is out of range; use 0 (keep all) to 1", self.coreset));
         need(self.reservoir_max >= 1, "reservoir_max", "0 keeps no patch; use at least 1".into());
         for (key, value) in [("pixel_pct", self.pixel_pct), ("image_pct", self.image_pct)] {
-            need((0.0..=1.0).contains(&value), key, format!("{value} is out of range; use 0 to 1, e.g. 0.995"));
+            need(share(value), key, format!("{value} is out of range; use 0 to 1, e.g. 0.995"));
         }
         need(
-            self.neighbourhood % 2 == 1 && self.neighbourhood <= 15,
+            Self::NEIGHBOURHOODS.contains(&self.neighbourhood),
             "neighbourhood",
             format!("{} is not possible; use an odd number from 1 (off) to 15", self.neighbourhood),
         );
         need(
-            self.smoothing == 0 || (self.smoothing % 2 == 1 && self.smoothing <= 15),
+            Self::SMOOTHINGS.contains(&self.smoothing),
             "smoothing",
             format!("{} is not possible; use 0 (off) or an odd number up to 15", self.smoothing),
         );

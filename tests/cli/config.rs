@@ -1,8 +1,9 @@
 //! Configuration files kept as fixtures. Each line `# expect: KEY: MESSAGE` at the top of a file is the beginning of a problem that
 //! loading it must report, and there may be no other; a file without such lines must load.
 
+use crate::helper::{run_fails, run_ok};
 use patchcored::config::Config;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn fixtures() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config");
@@ -29,4 +30,16 @@ fn every_fixture_loads_or_reports_what_it_says() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     assert!(fixtures().len() >= 10, "the fixtures are gone");
+}
+
+#[test]
+fn check_prints_the_schema_that_the_example_names_and_needs_no_configuration_for_it() {
+    let example = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config.yaml.example")).unwrap();
+    assert!(example.starts_with("# yaml-language-server: $schema=/usr/share/patchcored/config.schema.json\n"));
+    let printed = run_ok(&["check", "--schema"]);
+    assert_eq!(printed, patchcored::config::schema());
+    let schema: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+    assert_eq!(schema["properties"]["intake"]["properties"]["rescan"]["default"], "30s");
+    run_fails(2, &["check", "--schema", "--config", "config.yaml"]);
 }

@@ -3,3 +3,4 @@
 mod bad_input;
 mod by_hand;
 mod config;
+mod config_reference;

@@ -3,7 +3,7 @@
 mod machine;
 
 use super::say;
-use crate::config::Config;
+use crate::config::{Config, schema};
 use crate::history::{HistoryErrorKind, HistoryStore};
 use crate::patchcore::{find_weights, resolve_precision};
 use machine::{CheckFinding, Level};
@@ -16,6 +16,9 @@ pub struct CheckArgs {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "/etc/patchcored/config.yaml")]
     config: PathBuf,
+    /// Print the JSON Schema of the configuration instead, for editors; no configuration is needed
+    #[arg(long, conflicts_with = "config")]
+    schema: bool,
 }
 
 /// Prints every finding. Exit code 0 without errors (warnings do not count), 1 when this machine lacks something, 78 when the
@@ -24,6 +27,10 @@ pub struct CheckArgs {
 /// # Errors
 /// A configuration that cannot be used.
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    if args.schema {
+        say(&schema())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let config = Config::load(&args.config)?;
     let mut findings = machine::problems(&config);
     check_weights(&config, &mut findings);
