@@ -4,6 +4,7 @@
 mod chaos;
 mod cli;
 mod daemon;
+mod docs;
 mod engine;
 mod faults;
 mod helper;

@@ -1,5 +1,6 @@
-//! The history from outside: what the daemon relies on, the report command, and the cookbook of the README.
+//! The history from outside: what the daemon relies on, the report command, and the queries of the pages.
 
+use crate::docs::page;
 use jiff::{Timestamp, ToSpan};
 use patchcored::cli::history::{Format, HistoryArgs};
 use patchcored::history::{
@@ -512,11 +513,11 @@ async fn a_day_on_the_line() -> Line {
 #[tokio::test]
 async fn every_query_of_the_cookbook_runs_and_finds_something() {
     let line = a_day_on_the_line().await;
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let cookbook = readme.split("\n## ").find_map(|part| part.trim_start_matches("## ").strip_prefix("SQL cookbook\n")).unwrap();
-    let queries: Vec<&str> = cookbook.split("```sql\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
-    assert!(queries.len() >= 12, "{}", queries.len());
     let mut connection = sqlx::SqliteConnection::connect(line.file().to_str().unwrap()).await.unwrap();
+    let cookbook = page("docs/sql-cookbook.md");
+    let readme = page("README.md");
+    let queries: Vec<&str> = [&cookbook, &readme].iter().flat_map(|page| page.blocks_of("sql")).map(|block| block.text.as_str()).collect();
+    assert!(queries.len() >= 15, "{}", queries.len());
     for query in queries {
         let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap_or_else(|e| panic!("{query}\n{e}"));
         assert!(!rows.is_empty(), "no rows:\n{query}");

@@ -31,3 +31,14 @@ pub fn value(database: &Path, query: &str) -> Result<String, String> {
         value
     })
 }
+
+/// How many rows the query gives.
+pub fn rows(database: &Path, query: &str) -> Result<usize, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = SqliteConnectOptions::new().filename(database).connect().await.map_err(|e| e.to_string())?;
+        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await.map_err(|e| e.to_string());
+        let _ = connection.close().await;
+        rows.map(|rows| rows.len())
+    })
+}

@@ -1,0 +1,37 @@
+//! The pages for people: README.md and docs/*.md. What they tell the reader to type is typed, what they show is looked at.
+//!
+//! A fence says what becomes of its block:
+//!
+//! | fence | |
+//! |---|---|
+//! | `sh` | every command runs, in the order of the page, on a machine of the page's own (see [`world`]) |
+//! | `sql` | runs against a history |
+//! | `yaml` | is a configuration, or part of one that is put where its keys belong (see [`examples`]) |
+//! | `yaml prometheus` | is YAML of somebody else |
+//! | `json` | is JSON |
+//! | `ini`, `text`, `console` | is shown, not run: files of others, output, and what cannot be done here |
+//!
+//! No other fence is allowed, so that nothing slips through by a slip of the keyboard.
+
+mod commands;
+mod examples;
+mod names;
+mod page;
+mod world;
+
+pub use page::{page, pages};
+
+const FENCES: [&str; 8] = ["sh", "sql", "yaml", "yaml prometheus", "json", "ini", "text", "console"];
+
+#[test]
+fn every_fence_says_what_becomes_of_it() {
+    for page in pages() {
+        for block in &page.blocks {
+            let place = format!("{}:{}", page.name, block.line);
+            assert!(FENCES.contains(&block.language.as_str()), "{place}: `{}` is none of {FENCES:?}", block.language);
+            if block.language == "json" {
+                serde_json::from_str::<serde_json::Value>(&block.text).unwrap_or_else(|e| panic!("{place}: {e}"));
+            }
+        }
+    }
+}
