@@ -5,7 +5,8 @@
 CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
-.PHONY: demo test bench build lint setup tools slow-writers backlog overhead chaos soak fuzz
+.PHONY: demo test bench build lint setup tools slow-writers backlog overhead chaos soak fuzz \
+	rpm tarball try-package package-tools
 
 build: setup
 	cargo build $(CARGO_FLAGS) --bins
@@ -42,6 +43,21 @@ soak: setup
 # Each fuzz target for SECONDS; needs a nightly compiler and cargo-fuzz, and says so.
 fuzz: setup
 	@scripts/fuzz $(or $(SECONDS),60)
+
+# Packages for Rocky Linux 8 into dist/, from Debian 12 or from Rocky itself; FOR=host: for this machine's own distribution instead.
+# The linker that the former needs is fetched once, like everything else.
+rpm: package-tools setup
+	@FOR=$(FOR) scripts/package/rpm
+
+tarball: package-tools setup
+	@FOR=$(FOR) scripts/package/tarball
+
+# Unpacks each package of dist/ and plays a line with it as its service would run: read-only system, no network, another user. Needs root.
+try-package: setup
+	@scripts/try-package $(PACKAGE)
+
+package-tools:
+	@scripts/check-tools package
 
 lint: setup
 	cargo fmt --check

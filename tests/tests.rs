@@ -9,4 +9,5 @@ mod engine;
 mod faults;
 mod helper;
 mod load;
+mod package;
 mod tidy;

@@ -6,6 +6,7 @@ mod demo;
 mod engine_args;
 mod environment;
 mod eval;
+mod generate;
 pub mod history;
 mod infer;
 mod metrics;
@@ -46,6 +47,9 @@ enum Command {
     Requeue(requeue::RequeueArgs),
     /// Play a small synthetic line on this machine, end to end
     Demo(demo::DemoArgs),
+    /// Write shell completions and manual pages into a folder, for packaging
+    #[command(hide = true)]
+    Generate(generate::GenerateArgs),
 }
 
 impl Cli {
@@ -59,7 +63,12 @@ impl Cli {
         match &self.command {
             Command::Run(_) | Command::Build(_) | Command::Eval(_) => true,
             Command::Infer(args) => args.takes_many_images(),
-            Command::Check(_) | Command::Status(_) | Command::Requeue(_) | Command::History(_) | Command::Demo(_) => false,
+            Command::Check(_)
+            | Command::Status(_)
+            | Command::Requeue(_)
+            | Command::History(_)
+            | Command::Demo(_)
+            | Command::Generate(_) => false,
         }
     }
 
@@ -78,6 +87,7 @@ impl Cli {
             Command::History(args) => history::run(args),
             Command::Requeue(args) => requeue::run(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::Generate(args) => generate::run(&args),
         };
         match outcome {
             Ok(code) => code,

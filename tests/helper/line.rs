@@ -172,6 +172,11 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// One that was started in another way.
+    pub fn of(child: Child) -> Self {
+        Self { child }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -1,0 +1,7 @@
+# After the files are gone; $1 is 0 for a removal, 1 for an upgrade, in which the new version takes over now, since the old one's files are
+# replaced. User, history, banks and images stay, also after a removal.
+if [ -d /run/systemd/system ]; then
+    systemctl daemon-reload || :
+    if [ "$1" != 0 ]; then systemctl try-restart patchcored.service || :; fi
+fi
+exit 0
