@@ -10,6 +10,7 @@ pub mod history;
 mod infer;
 mod metrics;
 mod requeue;
+mod retention;
 mod run;
 mod status;
 
@@ -44,6 +45,8 @@ enum Command {
     History(history::HistoryArgs),
     /// Have failed images inspected again
     Requeue(requeue::RequeueArgs),
+    /// Tell which old files the daemon would delete now
+    Retention(retention::RetentionArgs),
     /// Play a small synthetic line on this machine, end to end
     Demo(demo::DemoArgs),
 }
@@ -59,7 +62,12 @@ impl Cli {
         match &self.command {
             Command::Run(_) | Command::Build(_) | Command::Eval(_) => true,
             Command::Infer(args) => args.takes_many_images(),
-            Command::Check(_) | Command::Status(_) | Command::Requeue(_) | Command::History(_) | Command::Demo(_) => false,
+            Command::Check(_)
+            | Command::Status(_)
+            | Command::Requeue(_)
+            | Command::Retention(_)
+            | Command::History(_)
+            | Command::Demo(_) => false,
         }
     }
 
@@ -77,6 +85,7 @@ impl Cli {
             Command::Status(args) => status::run(&args),
             Command::History(args) => history::run(args),
             Command::Requeue(args) => requeue::run(&args),
+            Command::Retention(args) => retention::run(&args),
             Command::Demo(args) => demo::run(&args),
         };
         match outcome {

@@ -1,8 +1,9 @@
 //! The serde shapes of the YAML file, one struct per section. Every key is optional here and unknown keys are refused; what is
 //! required, and which values make sense, is decided in `check`.
 
+use super::MinFree;
 use super::duration::parse_duration;
-use crate::inspection::{Backbone, Calibration, CoresetMethod, DeviceChoice, Layer, PrecisionChoice, Readiness};
+use crate::inspection::{Backbone, Calibration, CoresetMethod, DeviceChoice, FileKind, Layer, PrecisionChoice, Readiness};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -57,6 +58,8 @@ pub(super) struct RawProduct {
     pub mask: Option<RawMask>,
     pub decide_by: Option<String>,
     pub outputs: Option<RawOutputs>,
+    /// How long files are kept, and what may go when a disk is short of space. Default: everything is kept for ever.
+    pub retention: Option<RawRetention>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -134,6 +137,28 @@ pub(super) struct RawOutputs {
     pub dir: Option<PathBuf>,
 }
 
+/// How long files are kept. Only files that the history knows are deleted; its rows are kept for ever.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a section of keys")]
+pub(super) struct RawRetention {
+    /// Mask, overlay and the other outputs of images decided `ok` are deleted this long after the decision, as `14d`. Default: never.
+    pub ok_outputs: Option<Span>,
+    /// The same for images decided `ng`. Default: never.
+    pub ng_outputs: Option<Span>,
+    /// The images themselves that were decided `ok` are deleted this long after the decision, as `30d`. Default: never.
+    pub ok_images: Option<Span>,
+    /// The same for images decided `ng`. Default: never.
+    pub ng_images: Option<Span>,
+    /// Free space to keep on the disks of the drop folders and of `outputs.dir`, as `10%` of the disk or `20GB`. When there is less, the
+    /// oldest files that `when_full` names are deleted, whatever their age, until there is enough again. Default: none.
+    pub min_free: Option<MinFree>,
+    /// The files that `min_free` may delete: any of ok_outputs, ok_images, ng_outputs, ng_images. They always go in this order. Default:
+    /// ok_outputs alone.
+    pub when_full: Option<Vec<Word<FileKind>>>,
+    /// No file is deleted earlier than this after the decision, even when the disk is full. Default: 1h.
+    pub keep_at_least: Option<Span>,
+}
+
 /// One of a fixed set of words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Word<T>(pub T);
@@ -154,7 +179,7 @@ impl<'de> Deserialize<'de> for Span {
         impl Visitor<'_> for Text {
             type Value = Span;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration with its unit, as 500ms, 30s, 10m or 24h")
+                f.write_str("a duration with its unit, as 500ms, 30s, 10m, 24h or 14d")
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
                 parse_duration(text).map(Span).map_err(E::custom)

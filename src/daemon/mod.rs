@@ -5,6 +5,8 @@
 //!                                                   ▲                                        │
 //!                              rebuilders ─ banks ──┘◀──────────── done, in one transaction ─┘
 //! ```
+//!
+//! Beside them, retention deletes files of rows that have long been done.
 
 mod active;
 mod builder_process;
@@ -22,6 +24,7 @@ pub mod outputs;
 mod places;
 mod rebuilder;
 mod recorder;
+pub mod retention;
 pub mod rules;
 mod service;
 pub mod source;

@@ -10,6 +10,7 @@ mod one_daemon;
 mod rebuild;
 mod rebuild_safety;
 mod requeue;
+mod retention;
 mod service;
 mod status;
 mod stop;
