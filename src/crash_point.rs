@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The environment variable that chooses a point.
 pub const VARIABLE: &str = "PATCHCORED_CRASH_AT";
 
-/// Every point, in the order in which a daemon that is started on an old database, inspects an image and builds a bank comes by.
-pub const NAMES: [&str; 21] = [
+/// Every point, in the order in which a daemon that is started on an old database, inspects an image, builds a bank and deletes old
+/// files comes by.
+pub const NAMES: [&str; 24] = [
     // The database is brought up to date.
     "migration_before_copy",
     "migration_copied",
@@ -37,6 +38,10 @@ pub const NAMES: [&str; 21] = [
     "bank_recorded",
     "version_retired",
     "version_removed",
+    // Old files are deleted.
+    "file_deleted",
+    "deletions_synced",
+    "deletion_recorded",
     // The daemon is asked to stop.
     "close_before_checkpoint",
     "close_checkpointed",

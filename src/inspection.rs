@@ -6,8 +6,10 @@
 #[macro_use]
 mod words;
 mod build_options;
+mod file_kind;
 
 pub use build_options::{Backbone, BuildOptions, Calibration, CoresetMethod, DeviceChoice, Layer, Precision, PrecisionChoice};
+pub use file_kind::FileKind;
 pub use words::ParseWordError;
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,7 @@ use std::time::Duration;
 /// File-name extensions (lower case) that are taken for images.
 pub const IMAGE_EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff"];
 
-/// What the daemon appends to an image's file name for each of its outputs.
+/// What the daemon appends to an image's file name for each of its outputs: mask, overlay, heat map, side by side, scores.
 pub const OUTPUT_SUFFIXES: [&str; 5] = [".mask.png", ".overlay.png", ".heat.png", ".side_by_side.png", ".scores.json"];
 
 /// How temporary names start; a file with such a name is never an image and never a result.

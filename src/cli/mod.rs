@@ -11,6 +11,7 @@ pub mod history;
 mod infer;
 mod metrics;
 mod requeue;
+mod retention;
 mod run;
 mod status;
 
@@ -45,6 +46,8 @@ enum Command {
     History(history::HistoryArgs),
     /// Have failed images inspected again
     Requeue(requeue::RequeueArgs),
+    /// Tell which old files the daemon would delete now
+    Retention(retention::RetentionArgs),
     /// Play a small synthetic line on this machine, end to end
     Demo(demo::DemoArgs),
     /// Write shell completions and manual pages into a folder, for packaging
@@ -66,6 +69,7 @@ impl Cli {
             Command::Check(_)
             | Command::Status(_)
             | Command::Requeue(_)
+            | Command::Retention(_)
             | Command::History(_)
             | Command::Demo(_)
             | Command::Generate(_) => false,
@@ -86,6 +90,7 @@ impl Cli {
             Command::Status(args) => status::run(&args),
             Command::History(args) => history::run(args),
             Command::Requeue(args) => requeue::run(&args),
+            Command::Retention(args) => retention::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Generate(args) => generate::run(&args),
         };

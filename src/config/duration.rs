@@ -1,12 +1,12 @@
-//! Durations as `500ms`, `30s`, `10m`, `24h`.
+//! Durations as `500ms`, `30s`, `10m`, `24h`, `14d`.
 
 use std::time::Duration;
 
-const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Reads a whole number with a unit: `500ms`, `30s`, `10m`, `24h`. The error says what is wrong and shows these examples.
+/// Reads a whole number with a unit: `500ms`, `30s`, `10m`, `24h`, `14d`. The error says what is wrong and shows these examples.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let examples = "write a whole number and a unit: 500ms, 30s, 10m or 24h";
+    let examples = "write a whole number and a unit: 500ms, 30s, 10m, 24h or 14d";
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     if number.is_empty() {
@@ -27,10 +27,12 @@ pub(super) fn pattern() -> String {
     format!("[0-9]+({})", UNITS.map(|(name, _)| name).join("|"))
 }
 
-/// Writes a duration as [`parse_duration`] reads it, in the largest unit that leaves a whole number; parts below 1 ms are dropped.
+/// Writes a duration as [`parse_duration`] reads it, in the largest unit that leaves a whole number (but one day is `24h`); parts below 1 ms
+/// are dropped.
 pub(super) fn show(duration: Duration) -> String {
     let millis = duration.as_millis() as u64;
-    let whole = UNITS.iter().find(|(_, factor)| millis >= *factor && millis.is_multiple_of(*factor));
+    let whole =
+        UNITS.iter().find(|(unit, factor)| millis >= *factor && millis.is_multiple_of(*factor) && (*unit != "d" || millis > *factor));
     whole.map_or_else(|| "0s".to_owned(), |(unit, factor)| format!("{}{unit}", millis / factor))
 }
 
@@ -39,11 +41,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_four_units() {
-        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("10m", 600_000), ("24h", 86_400_000), ("0s", 0)] {
+    fn the_units() {
+        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("10m", 600_000), ("24h", 86_400_000), ("14d", 1_209_600_000), ("0s", 0)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
             assert_eq!(show(Duration::from_millis(millis)), text);
         }
+        assert_eq!(parse_duration("1d"), parse_duration("24h"));
         assert_eq!(show(Duration::from_millis(90_000)), "90s");
         assert_eq!(show(Duration::from_millis(1_500)), "1500ms");
     }
@@ -58,7 +61,7 @@ mod tests {
             ("-1s", "not a duration"),
             ("30 s", "not a duration"),
             ("30S", "not a duration"),
-            ("1d", "not a duration"),
+            ("1w", "not a duration"),
             ("99999999999999999999s", "too long"),
             ("18446744073709551615h", "too long"),
         ] {

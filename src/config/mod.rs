@@ -12,12 +12,14 @@ mod engine;
 mod places;
 mod product;
 mod raw;
+mod retention;
 mod schema;
 mod wording;
 mod yaml;
 
 pub use check::{ConfigProblem, ConfigProblems};
 pub use duration::parse_duration;
+pub use retention::{MinFree, RetentionConfig};
 pub use schema::schema;
 
 use crate::error::FatalError;
@@ -96,6 +98,8 @@ pub struct ProductConfig {
     pub decide_by: DecideBy,
     /// Files written for each image.
     pub outputs: OutputsConfig,
+    /// How long files are kept.
+    pub retention: RetentionConfig,
 }
 
 /// One entry of `drop:`
@@ -233,7 +237,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspection::{Calibration, CoresetMethod, Layer};
+    use crate::inspection::{Calibration, CoresetMethod, FileKind, Layer};
 
     const SMALL: &str = "
 database: /h.db
@@ -266,6 +270,10 @@ products:
         assert!(!product.health.is_on());
         let outputs = OutputsConfig { mask: true, overlay: true, heat: false, side_by_side: false, scores: false, dir: None };
         assert_eq!(product.outputs, outputs);
+        let retention =
+            RetentionConfig { ages: BTreeMap::new(), min_free: None, when_full: vec![FileKind::OkOutputs], keep_at_least: seconds(3600) };
+        assert!(!retention.is_on());
+        assert_eq!(product.retention, retention);
         let pattern = NamePattern::Glob("*.{jpg,jpeg,png,bmp,tif,tiff}".into());
         assert_eq!(product.drop, [DropConfig { path: "/drop".into(), pattern, recursive: true, ready: Readiness::CloseWrite }]);
     }

@@ -6,9 +6,11 @@
 //! that `check` goes by.
 
 mod product;
+mod retention;
 mod values;
 
 pub(super) use product::{RawBuild, RawDrop, RawHealth, RawInput, RawMask, RawOutputs, RawProduct, RawRebuild};
+pub(super) use retention::RawRetention;
 pub(super) use values::{RawReady, RawReadyKeys, Span, Word};
 
 use super::duration::show;

@@ -125,7 +125,10 @@ impl Work<'_> {
         let Self { line, product, image, .. } = self;
         // From here on the image belongs to this bank, whatever is published meanwhile.
         let Some(bank) = line.banks.get(&product.name) else { return Err(Setback::NoBank) };
-        let paths = OutputPaths::beside(&image.path, &product.outputs);
+        let reference = line.reference(&product.name);
+        let mut paths = OutputPaths::beside(&image.path, &product.outputs);
+        // Without one, it is not written, and the row must not name it.
+        paths.side_by_side = paths.side_by_side.filter(|_| reference.is_some());
         let drop_folder = drop_folder(product, &image.path);
         let output_place = product.outputs.dir.as_deref().unwrap_or(drop_folder);
         if image.attempts > 0
@@ -158,7 +161,6 @@ impl Work<'_> {
             (verdict, picture)
         });
         let (verdict, picture) = unless_panicked(judged.await)?;
-        let reference = line.reference(&product.name);
         let writing = paths.clone();
         let work = move || writing.write(&picture, &verdict, reference.as_deref()).map(|()| verdict);
         let verdict = match self.file_work(output_place, work).await? {
@@ -307,6 +309,9 @@ fn finished(
         decision: verdict.decision,
         mask_path: paths.mask,
         overlay_path: paths.overlay,
+        heat_path: paths.heat,
+        side_by_side_path: paths.side_by_side,
+        scores_path: paths.scores,
         decode_ms,
         engine_ms,
         write_ms,

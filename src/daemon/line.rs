@@ -8,7 +8,7 @@ use super::litter::Litter;
 use super::places::Places;
 use super::source::Expectation;
 use super::status::Status;
-use super::{dispatcher, full_disk, rebuilder, recorder, rules, watchdog};
+use super::{dispatcher, full_disk, rebuilder, recorder, retention, rules, watchdog};
 use crate::config::{Config, ProductConfig};
 use crate::error::FatalError;
 use crate::history::{EventLevel, HistoryError, HistoryStore};
@@ -91,6 +91,7 @@ pub struct Running {
     recorder: tokio::task::JoinHandle<()>,
     watchdog: tokio::task::JoinHandle<()>,
     rebuilders: JoinSet<()>,
+    retention: tokio::task::JoinHandle<()>,
     full_disk: tokio::task::JoinHandle<()>,
     stop_intake: CancellationToken,
     stop_work: CancellationToken,
@@ -136,7 +137,8 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) ->
     let threads = intake.iter().map(|worker| (worker.root().to_owned(), worker.pulse())).collect();
     let watchdog = tokio::spawn(watchdog::run(Arc::clone(&line), threads));
     let full_disk = tokio::spawn(full_disk::run(Arc::clone(&line)));
-    Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, full_disk, stop_intake, stop_work })
+    let retention = tokio::spawn(retention::run(Arc::clone(&line), stop_work.clone()));
+    Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, retention, full_disk, stop_intake, stop_work })
 }
 
 /// A bank folder that does not answer does not keep the others from starting; its rebuilder takes it up when it does.
@@ -206,12 +208,13 @@ impl Running {
                 Err(error) => worker("dispatcher", error.to_string()),
             },
             ended = &mut self.recorder => worker("recorder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
+            ended = &mut self.retention => worker("retention", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
             error = self.line.store.lost() => FatalError::History(error.into()),
             Some(ended) = self.rebuilders.join_next() => worker("rebuilder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
         }
     }
 
-    /// Stops in this order: intake → recorder → the images in hand → rebuilders and their children. History and engine stay.
+    /// Stops in this order: intake → recorder → the images in hand → rebuilders and their children → retention. History and engine stay.
     pub async fn stop(mut self) {
         for worker in &self.intake {
             worker.stop();
@@ -228,6 +231,10 @@ impl Running {
         let rebuilders_end = async { while self.rebuilders.join_next().await.is_some() {} };
         if tokio::time::timeout(PATIENCE, rebuilders_end).await.is_err() {
             tracing::warn!("an ok or bank folder does not answer; it is not waited for");
+        }
+        if !self.retention.is_finished() && tokio::time::timeout(PATIENCE, &mut self.retention).await.is_err() {
+            self.retention.abort();
+            tracing::warn!("a folder with old files does not answer; it is not waited for");
         }
         self.full_disk.abort();
         // The threads hold the line through their specs; they end at their next turn, and a hung one is left behind.

@@ -5,6 +5,8 @@
 //!                                                   ▲                                        │
 //!                              rebuilders ─ banks ──┘◀──────────── done, in one transaction ─┘
 //! ```
+//!
+//! Beside them, retention deletes files of rows that have long been done.
 
 mod active;
 mod builder_process;
@@ -23,6 +25,7 @@ pub mod outputs;
 mod places;
 mod rebuilder;
 mod recorder;
+pub mod retention;
 pub mod rules;
 mod service;
 pub mod source;

@@ -85,6 +85,11 @@ impl Places {
         self.lock().iter().filter(|(_, trouble)| avoid(trouble)).map(|(folder, _)| folder.clone()).collect()
     }
 
+    /// The folders that do not answer now.
+    pub fn stuck_now(&self) -> Vec<PathBuf> {
+        self.lock().iter().filter(|(_, trouble)| trouble.waiting > 0).map(|(folder, _)| folder.clone()).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Trouble>> {
         // Every change is whole by itself, whoever panicked.
         self.troubled.lock().unwrap_or_else(PoisonError::into_inner)
@@ -100,11 +105,12 @@ mod tests {
         let places = Places::default();
         let folder = Path::new("/share");
         assert!(places.stuck(folder) && !places.stuck(folder));
-        assert_eq!(places.to_avoid(), [folder]);
+        assert_eq!((places.to_avoid(), places.stuck_now()), (vec![folder.to_owned()], vec![folder.to_owned()]));
         assert!(!places.answered(folder));
         assert!(places.refused(folder, "disk_full") && !places.refused(folder, "disk_full"));
         assert!(places.answered(folder));
         assert_eq!(places.to_avoid(), [folder], "still full");
+        assert!(places.stuck_now().is_empty(), "it answers that it is full");
         assert!(places.refused(folder, "not_writable"), "another trouble is news");
         assert_eq!(places.accepted(folder), Some("not_writable"));
         assert_eq!(places.accepted(folder), None);

@@ -17,8 +17,8 @@ impl HistoryStore {
         let changed = sqlx::query(
             "UPDATE inspections
              SET state = 'done', reason = NULL, retry_at = NULL, content_hash = ?, bank_id = ?, image_score = ?, image_tau = ?,
-                 pixel_tau = ?, mask_pixels = ?, mask_regions = ?, decision = ?, mask_path = ?, overlay_path = ?, decode_ms = ?,
-                 engine_ms = ?, write_ms = ?, decided_at = ?
+                 pixel_tau = ?, mask_pixels = ?, mask_regions = ?, decision = ?, mask_path = ?, overlay_path = ?, heat_path = ?,
+                 side_by_side_path = ?, scores_path = ?, decode_ms = ?, engine_ms = ?, write_ms = ?, decided_at = ?
              WHERE id = ? AND state = 'pending' AND started_at IS NOT NULL",
         )
         .bind(&finished.content_hash)
@@ -31,6 +31,9 @@ impl HistoryStore {
         .bind(decision.as_str())
         .bind(shown(&finished.mask_path))
         .bind(shown(&finished.overlay_path))
+        .bind(shown(&finished.heat_path))
+        .bind(shown(&finished.side_by_side_path))
+        .bind(shown(&finished.scores_path))
         .bind(finished.decode_ms)
         .bind(finished.engine_ms)
         .bind(finished.write_ms)

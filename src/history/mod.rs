@@ -5,7 +5,8 @@
 //! Invariants, each with a test:
 //! - arrived = done + failed + pending, after any sequence of operations and any crash between two of them;
 //! - an arrival (path, size, time) has one row, however often it is reported;
-//! - a row that is `done` never changes again, and one that is `failed` only when somebody requeues it;
+//! - a row that is `done` never changes again but to tell when its files were deleted, and one that is `failed` only when somebody
+//!   requeues it;
 //! - a result counts only for the file it was made from: when a file changes under a running attempt, the attempt does not
 //!   count and the row stays pending.
 //!
@@ -20,12 +21,14 @@ mod open;
 mod queue;
 mod report;
 mod requeue;
+mod retention;
 mod rows;
 mod snapshot;
 
 pub use error::{HistoryError, HistoryErrorKind};
 pub use queue::{NO_BANK, NOT_CLOSED};
 pub use requeue::{RequeueFilter, Requeued};
+pub use retention::{KeptCursor, KeptFiles, KeptOutput};
 pub use rows::{
     ActiveBank, Arrival, ArrivalState, Counts, EventLevel, Finished, InspectionFilter, InspectionRow, InspectionState, NewBank,
     PendingImage, ProductCounts, Recorded,

@@ -95,6 +95,12 @@ pub struct Finished {
     pub mask_path: Option<PathBuf>,
     /// The overlay, if written.
     pub overlay_path: Option<PathBuf>,
+    /// The heat map, if written.
+    pub heat_path: Option<PathBuf>,
+    /// The side by side, if written.
+    pub side_by_side_path: Option<PathBuf>,
+    /// The scores, if written.
+    pub scores_path: Option<PathBuf>,
     /// Reading and decoding, ms.
     pub decode_ms: f64,
     /// Resizing, network and search, ms.
@@ -259,6 +265,11 @@ pub struct InspectionRow {
     pub file_size: i64,
     pub mtime_ns: i64,
     pub content_hash: Option<String>,
+    pub heat_path: Option<String>,
+    pub side_by_side_path: Option<String>,
+    pub scores_path: Option<String>,
+    pub outputs_deleted_at: Option<String>,
+    pub image_deleted_at: Option<String>,
 }
 
 /// `2026-11-23T08:42:00.123Z`: one width, so that text order is time order.

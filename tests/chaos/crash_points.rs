@@ -3,7 +3,7 @@
 use super::ledger::{Book, Findings, check_dead};
 use super::plant::catch_up;
 use super::process::{Ear, last_lines};
-use crate::helper::{Line, Part, Product, old_database, write_image};
+use crate::helper::{Line, Part, Product, old_database, sql_change, write_image};
 use patchcored::crash_point::{NAMES, VARIABLE};
 use std::os::unix::process::ExitStatusExt;
 
@@ -18,13 +18,15 @@ enum Cause {
     FirstBank,
     /// Start on the database of an older release.
     OldDatabase,
+    /// Delete old files.
+    Retention,
     /// Stop.
     Stop,
 }
 
 /// How a point is caused, and at which of the times that it is reached the daemon has to die.
 fn cases(point: &str) -> &'static [(Cause, u32)] {
-    use Cause::{FirstBank, Image, NewBank, OldDatabase, Stop};
+    use Cause::{FirstBank, Image, NewBank, OldDatabase, Retention, Stop};
     match point {
         "migration_before_copy" | "migration_copied" => &[(OldDatabase, 1)],
         "migration_step_done" => &[(OldDatabase, 1), (OldDatabase, 2)],
@@ -35,6 +37,10 @@ fn cases(point: &str) -> &'static [(Cause, u32)] {
         // `current` and the three names; later `current` alone.
         "link_made" => &[(FirstBank, 1), (FirstBank, 3), (NewBank, 1)],
         "link_swapped" => &[(FirstBank, 1), (FirstBank, 2), (FirstBank, 4), (NewBank, 1)],
+        // Five outputs and the image itself, of each of three images.
+        "file_deleted" => &[(Retention, 1), (Retention, 7), (Retention, 18)],
+        // Outputs, then images.
+        "deletions_synced" | "deletion_recorded" => &[(Retention, 1), (Retention, 2)],
         "close_before_checkpoint" | "close_checkpointed" => &[(Stop, 1)],
         _ => &[(NewBank, 1)],
     }
@@ -84,7 +90,7 @@ impl Scene {
                 self.ear.wait_ready(&self.line);
                 daemon.signal(rustix::process::Signal::TERM);
             }
-            Cause::FirstBank | Cause::OldDatabase => {}
+            Cause::FirstBank | Cause::OldDatabase | Cause::Retention => {}
         }
         let mut daemon = daemon;
         let status = daemon.wait();
@@ -120,6 +126,44 @@ fn dying_at_any_point_of_a_rebuild_leaves_a_whole_bank() {
     scene.check("at first");
     for (point, cause, times) in points(&[Cause::NewBank]) {
         scene.die_and_recover(point, cause, times);
+    }
+}
+
+#[test]
+fn dying_while_old_files_are_deleted_leaves_rows_that_tell_the_truth_in_the_end() {
+    let scene = Scene::new();
+    let config = std::fs::read_to_string(scene.line.config()).unwrap();
+    let folder = scene.line.drop("disc");
+    let left = "SELECT count(*) FROM inspections WHERE outputs_deleted_at IS NULL OR image_deleted_at IS NULL";
+    let mut images = 0;
+    for (point, _, times) in points(&[Cause::Retention]) {
+        let line = &scene.line;
+        std::fs::write(line.config(), &config).unwrap();
+        let daemon = line.start();
+        line.wait_for_bank("disc");
+        for number in 0..3 {
+            write_image(&folder.join(format!("{point}-{times}-{number}.png")), Part::ok(number));
+            images += 1;
+        }
+        line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", &images.to_string());
+        assert!(daemon.stop().success());
+        sql_change(&line.path("history.db"), "UPDATE inspections SET decided_at = '2026-01-01T00:00:00.000Z', decision = 'ok'");
+        std::fs::write(folder.join("kept"), "not the history's").unwrap();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 19, "{point}:{times}");
+
+        std::fs::write(line.config(), format!("{config}    retention: {{ok_outputs: 14d, ok_images: 14d}}\n")).unwrap();
+        let mut daemon = line.start_with(|command| {
+            command.env(VARIABLE, format!("{point}:{times}"));
+        });
+        let status = daemon.wait();
+        assert_eq!(status.signal(), Some(9), "{point}:{times}: {status}\n{}", last_lines(&line.log()));
+        assert_eq!(check_dead(line, &PRODUCT), Vec::<String>::new(), "{point}:{times}, dead");
+        let daemon = line.start();
+        line.wait_sql(left, "0");
+        assert!(daemon.stop().success());
+        let names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["kept"], "{point}:{times}");
+        assert_eq!(line.sql("SELECT count(*) || ' ' || sum(state = 'done') FROM inspections").unwrap(), format!("{images} {images}"));
     }
 }
 

@@ -8,7 +8,7 @@ mod sql;
 pub use disks::{Mount, can, fill};
 pub use images::{Part, image_bytes, jpeg_bytes, write_image};
 pub use line::{Daemon, Line, Product};
-pub use sql::{old_database, rows as sql_rows, value as sql_value};
+pub use sql::{change as sql_change, old_database, rows as sql_rows, value as sql_value};
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,7 +1,7 @@
 //! `products:` and `defaults:`
 
 use super::super::{build, product};
-use super::{RawReady, Span, Word, within};
+use super::{RawReady, RawRetention, Span, Word, within};
 use crate::inspection::{Backbone, BuildOptions, Calibration, CoresetMethod, DecideBy, Layer};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -42,6 +42,9 @@ pub(in crate::config) struct RawProduct {
     pub decide_by: Option<Word<DecideBy>>,
     /// Files written for each image `X.jpg`.
     pub outputs: Option<RawOutputs>,
+    /// How long files are kept, and what may go when a disk is short of space. Only files that the history knows are deleted; its rows are
+    /// kept for ever.
+    pub retention: Option<RawRetention>,
 }
 
 /// An entry of `drop:`

@@ -1,0 +1,194 @@
+//! Deletes old files, in small steps beside the inspections. The history knows them, and keeps their rows.
+//!
+//! Order for one image: the files go → their folders are synced → the row says so. A crash in between leaves a row whose files are gone,
+//! which the next walk finds and notes. So files can also be deleted while the disk of the database is full and nothing can be noted:
+//! it is then that space is needed most.
+
+mod batch;
+mod disks;
+mod gone;
+mod protect;
+mod remove;
+mod space;
+mod sweep;
+mod tally;
+
+pub use disks::Shortage;
+pub use tally::{Count, Tally, Why, size};
+
+use super::Line;
+use crate::config::ProductConfig;
+use crate::history::{EventLevel, HistoryError, HistoryStore};
+use crate::inspection::FileKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use sweep::{News, Sweep};
+use tokio_util::sync::CancellationToken;
+
+/// How often the clock and the disks are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// Between two batches, so that inspections have the disk and the database to themselves most of the time.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Pause when the history cannot be read or written.
+const HISTORY_PAUSE: Duration = Duration::from_secs(1);
+/// At most one event in this time tells what was deleted: a line deletes all day long as much as it writes.
+const TELL_EVERY: Duration = Duration::from_secs(3600);
+
+/// Runs until `stop`.
+pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) {
+    if !line.config.products.iter().any(|product| product.retention.is_on()) {
+        return stop.cancelled().await;
+    }
+    let mut worker =
+        Worker { sweep: Sweep::new(line.config.products.clone(), line.store.clone(), true), line, told: None, untold: Vec::new() };
+    let mut looked: Option<Instant> = None;
+    while !stop.is_cancelled() {
+        if looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+            worker.sweep.look(worker.line.places.stuck_now()).await;
+            looked = Some(Instant::now());
+        }
+        let pause = match worker.sweep.step().await {
+            Ok(true) => PAUSE,
+            Ok(false) => {
+                worker.tell_deleted();
+                LOOK
+            }
+            Err(error) => {
+                tracing::warn!(%error, "deleting old files pauses");
+                HISTORY_PAUSE
+            }
+        };
+        worker.tell_news();
+        worker.record().await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    worker.told = None;
+    worker.tell_deleted();
+    worker.record().await;
+}
+
+struct Worker {
+    line: Arc<Line>,
+    sweep: Sweep,
+    told: Option<Instant>,
+    /// Events to be recorded; on a full disk they wait here.
+    untold: Vec<(EventLevel, &'static str, String)>,
+}
+
+impl Worker {
+    fn tell_deleted(&mut self) {
+        if !self.sweep.tally.is_empty() && self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            let tally = std::mem::take(&mut self.sweep.tally);
+            self.told = Some(Instant::now());
+            self.event(EventLevel::Info, "retention", tally.text());
+        }
+    }
+
+    fn tell_news(&mut self) {
+        for news in std::mem::take(&mut self.sweep.news) {
+            match news {
+                News::Stuck(folder) => {
+                    if self.line.places.stuck(&folder) {
+                        let detail =
+                            format!("{}: does not answer; its old files wait, others go on; check the share or the disk", folder.display());
+                        self.event(EventLevel::Error, "folder_stuck", detail);
+                    }
+                }
+                News::Answers(folder) => {
+                    if self.line.places.answered(&folder) {
+                        self.event(EventLevel::Info, "folder_stuck_over", format!("{}: answers again", folder.display()));
+                        self.line.wake.notify_one();
+                    }
+                }
+                News::Refused(folder, reason) => {
+                    let detail = format!(
+                        "{}: {reason}; give the service's user read and write rights to the folder, or have its files kept",
+                        folder.display()
+                    );
+                    self.event(EventLevel::Warn, "retention_refused", detail);
+                }
+                News::Short(shortage) => self.event(EventLevel::Error, "retention_short", shortage.text()),
+                News::Enough(folder) => {
+                    let detail = format!("{}: the free space that retention.min_free asks for is there again", folder.display());
+                    self.event(EventLevel::Info, "retention_short_over", detail);
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, level: EventLevel, kind: &'static str, detail: String) {
+        match level {
+            EventLevel::Error => tracing::error!(kind, detail, "event"),
+            EventLevel::Warn => tracing::warn!(kind, detail, "event"),
+            EventLevel::Info => tracing::info!(kind, detail, "event"),
+        }
+        self.untold.push((level, kind, detail));
+    }
+
+    async fn record(&mut self) {
+        while let Some((level, kind, detail)) = self.untold.first() {
+            if let Err(error) = self.line.store.record_event(*level, kind, None, detail).await {
+                tracing::debug!(%error, "event not recorded yet");
+                return;
+            }
+            self.untold.remove(0);
+        }
+    }
+}
+
+impl Shortage {
+    /// What is wrong and what to do.
+    pub fn text(&self) -> String {
+        let Self { folder, product, min_free, space } = self;
+        format!(
+            "{}: {} free, but retention.min_free of {product} asks for {min_free} of {}, and nothing is left that may be deleted; make room, \
+             or allow more: keep files of other kinds for a shorter time, add kinds to when_full, or shorten keep_at_least",
+            folder.display(),
+            size(space.free),
+            size(space.total)
+        )
+    }
+}
+
+/// What a daemon would delete now.
+#[derive(Debug)]
+pub struct DryRun {
+    /// The files, counted.
+    pub tally: Tally,
+    /// Disks on which there would still be too little space.
+    pub short: Vec<Shortage>,
+    /// Folders that do not answer or cannot be read, and why; what would be deleted there is not known.
+    pub unread: Vec<(PathBuf, String)>,
+}
+
+/// Looks at all that may be deleted now and changes nothing; `tell` hears of each file.
+///
+/// # Errors
+/// When the history cannot be read.
+pub async fn dry_run(
+    products: Vec<ProductConfig>,
+    store: HistoryStore,
+    mut tell: impl FnMut(&str, FileKind, Why, &Path),
+) -> Result<DryRun, HistoryError> {
+    let mut sweep = Sweep::new(products, store, false);
+    sweep.look(Vec::new()).await;
+    loop {
+        let more = sweep.step().await?;
+        for (product, kind, why, path) in sweep.told.drain(..) {
+            tell(&product, kind, why, &path);
+        }
+        if !more {
+            break;
+        }
+    }
+    let unread = |news: &News| match news {
+        News::Stuck(folder) => Some((folder.clone(), "does not answer".to_owned())),
+        News::Refused(folder, reason) => Some((folder.clone(), reason.clone())),
+        News::Answers(_) | News::Short(_) | News::Enough(_) => None,
+    };
+    Ok(DryRun { short: sweep.shortages(), unread: sweep.news.iter().filter_map(unread).collect(), tally: sweep.tally })
+}

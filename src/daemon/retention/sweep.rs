@@ -1,0 +1,353 @@
+//! The walk through the files that may go, oldest first: for the daemon, which deletes them, and for a dry run, which tells of them.
+
+use super::batch::{Batch, Outcome, place_of};
+use super::disks::{Disks, Shortage, folders_to_ask, places};
+use super::gone::Gone;
+use super::protect::{Guarded, Protected};
+use super::remove::FileId;
+use super::space::{Space, space_of};
+use super::tally::{Tally, Why};
+use crate::config::ProductConfig;
+use crate::crash_point;
+use crate::history::{HistoryError, HistoryStore, KeptCursor, KeptFiles};
+use crate::inspection::FileKind;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// Images per batch: short enough that an image to be recorded waits for a few milliseconds at most when the batch is noted.
+const BATCH: u32 = 64;
+/// The same when space is short, since a batch is not ended when there is enough.
+const SHORT_BATCH: u32 = 8;
+/// File work that takes longer than this hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The OK images are looked at again when this old.
+const FRESH: Duration = Duration::from_secs(2);
+/// What was left is tried again this much later.
+const AGAIN: Duration = Duration::from_secs(3600);
+/// A folder that refused so many files is left alone until then.
+const REFUSALS: u32 = 10;
+
+/// What happened besides deleting.
+#[derive(Debug)]
+pub enum News {
+    /// A folder does not answer.
+    Stuck(PathBuf),
+    /// It does again.
+    Answers(PathBuf),
+    /// Files of a folder cannot be deleted; which, and why.
+    Refused(PathBuf, String),
+    /// There is nothing more to delete, and still too little space.
+    Short(Shortage),
+    /// There is enough again on the disk of this folder.
+    Enough(PathBuf),
+}
+
+/// Where a walk is: on account of which disk (`None`: on account of age), which product, which files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Walk {
+    disk: Option<u64>,
+    product: usize,
+    kind: FileKind,
+}
+
+/// An answer from file work, in time or late.
+enum Answer {
+    Space(PathBuf, Option<Space>),
+    Guarded(usize, std::io::Result<HashSet<FileId>>),
+    Done(Outcome),
+}
+
+/// The walk.
+pub struct Sweep {
+    products: Vec<ProductConfig>,
+    store: HistoryStore,
+    delete: bool,
+    now: Timestamp,
+    began: Instant,
+    cursors: HashMap<Walk, KeptCursor>,
+    /// Walks that had nothing more when they were last asked.
+    at_end: HashSet<Walk>,
+    disks: Disks,
+    protected: Protected,
+    learned: Option<Instant>,
+    hanging: Vec<(PathBuf, JoinHandle<Answer>)>,
+    avoid: Vec<PathBuf>,
+    refusals: HashMap<PathBuf, u32>,
+    gone: Gone,
+    /// What was deleted since it was last taken.
+    pub tally: Tally,
+    /// The files of the last batches of a dry run, with product, kind and reason.
+    pub told: Vec<(String, FileKind, Why, PathBuf)>,
+    /// What happened since it was last taken.
+    pub news: Vec<News>,
+}
+
+impl Sweep {
+    /// For these products; without `delete` everything is looked at and nothing changed.
+    pub fn new(products: Vec<ProductConfig>, store: HistoryStore, delete: bool) -> Self {
+        Self {
+            protected: Protected::new(products.len()),
+            products,
+            store,
+            delete,
+            now: Timestamp::now(),
+            began: Instant::now(),
+            cursors: HashMap::new(),
+            at_end: HashSet::new(),
+            disks: Disks::default(),
+            learned: None,
+            hanging: Vec::new(),
+            avoid: Vec::new(),
+            refusals: HashMap::new(),
+            gone: Gone::default(),
+            tally: Tally::default(),
+            told: Vec::new(),
+            news: Vec::new(),
+        }
+    }
+
+    /// Looks at the clock and the disks again. Nothing is done in the folders of `avoid`, which do not answer.
+    pub async fn look(&mut self, avoid: Vec<PathBuf>) {
+        self.now = Timestamp::now();
+        self.avoid = avoid;
+        self.at_end.clear();
+        if self.began.elapsed() >= AGAIN {
+            self.began = Instant::now();
+            self.cursors.clear();
+            self.refusals.clear();
+        }
+        for folder in folders_to_ask(&self.products) {
+            let asked = folder.clone();
+            self.ask(folder, move || Answer::Space(asked.clone(), space_of(&asked))).await;
+        }
+        self.news.extend(self.disks.enough_again(&self.products).into_iter().map(News::Enough));
+    }
+
+    /// One batch:
+    /// 1. notes what was deleted and is not noted yet;
+    /// 2. takes what comes late from folders that hung;
+    /// 3. on a disk short of space: what is too old there, then the oldest of what `when_full` allows, kind by kind;
+    /// 4. what is too old anywhere.
+    ///
+    /// False when there was nothing to do.
+    pub async fn step(&mut self) -> Result<bool, HistoryError> {
+        self.gone.note(&self.store).await?;
+        self.take_late().await;
+        let mut disks = BTreeSet::new();
+        for shortage in self.shortages() {
+            let disk = shortage.space.disk;
+            if disks.insert(disk) && (self.too_old(Some(disk)).await? || self.oldest_allowed(disk).await?) {
+                return Ok(true);
+            }
+            if self.disks.is_short(&shortage) {
+                self.news.push(News::Short(shortage));
+            }
+        }
+        self.too_old(None).await
+    }
+
+    /// The products that want more free space than there is, each disk once.
+    pub fn shortages(&self) -> Vec<Shortage> {
+        self.disks.shortages(&self.products)
+    }
+
+    /// Folders that did not answer and have not since.
+    fn stuck(&self) -> impl Iterator<Item = &Path> {
+        self.hanging.iter().map(|(folder, _)| folder.as_path())
+    }
+
+    /// A batch of what is kept for a time and older; with a disk, of products that have such files on it.
+    async fn too_old(&mut self, disk: Option<u64>) -> Result<bool, HistoryError> {
+        for product in 0..self.products.len() {
+            let ages = self.products[product].retention.ages.clone();
+            for (kind, age) in ages {
+                let walk = Walk { disk: None, product, kind };
+                if disk.is_none_or(|disk| self.is_on(walk, disk)) && self.batch(walk, age, BATCH).await? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// A batch of the oldest files on this disk that `min_free` may delete.
+    async fn oldest_allowed(&mut self, disk: u64) -> Result<bool, HistoryError> {
+        for kind in FileKind::ALL.iter().copied() {
+            loop {
+                let mut oldest: Option<(KeptCursor, Walk)> = None;
+                for shortage in self.shortages().into_iter().filter(|shortage| shortage.space.disk == disk) {
+                    let Some(product) = self.products.iter().position(|product| product.name == shortage.product) else { continue };
+                    let walk = Walk { disk: Some(disk), product, kind };
+                    let retention = &self.products[product].retention;
+                    if !retention.when_full.contains(&kind) || !self.is_on(walk, disk) {
+                        continue;
+                    }
+                    let age = retention.keep_at_least;
+                    if let Some(head) = self.kept(walk, age, 1).await?.first().map(KeptFiles::cursor)
+                        && oldest.as_ref().is_none_or(|(cursor, _)| head < *cursor)
+                    {
+                        oldest = Some((head, walk));
+                    }
+                }
+                let Some((_, walk)) = oldest else { break };
+                if self.batch(walk, self.products[walk.product].retention.keep_at_least, SHORT_BATCH).await? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// True when files of the walk are written to this disk.
+    fn is_on(&self, walk: Walk, disk: u64) -> bool {
+        places(&self.products[walk.product], walk.kind).iter().any(|folder| self.disks.has(disk, folder))
+    }
+
+    async fn kept(&mut self, walk: Walk, age: Duration, limit: u32) -> Result<Vec<KeptFiles>, HistoryError> {
+        if self.at_end.contains(&walk) {
+            return Ok(Vec::new());
+        }
+        let until = self.now.checked_sub(age).unwrap_or(Timestamp::MIN);
+        // What is too old was handled before; nobody need go through what was left of it once more.
+        let after = self.cursors.get(&walk).or_else(|| self.cursors.get(&Walk { disk: None, ..walk })).cloned().unwrap_or_default();
+        let kept = self.store.kept_files(&self.products[walk.product].name, walk.kind, until, &after, limit).await?;
+        if kept.is_empty() {
+            self.at_end.insert(walk);
+        }
+        Ok(kept)
+    }
+
+    /// Handles the next images of a walk; false when it is at its end, or cannot go on now.
+    async fn batch(&mut self, walk: Walk, age: Duration, limit: u32) -> Result<bool, HistoryError> {
+        let protected = if walk.kind.is_image() { self.learn_protected().await } else { Some(Arc::default()) };
+        let Some(protected) = protected else {
+            self.at_end.insert(walk);
+            return Ok(false);
+        };
+        let asked = Instant::now();
+        let kept = self.kept(walk, age, limit).await?;
+        let Some(last) = kept.last() else { return Ok(false) };
+        self.cursors.insert(walk, last.cursor());
+        let mut by_folder: BTreeMap<PathBuf, Vec<KeptFiles>> = BTreeMap::new();
+        for image in kept {
+            match place_of(&image, walk.kind) {
+                // Nothing of it is left that is its own.
+                None if self.delete && image.is_all_of_later_images() => self.gone.add(walk.kind, image.id),
+                None => {}
+                Some(path) => {
+                    if let Some(root) = self.root_of(walk, &path) {
+                        by_folder.entry(root).or_default().push(image);
+                    }
+                }
+            }
+        }
+        let (product, kind, delete) = (walk.product, walk.kind, self.delete);
+        let why = if walk.disk.is_some() { Why::Space } else { Why::Age };
+        for (root, images) in by_folder {
+            let protected = Arc::clone(&protected);
+            let batch = Batch { product, kind, why, root: root.clone(), images, protected, delete, asked };
+            self.ask(root, move || Answer::Done(batch.run())).await;
+        }
+        self.gone.note(&self.store).await?;
+        Ok(true)
+    }
+
+    /// The folder of the configuration that the file lies in, when something can be done there.
+    fn root_of(&self, walk: Walk, path: &Path) -> Option<PathBuf> {
+        let product = &self.products[walk.product];
+        let dir = product.outputs.dir.as_ref().filter(|_| !walk.kind.is_image());
+        let roots = product.drop.iter().map(|drop| &drop.path).chain(dir).filter(|root| path.starts_with(root));
+        let root = roots.max_by_key(|root| root.as_os_str().len())?;
+        let elsewhere = walk.disk.is_some_and(|disk| !self.disks.has(disk, root));
+        let refuses = self.refusals.get(root).is_some_and(|count| *count >= REFUSALS);
+        (!elsewhere && !refuses).then(|| root.clone())
+    }
+
+    /// What must stay, as of now; `None` while an ok folder does not tell.
+    async fn learn_protected(&mut self) -> Option<Arc<HashSet<FileId>>> {
+        if self.learned.is_none_or(|learned| learned.elapsed() >= FRESH) {
+            for product in 0..self.products.len() {
+                let ProductConfig { ok, reference, .. } = &self.products[product];
+                let guarded = Guarded { ok: ok.clone(), reference: reference.clone() };
+                self.ask(guarded.ok.clone(), move || Answer::Guarded(product, guarded.files())).await;
+            }
+            self.learned = Some(Instant::now());
+        }
+        self.protected.all()
+    }
+
+    /// Does file work in `folder`, unless something hangs there; what comes too late is taken when it comes.
+    async fn ask(&mut self, folder: PathBuf, work: impl FnOnce() -> Answer + Send + 'static) {
+        if self.avoid.contains(&folder) || self.stuck().any(|stuck| stuck == folder) {
+            return;
+        }
+        let mut task = tokio::task::spawn_blocking(work);
+        match tokio::time::timeout(PATIENCE, &mut task).await {
+            Ok(answer) => self.take(answer),
+            Err(_) => {
+                self.disks.seen(folder.clone(), None);
+                self.news.push(News::Stuck(folder.clone()));
+                self.hanging.push((folder, task));
+            }
+        }
+    }
+
+    async fn take_late(&mut self) {
+        while let Some(ended) = self.hanging.iter().position(|(_, task)| task.is_finished()) {
+            let (folder, task) = self.hanging.swap_remove(ended);
+            self.take(task.await);
+            self.news.push(News::Answers(folder));
+            // Its files were passed over meanwhile; a dry run goes through everything once.
+            if self.delete {
+                self.cursors.clear();
+            }
+        }
+    }
+
+    fn take(&mut self, answer: Result<Answer, tokio::task::JoinError>) {
+        match answer {
+            Ok(Answer::Space(folder, space)) => self.disks.seen(folder, space),
+            Ok(Answer::Guarded(product, Ok(files))) => self.protected.learn(product, files),
+            Ok(Answer::Guarded(product, Err(error))) => {
+                let reason = format!("the ok folder cannot be read, so that no image can be told to be none of it: {error}");
+                self.refused(self.products[product].ok.clone(), 1, reason);
+            }
+            Ok(Answer::Done(outcome)) => self.take_outcome(outcome),
+            Err(error) => tracing::error!(%error, "file work of retention ended early"),
+        }
+    }
+
+    fn take_outcome(&mut self, outcome: Outcome) {
+        let Outcome { product, kind, why, root, gone, count, deleted, refused: (refused, reason), space } = outcome;
+        if count.files > 0 && self.delete {
+            crash_point::reach("deletions_synced");
+        }
+        let name = &self.products[product].name;
+        self.tally.add(name, kind, why, count);
+        if self.delete {
+            tracing::debug!(product = %name, %kind, images = count.images, files = count.files, bytes = count.bytes, "deleted");
+            gone.into_iter().for_each(|id| self.gone.add(kind, id));
+        } else {
+            self.told.extend(deleted.into_iter().map(|path| (name.clone(), kind, why, path)));
+        }
+        self.refused(root.clone(), refused, reason);
+        match space {
+            Some(space) if self.delete => self.disks.seen_all(space),
+            _ if self.delete => {}
+            _ => self.disks.would_free(&root, count.bytes),
+        }
+    }
+
+    /// So many files in this folder, or the folder itself, refuse.
+    fn refused(&mut self, folder: PathBuf, files: u32, reason: String) {
+        let before = self.refusals.entry(folder.clone()).or_default();
+        if files > 0 && *before == 0 {
+            self.news.push(News::Refused(folder, reason));
+        }
+        *before = before.saturating_add(files);
+    }
+}

@@ -1,0 +1,300 @@
+//! Files that may be deleted some day, and the note that they were.
+
+use super::rows::{PathColumns, time_text};
+use super::{HistoryError, HistoryStore};
+use crate::inspection::{FileKind, OUTPUT_SUFFIXES};
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+/// The columns that name outputs, in the order of [`OUTPUT_SUFFIXES`].
+const OUTPUT_COLUMNS: [&str; 5] = ["mask_path", "overlay_path", "heat_path", "side_by_side_path", "scores_path"];
+
+/// Files of one decided image that are there, as far as the history knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptFiles {
+    /// Inspection id.
+    pub id: i64,
+    /// The image.
+    pub image: PathBuf,
+    /// Bytes of the image that was inspected.
+    pub size: u64,
+    /// Its modification time, ns since 1970.
+    pub mtime_ns: i64,
+    /// Its outputs; none when images were asked for.
+    pub outputs: Vec<KeptOutput>,
+    decided_at: String,
+}
+
+/// An output that a row names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptOutput {
+    /// The file.
+    File(PathBuf),
+    /// A later row names the same file: what is there now is of that image, and goes with it.
+    OfLaterImage,
+    /// A name that no output of this image can have; somebody else wrote it into the database.
+    Strange(String),
+}
+
+/// How far a walk through kept files has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeptCursor {
+    decided_at: String,
+    id: i64,
+}
+
+impl KeptFiles {
+    /// Where a walk goes on after this one.
+    pub fn cursor(&self) -> KeptCursor {
+        KeptCursor { decided_at: self.decided_at.clone(), id: self.id }
+    }
+
+    /// True when there is nothing to delete any more, since later images have replaced every output.
+    pub fn is_all_of_later_images(&self) -> bool {
+        !self.outputs.is_empty() && self.outputs.iter().all(|output| *output == KeptOutput::OfLaterImage)
+    }
+}
+
+impl HistoryStore {
+    /// The images of a product, oldest decision first, whose files of this kind were not deleted yet and may be: decided at `until` or
+    /// before, after `after`. A look into an index that holds nothing else, however long the history is.
+    ///
+    /// An image whose path has a pending row is left out: the camera wrote it again, and its outputs are about to be replaced.
+    pub async fn kept_files(
+        &self,
+        product: &str,
+        kind: FileKind,
+        until: Timestamp,
+        after: &KeptCursor,
+        limit: u32,
+    ) -> Result<Vec<KeptFiles>, HistoryError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(kept_query(kind)))
+            .bind(product)
+            .bind(kind.decision().as_str())
+            .bind(time_text(until))
+            .bind(&after.decided_at)
+            .bind(after.id)
+            .bind(limit)
+            .fetch_all(&self.read)
+            .await;
+        let kept = rows.and_then(|rows| rows.iter().map(|row| kept(row, kind)).collect());
+        kept.map_err(|e| self.error(e))
+    }
+
+    /// Notes that the files of this kind of these inspections are gone, as of now.
+    ///
+    /// Call it when they are: whoever dies in between finds on the next walk that there is nothing left to delete, and notes that.
+    pub async fn files_deleted(&self, kind: FileKind, ids: &[i64]) -> Result<(), HistoryError> {
+        let statement = if kind.is_image() {
+            "UPDATE inspections SET image_deleted_at = ?1 WHERE id IN (SELECT value FROM json_each(?2)) AND image_deleted_at IS NULL"
+        } else {
+            "UPDATE inspections SET outputs_deleted_at = ?1 WHERE id IN (SELECT value FROM json_each(?2)) AND outputs_deleted_at IS NULL"
+        };
+        let changed = sqlx::query(statement).bind(time_text(Timestamp::now())).bind(serde_json::Value::from(ids).to_string());
+        changed.execute(&self.write).await.map(|_| ()).map_err(|e| self.error(e))
+    }
+}
+
+/// Parameters: product, decision, until, the two of the cursor, limit.
+fn kept_query(kind: FileKind) -> String {
+    // The conditions of the two partial indexes, word for word. They are named, since the planner would rather take the index of the
+    // yield, which also holds the millions of rows whose files are long gone.
+    let (columns, index, still_there) = if kind.is_image() {
+        (String::new(), "inspections_image_kept", "i.image_deleted_at IS NULL".to_owned())
+    } else {
+        let columns: String =
+            OUTPUT_COLUMNS.iter().map(|column| format!(", i.{column}, {} AS {column}_is_later", of_later_image(column))).collect();
+        let any = OUTPUT_COLUMNS.map(|column| format!("i.{column} IS NOT NULL")).join(" OR ");
+        (columns, "inspections_outputs_kept", format!("i.outputs_deleted_at IS NULL AND ({any})"))
+    };
+    format!(
+        "SELECT i.id, i.decided_at, i.image_path, i.image_path_raw, i.file_size, i.mtime_ns{columns}
+         FROM inspections AS i INDEXED BY {index}
+         WHERE i.state = 'done' AND {still_there}
+           AND i.product = ? AND i.decision = ? AND i.decided_at <= ? AND (i.decided_at, i.id) > (?, ?)
+           AND {NOT_WRITTEN_AGAIN}
+         ORDER BY i.decided_at, i.id
+         LIMIT ?"
+    )
+}
+
+const NOT_WRITTEN_AGAIN: &str = "NOT EXISTS (SELECT 1 FROM inspections AS p
+    WHERE p.image_path = i.image_path AND ifnull(p.image_path_raw, x'') = ifnull(i.image_path_raw, x'') AND p.state = 'pending')";
+
+/// True when a row of a later image, or of one decided later, names the same output; clocks are set back now and then.
+fn of_later_image(column: &str) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM inspections AS l
+                 WHERE l.image_path = i.image_path AND ifnull(l.image_path_raw, x'') = ifnull(i.image_path_raw, x'')
+                   AND l.id <> i.id AND (l.id > i.id OR l.decided_at > i.decided_at)
+                   AND l.state = 'done' AND l.outputs_deleted_at IS NULL AND l.{column} = i.{column})"
+    )
+}
+
+fn kept(row: &SqliteRow, kind: FileKind) -> Result<KeptFiles, sqlx::Error> {
+    let image = PathColumns { shown: row.try_get("image_path")?, raw: row.try_get("image_path_raw")? };
+    let mut outputs = Vec::new();
+    if !kind.is_image() {
+        for (column, suffix) in OUTPUT_COLUMNS.iter().zip(OUTPUT_SUFFIXES) {
+            let Some(recorded) = row.try_get::<Option<String>, _>(*column)? else { continue };
+            outputs.push(if row.try_get(format!("{column}_is_later").as_str())? {
+                KeptOutput::OfLaterImage
+            } else {
+                output_path(&image, &recorded, suffix).map_or(KeptOutput::Strange(recorded), KeptOutput::File)
+            });
+        }
+    }
+    Ok(KeptFiles {
+        id: row.try_get("id")?,
+        size: row.try_get::<i64, _>("file_size")? as u64,
+        mtime_ns: row.try_get("mtime_ns")?,
+        outputs,
+        decided_at: row.try_get("decided_at")?,
+        image: image.into_path(),
+    })
+}
+
+/// An output is named as its image is, with a suffix, perhaps below another folder; so the bytes of a name that is not UTF-8 are
+/// those of the image's.
+fn output_path(image: &PathColumns, recorded: &str, suffix: &str) -> Option<PathBuf> {
+    let folder = recorded.strip_suffix(suffix)?.strip_suffix(&image.shown)?;
+    let name = image.raw.as_deref().unwrap_or(image.shown.as_bytes());
+    Some(OsString::from_vec([folder.as_bytes(), name, suffix.as_bytes()].concat()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::rows::{Arrival, ArrivalState, NewBank};
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    #[test]
+    fn an_output_is_known_by_its_image_and_nothing_else_is() {
+        let image = PathColumns::of(Path::new("/drop/a.jpg"));
+        let path = |recorded: &str| output_path(&image, recorded, ".mask.png");
+        assert_eq!(path("/drop/a.jpg.mask.png"), Some("/drop/a.jpg.mask.png".into()));
+        assert_eq!(path("/out/drop/a.jpg.mask.png"), Some("/out/drop/a.jpg.mask.png".into()));
+        for strange in ["/etc/passwd", "/drop/b.jpg.mask.png", "/drop/a.jpg.overlay.png", "/drop/a.jpg"] {
+            assert_eq!(path(strange), None, "{strange}");
+        }
+        let odd = PathBuf::from(OsStr::from_bytes(b"/drop/\xff.jpg"));
+        let mask = PathBuf::from(OsStr::from_bytes(b"/out/drop/\xff.jpg.mask.png"));
+        assert_eq!(output_path(&PathColumns::of(&odd), &PathColumns::of(&mask).shown, ".mask.png"), Some(mask));
+    }
+
+    /// A store with images decided at second 1, 2, …, of which every third is `ng`.
+    async fn store(folder: &Path, images: i64) -> HistoryStore {
+        let store = HistoryStore::open(&folder.join("history.db")).await.unwrap();
+        let arrival = |i: i64| Arrival {
+            path: format!("/drop/{i}.jpg").into(),
+            product: Some("p".into()),
+            size: 1,
+            mtime_ns: i,
+            seen_at: Timestamp::UNIX_EPOCH,
+            give_up_at: Timestamp::UNIX_EPOCH,
+            state: ArrivalState::Pending,
+            reason: None,
+        };
+        store.record_arrivals(&(1..=images).map(arrival).collect::<Vec<_>>()).await.unwrap();
+        let bank = NewBank {
+            product: "p".into(),
+            version: 1,
+            trigger: "test".into(),
+            images: None,
+            patches: None,
+            rows: None,
+            pixel_tau: 1.0,
+            image_tau: 1.0,
+            expected_false_alarms: None,
+            false_alarms_bound: None,
+            warning: None,
+            seconds: None,
+            path: "/bank".into(),
+            sha256: "0".into(),
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        store.publish_bank(&bank).await.unwrap();
+        let done = "UPDATE inspections SET state = 'done', bank_id = 1, image_score = 1.0, decision = iif(id % 3, 'ok', 'ng'),
+                    mask_path = image_path || '.mask.png', scores_path = '/out' || image_path || '.scores.json',
+                    decided_at = strftime('%Y-%m-%dT%H:%M:%fZ', id, 'unixepoch')";
+        sqlx::raw_sql(done).execute(&store.write).await.unwrap();
+        store
+    }
+
+    fn ids(kept: &[KeptFiles]) -> Vec<i64> {
+        kept.iter().map(|files| files.id).collect()
+    }
+
+    #[tokio::test]
+    async fn kept_files_are_found_oldest_first_and_not_again_when_they_were_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), 9).await;
+        let second = |second| Timestamp::from_second(second).unwrap();
+        let start = KeptCursor::default();
+        let ok = store.kept_files("p", FileKind::OkOutputs, second(7), &start, 3).await.unwrap();
+        assert_eq!(ids(&ok), [1, 2, 4]);
+        let files = ["/drop/1.jpg.mask.png", "/out/drop/1.jpg.scores.json"].map(|name| KeptOutput::File(name.into()));
+        assert_eq!((ok[0].image.as_path(), &ok[0].outputs[..]), (Path::new("/drop/1.jpg"), &files[..]));
+        let rest = store.kept_files("p", FileKind::OkOutputs, second(7), &ok[2].cursor(), 9).await.unwrap();
+        assert_eq!(ids(&rest), [5, 7]);
+        store.files_deleted(FileKind::OkOutputs, &[1, 4]).await.unwrap();
+        assert_eq!(ids(&store.kept_files("p", FileKind::OkOutputs, second(5), &start, 9).await.unwrap()), [2, 5]);
+        assert_eq!(ids(&store.kept_files("p", FileKind::OkImages, second(5), &start, 9).await.unwrap()), [1, 2, 4, 5]);
+        store.files_deleted(FileKind::NgImages, &[3]).await.unwrap();
+        assert_eq!(ids(&store.kept_files("p", FileKind::NgImages, second(9), &start, 9).await.unwrap()), [6, 9]);
+        assert_eq!(ids(&store.kept_files("q", FileKind::NgImages, second(9), &start, 9).await.unwrap()), [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn an_image_that_is_written_again_takes_its_outputs_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), 3).await;
+        // All three are versions of one file; the second wrote its scores elsewhere.
+        let same = "UPDATE inspections SET image_path = '/drop/a.jpg', mask_path = '/drop/a.jpg.mask.png', decision = 'ok',
+                    scores_path = iif(id = 2, '/old/drop/a.jpg.scores.json', '/out/drop/a.jpg.scores.json')";
+        sqlx::raw_sql(same).execute(&store.write).await.unwrap();
+        let outputs = async || {
+            let kept = store.kept_files("p", FileKind::OkOutputs, Timestamp::now(), &KeptCursor::default(), 9).await.unwrap();
+            kept.into_iter().map(|files| (files.id, files.outputs)).collect::<Vec<_>>()
+        };
+        let file = |name: &str| KeptOutput::File(name.into());
+        let later = KeptOutput::OfLaterImage;
+        let [mask, scores] = [file("/drop/a.jpg.mask.png"), file("/out/drop/a.jpg.scores.json")];
+        let expected = [
+            (1, vec![later.clone(), later.clone()]),
+            (2, vec![later.clone(), file("/old/drop/a.jpg.scores.json")]),
+            (3, vec![mask.clone(), scores.clone()]),
+        ];
+        assert_eq!(outputs().await, expected);
+        store.files_deleted(FileKind::OkOutputs, &[3]).await.unwrap();
+        assert_eq!(outputs().await, [(1, vec![later, scores]), (2, vec![mask, file("/old/drop/a.jpg.scores.json")])]);
+        // The camera has just written it once more.
+        sqlx::raw_sql("UPDATE inspections SET state = 'pending', decision = NULL, decided_at = NULL WHERE id = 3")
+            .execute(&store.write)
+            .await
+            .unwrap();
+        assert_eq!(outputs().await, []);
+    }
+
+    #[tokio::test]
+    async fn a_look_reads_its_index_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), 1).await;
+        for (kind, index) in [(FileKind::OkOutputs, "inspections_outputs_kept"), (FileKind::NgImages, "inspections_image_kept")] {
+            let plan = format!("EXPLAIN QUERY PLAN {}", kept_query(kind));
+            let plan = sqlx::query(sqlx::AssertSqlSafe(plan)).fetch_all(&store.read).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+            let wanted = format!("SEARCH i USING INDEX {index} (product=? AND decision=? AND decided_at>? AND decided_at<?)");
+            assert!(plan.contains(&wanted), "{plan:#?}");
+            assert!(plan.iter().any(|step| step.contains("SEARCH p USING INDEX inspections_pending_path")), "{plan:#?}");
+            let slow = |step: &&String| step.contains("SCAN") || step.contains("TEMP B-TREE");
+            assert_eq!(plan.iter().find(slow), None, "{plan:#?}");
+        }
+    }
+}
