@@ -14,4 +14,7 @@ mod requeue;
 mod service;
 mod status;
 mod stop;
+mod systemd;
 mod turns;
+mod unit;
+mod watchdog;
