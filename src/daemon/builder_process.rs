@@ -1,11 +1,15 @@
 //! `patchcored build` as a child process: niced, ended with the daemon, its last words kept.
 
+use super::kernel::{has_thread_in_system_call, ticks};
+use super::progress::{Progress, Silence};
 use crate::config::{EngineConfig, ProductConfig};
 use anyhow::{Context, bail};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 /// The program that is running, even when an upgrade has put another in its place meanwhile, or is just doing so: daemon and build
@@ -33,18 +37,20 @@ pub struct Killed {
 ///
 /// # Errors
 /// When the child cannot be started or fails; the message carries what it last wrote to stderr. [`Killed`] when a signal ended it.
-pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path) -> anyhow::Result<Built> {
-    let begin = std::time::Instant::now();
-    let output = Command::new(OWN_PROGRAM)
+pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path, progress: &Arc<Progress>) -> anyhow::Result<Built> {
+    let begin = Instant::now();
+    let child = Command::new(OWN_PROGRAM)
         .arg0("patchcored")
         .args(arguments(engine, product, staging))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output()
-        .await
+        .spawn()
         .context("the build process could not be started")?;
+    let steps = Mutex::new(Steps { ticks: 0, at: begin });
+    let _watch = child.id().map(|process| progress.watch(format!("build of {}", product.name), move || silence(process, &steps)));
+    let output = child.wait_with_output().await.context("the build process could not be waited for")?;
     if let Some(signal) = output.status.signal() {
         return Err(Killed { signal, words: last_words(&output.stderr) }.into());
     }
@@ -52,6 +58,29 @@ pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path)
         bail!("the build process ended with {}: {}", output.status, last_words(&output.stderr));
     }
     Ok(Built { seconds: begin.elapsed().as_secs_f64(), left_out: left_out(&output.stdout) })
+}
+
+/// The time that a process has computed, and when that was last seen to grow.
+struct Steps {
+    ticks: u64,
+    at: Instant,
+}
+
+/// A build gets on as long as it computes, or the system keeps it with its files.
+fn silence(process: u32, steps: &Mutex<Steps>) -> Silence {
+    // Each change is whole by itself, whoever panicked.
+    let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
+    match ticks(process) {
+        Some(ticks) if ticks == steps.ticks => {
+            if has_thread_in_system_call(process) {
+                steps.at = Instant::now();
+            }
+        }
+        Some(ticks) => *steps = Steps { ticks, at: Instant::now() },
+        // It has ended, and whoever started it is about to notice.
+        None => return Silence { silent_for: Duration::ZERO, long: true },
+    }
+    Silence { silent_for: steps.at.elapsed(), long: true }
 }
 
 /// From the JSON object that is the last line of the child's stdout.

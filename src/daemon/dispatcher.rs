@@ -37,12 +37,15 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> Result<(), 
     let hands = Arc::new(Semaphore::new(IN_HAND as usize));
     let mut dispatcher =
         Dispatcher { line, tasks: JoinSet::new(), ids: HashMap::new(), turn: VecDeque::new(), served: HashMap::new(), turns: 0 };
+    let (pulse, _watch) = dispatcher.line.progress.worker("dispatcher");
     while !stop.is_cancelled() {
+        // Without a free hand there is nothing to do here: the images in hand are watched for themselves.
         let hand = tokio::select! {
             () = stop.cancelled() => break,
             hand = Hand::take(&hands) => hand,
         };
         let Some(hand) = hand else { break };
+        let _work = pulse.begin();
         match dispatcher.step(hand).await {
             Ok(true) => {}
             Ok(false) => {

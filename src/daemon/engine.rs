@@ -1,6 +1,7 @@
 //! The named thread that owns the networks and the loaded banks, behind a bounded channel.
 
 use super::active::ActiveBank;
+use super::progress::{Progress, Pulse, Watch, Work};
 use crate::banks::BankLibrary;
 use crate::config::EngineConfig;
 use crate::inspection::{Backbone, DistanceGrid, Precision, PrecisionChoice, ResizedImage, Tau};
@@ -44,8 +45,8 @@ pub enum EngineFailure {
 }
 
 enum Job {
-    Score { image: ResizedImage, bank: ActiveBank, reply: oneshot::Sender<Result<Scored, EngineFailure>> },
-    WarmUp { banks: Vec<ActiveBank>, reply: oneshot::Sender<()> },
+    Score { image: ResizedImage, bank: ActiveBank, reply: oneshot::Sender<Result<Scored, EngineFailure>>, work: Work },
+    WarmUp { banks: Vec<ActiveBank>, reply: oneshot::Sender<()>, work: Work },
     Close,
 }
 
@@ -55,6 +56,8 @@ pub struct EngineHandle {
     jobs: mpsc::Sender<Job>,
     /// The banks in memory after the last job.
     loaded: Arc<Mutex<Vec<i64>>>,
+    pulse: Arc<Pulse>,
+    _watch: Arc<Watch>,
 }
 
 impl EngineHandle {
@@ -64,7 +67,8 @@ impl EngineHandle {
     /// See [`EngineFailure`].
     pub async fn score(&self, image: ResizedImage, bank: ActiveBank) -> Result<Scored, EngineFailure> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::Score { image, bank, reply }).await.map_err(|_| EngineFailure::Stopped)?;
+        let work = self.pulse.begin();
+        self.jobs.send(Job::Score { image, bank, reply, work }).await.map_err(|_| EngineFailure::Stopped)?;
         answer.await.map_err(|_| EngineFailure::Stopped)?
     }
 
@@ -76,7 +80,8 @@ impl EngineHandle {
     /// Loads networks and banks before the first image comes, so that READY means ready.
     pub async fn warm_up(&self, banks: Vec<ActiveBank>) {
         let (reply, answer) = oneshot::channel();
-        if self.jobs.send(Job::WarmUp { banks, reply }).await.is_ok() {
+        let work = self.pulse.begin();
+        if self.jobs.send(Job::WarmUp { banks, reply, work }).await.is_ok() {
             let _ = answer.await;
         }
     }
@@ -92,30 +97,34 @@ impl EngineHandle {
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn start(config: EngineConfig) -> std::io::Result<(EngineHandle, JoinHandle<()>)> {
+pub fn start(config: EngineConfig, progress: &Arc<Progress>) -> std::io::Result<(EngineHandle, JoinHandle<()>)> {
     let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
     let loaded: Arc<Mutex<Vec<i64>>> = Arc::default();
     let told = Arc::clone(&loaded);
+    let (pulse, watch) = progress.worker("engine");
+    let stamps = Arc::clone(&pulse);
     let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
         set_threads(config.threads);
-        let mut engine = Engine::new(config);
+        let mut engine = Engine::new(config, stamps);
         while let Some(job) = queue.blocking_recv() {
             match job {
-                Job::Score { image, bank, reply } => {
+                Job::Score { image, bank, reply, work } => {
                     let result = one_image(|| engine.score(&image, &bank));
                     *told.lock().unwrap_or_else(PoisonError::into_inner) = engine.library.loaded();
+                    drop(work);
                     let _ = reply.send(result);
                 }
-                Job::WarmUp { banks, reply } => {
+                Job::WarmUp { banks, reply, work } => {
                     engine.warm_up(&banks);
                     *told.lock().unwrap_or_else(PoisonError::into_inner) = engine.library.loaded();
+                    drop(work);
                     let _ = reply.send(());
                 }
                 Job::Close => return,
             }
         }
     })?;
-    Ok((EngineHandle { jobs, loaded }, thread))
+    Ok((EngineHandle { jobs, loaded, pulse, _watch: Arc::new(watch) }, thread))
 }
 
 /// A panic in a library ends this image, not the line.
@@ -129,12 +138,13 @@ struct Engine {
     library: BankLibrary,
     /// A bank is scored in the precision it was built in, so there may be two of one network.
     extractors: HashMap<(Backbone, Precision), FeatureExtractor>,
+    pulse: Arc<Pulse>,
 }
 
 impl Engine {
-    fn new(config: EngineConfig) -> Self {
+    fn new(config: EngineConfig, pulse: Arc<Pulse>) -> Self {
         let capacity = NonZeroUsize::new(config.bank_cache).unwrap_or(NonZeroUsize::MIN);
-        Self { config, library: BankLibrary::new(capacity), extractors: HashMap::new() }
+        Self { config, library: BankLibrary::new(capacity), extractors: HashMap::new(), pulse }
     }
 
     /// Loads as many of the banks as the cache holds.
@@ -148,13 +158,16 @@ impl Engine {
     }
 
     fn prepare(&mut self, bank: &ActiveBank) -> Result<(&FeatureExtractor, &MemoryBank), EngineError> {
-        let Self { config, library, extractors } = self;
+        let Self { config, library, extractors, pulse } = self;
+        pulse.long_step();
         let bank = library.get(bank.bank_id, &bank.dir, |bank| {
             let extractor = extractor_for(extractors, config, &bank)?;
             bank.check_extractor(extractor)?;
             bank.beside(extractor)
         })?;
-        Ok((extractor_for(extractors, config, bank)?, bank))
+        let extractor = extractor_for(extractors, config, bank)?;
+        pulse.step();
+        Ok((extractor, bank))
     }
 
     fn score(&mut self, image: &ResizedImage, bank: &ActiveBank) -> Result<Scored, EngineFailure> {

@@ -1,6 +1,6 @@
 //! A place for one image in hand, and file work that does not keep it when a folder hangs.
 
-use super::Line;
+use super::{Line, off_runtime};
 use crate::history::{EventLevel, HistoryError};
 use jiff::Timestamp;
 use std::path::Path;
@@ -9,7 +9,11 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 
-/// File work for one image that takes longer than this hangs. A slow share that is taken for a hung one loses nothing but a moment.
+/// What the watchdog calls the work on one.
+const WORKER: &str = "image in hand";
+
+/// A call to the file system for one image that is not back after this long hangs. A slow share that is taken for a hung one loses
+/// nothing but a moment.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One of the few images in hand. Dropping it makes room for another.
@@ -25,6 +29,15 @@ impl Hand {
         Some(Self { hands: Arc::clone(hands), held: Some(held) })
     }
 
+    /// Runs work off the runtime that needs no file.
+    ///
+    /// # Errors
+    /// When the work panicked.
+    pub async fn compute<T: Send + 'static>(line: &Line, work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+        let (task, _, _watch) = off_runtime::begin(&line.progress, WORKER, work);
+        task.await
+    }
+
     /// Runs file work in `folder` for inspection `id` off the runtime. While it hangs, the image is in nobody's hand, its row says
     /// why, and [`super::places::Places`] keeps others from beginning work in that folder.
     ///
@@ -37,9 +50,15 @@ impl Hand {
         folder: &Path,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Result<T, JoinError>, HistoryError> {
-        let mut task = tokio::task::spawn_blocking(work);
-        if let Ok(ended) = tokio::time::timeout(PATIENCE, &mut task).await {
-            return Ok(ended);
+        let (mut task, thread, _watch) = off_runtime::begin(&line.progress, WORKER, work);
+        loop {
+            if let Ok(ended) = tokio::time::timeout(PATIENCE, &mut task).await {
+                return Ok(ended);
+            }
+            // Decoding or encoding a large picture is not the folder's fault.
+            if thread.is_kept() {
+                break;
+            }
         }
         self.held = None;
         let shown = folder.display();

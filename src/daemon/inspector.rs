@@ -156,7 +156,7 @@ impl Work<'_> {
 
         let begin = Instant::now();
         let (cleanup, decide_by) = (product.mask.clone(), product.decide_by);
-        let judged = tokio::task::spawn_blocking(move || {
+        let judged = Hand::compute(line, move || {
             let verdict = judge(&scored.grid, &picture, scored.tau, &cleanup, decide_by);
             (verdict, picture)
         });

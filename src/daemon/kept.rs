@@ -2,10 +2,12 @@
 
 use super::engine::{self, EngineHandle};
 use super::lock::DatabaseLock;
+use super::progress::{Progress, Pulse};
 use crate::config::{Config, EngineConfig};
 use crate::error::FatalError;
 use crate::history::HistoryStore;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,13 +21,14 @@ pub struct OwnHistory {
 }
 
 impl OwnHistory {
-    /// Locks and opens it.
+    /// Locks and opens it; a large one takes its time, and makes steps meanwhile.
     ///
     /// # Errors
     /// When another daemon has it, or it cannot be opened.
-    pub async fn open(database: &Path) -> Result<Self, FatalError> {
+    pub async fn open(database: &Path, pulse: &Arc<Pulse>) -> Result<Self, FatalError> {
         let lock = DatabaseLock::take(database)?;
-        let store = HistoryStore::open(database).await.map_err(|e| FatalError::History(e.into()))?;
+        let pulse = Arc::clone(pulse);
+        let store = HistoryStore::open_telling(database, move || pulse.step()).await.map_err(|e| FatalError::History(e.into()))?;
         Ok(Self { store, lock })
     }
 }
@@ -43,13 +46,15 @@ impl Kept {
     ///
     /// # Errors
     /// When the history cannot be opened or the system gives no thread.
-    pub async fn open(config: &Config) -> Result<Self, FatalError> {
-        Self::with(OwnHistory::open(&config.database).await?, &config.engine)
+    pub async fn open(config: &Config, progress: &Arc<Progress>) -> Result<Self, FatalError> {
+        let (pulse, _watch) = progress.worker("start");
+        let _work = pulse.begin();
+        Self::with(OwnHistory::open(&config.database, &pulse).await?, &config.engine, progress)
     }
 
-    fn with(history: OwnHistory, config: &EngineConfig) -> Result<Self, FatalError> {
+    fn with(history: OwnHistory, config: &EngineConfig, progress: &Arc<Progress>) -> Result<Self, FatalError> {
         let no_thread = |e: std::io::Error| FatalError::Worker { worker: "engine", reason: e.to_string() };
-        let (engine, thread) = engine::start(config.clone()).map_err(no_thread)?;
+        let (engine, thread) = engine::start(config.clone(), progress).map_err(no_thread)?;
         Ok(Self { history, engine, engine_config: config.clone(), thread })
     }
 
@@ -70,7 +75,7 @@ impl Kept {
     ///
     /// # Errors
     /// When the present history cannot be closed or the system gives no thread.
-    pub async fn fit(mut self, config: &Config, history: Option<OwnHistory>) -> Result<Self, FatalError> {
+    pub async fn fit(mut self, config: &Config, history: Option<OwnHistory>, progress: &Arc<Progress>) -> Result<Self, FatalError> {
         // Loaded banks go by their rows in the history.
         if history.is_none() && self.engine_config == config.engine && self.engine_answers().await {
             return Ok(self);
@@ -79,7 +84,7 @@ impl Kept {
         if let Some(new) = history {
             close(std::mem::replace(&mut self.history, new)).await?;
         }
-        Self::with(self.history, &config.engine)
+        Self::with(self.history, &config.engine, progress)
     }
 
     async fn engine_answers(&self) -> bool {

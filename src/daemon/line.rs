@@ -6,6 +6,7 @@ use super::health::CameraHealth;
 use super::inspector::read_reference;
 use super::litter::Litter;
 use super::places::Places;
+use super::progress::Progress;
 use super::source::Expectation;
 use super::status::Status;
 use super::{dispatcher, full_disk, rebuilder, recorder, retention, rules, watchdog};
@@ -36,6 +37,7 @@ pub struct Line {
     pub(super) banks: ActiveBanks,
     pub(super) engine: EngineHandle,
     pub(super) status: Status,
+    pub(super) progress: Arc<Progress>,
     pub(super) litter: Arc<Litter>,
     pub(super) places: Places,
     pub(super) writers: Arc<Writers>,
@@ -79,6 +81,9 @@ impl Line {
         for folder in self.places.to_avoid() {
             line += &format!(", waits for {}", folder.display());
         }
+        for stuck in self.progress.stuck() {
+            line += &format!(", {} is stuck", stuck.worker);
+        }
         line
     }
 }
@@ -101,7 +106,7 @@ pub struct Running {
 ///
 /// # Errors
 /// When a thread cannot be started.
-pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) -> Result<Running, FatalError> {
+pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle, progress: &Arc<Progress>) -> Result<Running, FatalError> {
     let no_thread = |e: std::io::Error| FatalError::Worker { worker: "threads", reason: e.to_string() };
     let router = rules::check_routing(&config)?;
     let line = Arc::new(Line {
@@ -111,6 +116,7 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) ->
         banks: ActiveBanks::default(),
         engine,
         status: Status::default(),
+        progress: Arc::clone(progress),
         litter: Arc::default(),
         places: Places::default(),
         writers: Arc::default(),
@@ -119,9 +125,13 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) ->
         build_turn: Semaphore::new(1),
         config,
     });
+    let (pulse, _watch) = progress.worker("start");
+    let work = pulse.begin();
     // Also after a reload: from here on the folders are looked at anew, and what was said of them before no longer holds.
     line.event(EventLevel::Info, "start", None, concat!("patchcored ", env!("CARGO_PKG_VERSION"))).await;
     futures::future::join_all(line.config.products.iter().map(|product| adopt(&line, product))).await;
+    // From here on the engine has the work, and is watched for itself.
+    drop(work);
     line.engine.warm_up(line.banks.all()).await;
 
     let (stop_intake, stop_work) = (CancellationToken::new(), CancellationToken::new());

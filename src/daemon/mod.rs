@@ -18,11 +18,15 @@ mod hand;
 mod health;
 mod inspector;
 mod kept;
+mod kernel;
 mod line;
 mod litter;
 mod lock;
+mod off_runtime;
 pub mod outputs;
 mod places;
+mod progress;
+mod rate;
 mod rebuilder;
 mod recorder;
 pub mod retention;
@@ -30,6 +34,7 @@ pub mod rules;
 mod service;
 pub mod source;
 mod status;
+mod systemd;
 pub mod verdict;
 mod watchdog;
 
@@ -42,10 +47,13 @@ use crate::error::FatalError;
 use crate::history::EventLevel;
 use kept::{Kept, OwnHistory};
 use line::Line;
+use progress::Pulse;
 use sd_notify::NotifyState;
 use service::{Request, Requests, tell};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use systemd::{Phase, Systemd};
 
 /// How often systemd's STATUS line is refreshed.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
@@ -77,16 +85,17 @@ enum Next {
 
 async fn serve(config_path: &Path, mut config: Config) -> Result<(), FatalError> {
     let mut requests = Requests::listen().map_err(|e| FatalError::Worker { worker: "signals", reason: e.to_string() })?;
-    let mut kept = Kept::open(&config).await?;
+    let systemd = Systemd::start();
+    let mut kept = Kept::open(&config, systemd.progress()).await?;
     loop {
-        let mut running = line::start(config.clone(), kept.store(), kept.engine()).await?;
+        let mut running = line::start(config.clone(), kept.store(), kept.engine(), systemd.progress()).await?;
         tracing::info!(products = config.products.len(), "ready");
-        tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
+        systemd.enter(Phase::Running);
         let next = watch(&mut running, &mut requests, config_path, &kept).await;
-        let Some(next) = stop(running, &mut requests, next).await else { return Ok(()) };
+        let Some(next) = stop(running, &mut requests, &systemd, next).await else { return Ok(()) };
         match next {
             Ok(Next::Reload(new, history)) => {
-                kept = kept.fit(&new, history).await?;
+                kept = kept.fit(&new, history, systemd.progress()).await?;
                 config = *new;
             }
             Ok(Next::Stop) => {
@@ -106,48 +115,57 @@ async fn serve(config_path: &Path, mut config: Config) -> Result<(), FatalError>
 /// Serves requests until the line must stop.
 async fn watch(running: &mut line::Running, requests: &mut Requests, config_path: &Path, kept: &Kept) -> Result<Next, FatalError> {
     let mut refresh = tokio::time::interval(STATUS_EVERY);
+    let (pulse, _watch) = running.line().progress.worker("signals");
     loop {
-        tokio::select! {
+        let request = tokio::select! {
             error = running.worker_ended() => return Err(error),
-            _ = refresh.tick() => tell(&[NotifyState::Status(&running.line().status_line().await)]),
-            request = requests.next() => match request {
-                Request::Stop => return Ok(Next::Stop),
-                Request::Status => tracing::info!(status = %running.line().status_line().await, "status"),
-                Request::Reload => match read_again(config_path, kept).await {
-                    Ok(next) => {
-                        tracing::info!("configuration read again");
-                        running.line().event(EventLevel::Info, "reload", None, "the new configuration is in use").await;
-                        return Ok(next);
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "the new configuration cannot be used; the old one stays");
-                        running.line().event(EventLevel::Error, "reload_refused", None, &error.to_string()).await;
-                    }
-                },
+            _ = refresh.tick() => None,
+            request = requests.next() => Some(request),
+        };
+        let _work = pulse.begin();
+        match request {
+            None => tell(&[NotifyState::Status(&running.line().status_line().await)]),
+            Some(Request::Stop) => return Ok(Next::Stop),
+            Some(Request::Status) => tracing::info!(status = %running.line().status_line().await, "status"),
+            Some(Request::Reload) => match read_again(config_path, kept, &pulse).await {
+                Ok(next) => {
+                    tracing::info!("configuration read again");
+                    running.line().event(EventLevel::Info, "reload", None, "the new configuration is in use").await;
+                    return Ok(next);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the new configuration cannot be used; the old one stays");
+                    running.line().event(EventLevel::Error, "reload_refused", None, &error.to_string()).await;
+                }
             },
         }
     }
 }
 
 /// The new configuration with all that it needs, before anything is stopped for it.
-async fn read_again(config_path: &Path, kept: &Kept) -> Result<Next, FatalError> {
+async fn read_again(config_path: &Path, kept: &Kept, pulse: &Arc<Pulse>) -> Result<Next, FatalError> {
     let new = Config::load(config_path)?;
-    let history = if kept.needs_other_history(&new) { Some(OwnHistory::open(&new.database).await?) } else { None };
+    let history = if kept.needs_other_history(&new) { Some(OwnHistory::open(&new.database, pulse).await?) } else { None };
     Ok(Next::Reload(Box::new(new), history))
 }
 
 /// Stops the line. A request to stop that comes meanwhile stops a reload too; `None` when that was asked for a second time: whatever
 /// is in hand is still pending in the history and is done at the next start.
-async fn stop(running: line::Running, requests: &mut Requests, next: Result<Next, FatalError>) -> Option<Result<Next, FatalError>> {
+async fn stop(
+    running: line::Running,
+    requests: &mut Requests,
+    systemd: &Systemd,
+    next: Result<Next, FatalError>,
+) -> Option<Result<Next, FatalError>> {
     let mut next = next;
-    tell(&[if matches!(next, Ok(Next::Reload(..))) { NotifyState::Reloading } else { NotifyState::Stopping }]);
+    systemd.enter(if matches!(next, Ok(Next::Reload(..))) { Phase::Reloading } else { Phase::Stopping });
     let mut stopping = std::pin::pin!(running.stop());
     loop {
         tokio::select! {
             () = &mut stopping => return Some(next),
             request = requests.receive() => match (request, &next) {
                 (Request::Stop, Ok(Next::Reload(..))) => {
-                    tell(&[NotifyState::Stopping]);
+                    systemd.enter(Phase::Stopping);
                     next = Ok(Next::Stop);
                 }
                 (Request::Stop, _) => {

@@ -33,6 +33,8 @@ pub(super) async fn run(line: Arc<Line>, product: ProductConfig, stop: Cancellat
     let mut unknown_origin = matches!(origin, Some(None));
     let mut debounce = Debounce::new(times, origin.flatten());
     let mut folder_was_lost = false;
+    // Not watched here: the folder, which is reported when it does not answer, and the build, which is watched for itself.
+    let (pulse, _watch) = line.progress.worker(format!("rebuilder of {}", product.name));
     while !stop.is_cancelled() {
         let listing = tokio::select! {
             listing = list_however_long(&line, &product) => listing,
@@ -61,6 +63,9 @@ pub(super) async fn run(line: Arc<Line>, product: ProductConfig, stop: Cancellat
             }
             Err(_) => {}
         }
+        // Its pause may be long.
+        let _work = pulse.begin();
+        pulse.long_step();
         // Images that arrived while the bank was being published may have been set aside too late to be released then.
         if line.banks.get(&product.name).is_some()
             && let Err(error) = line.store.release_waiting(&product.name).await

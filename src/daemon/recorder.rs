@@ -3,6 +3,7 @@
 use super::Line;
 use super::inspector::later;
 use super::outputs::OutputPaths;
+use super::progress::Pulse;
 use crate::config::ProductConfig;
 use crate::crash_point;
 use crate::history::{Arrival, ArrivalState, EventLevel, NO_BANK};
@@ -27,14 +28,16 @@ const NOT_WATCHED: &str = "is not all watched";
 
 /// Runs until `stop`; files not recorded by then are found by the first scan of the next start.
 pub(super) async fn run(line: Arc<Line>, mut reports: Receiver<IntakeReport>, stop: CancellationToken) {
+    let (pulse, _watch) = line.progress.worker("recorder");
     loop {
         let report = tokio::select! {
             () = stop.cancelled() => return,
             report = reports.recv() => report,
         };
         let Some(report) = report else { return };
+        let _work = pulse.begin();
         match report {
-            IntakeReport::Found(files) => record(&line, files, &stop).await,
+            IntakeReport::Found(files) => record(&line, files, &pulse, &stop).await,
             IntakeReport::RootLost { root, reason } => {
                 line.status.folder(&root, LOST, true);
                 let detail = format!("{}: {reason}; it is looked at again every 2 s", root.display());
@@ -62,7 +65,7 @@ pub(super) async fn run(line: Arc<Line>, mut reports: Receiver<IntakeReport>, st
     }
 }
 
-async fn record(line: &Line, files: Vec<FoundFile>, stop: &CancellationToken) {
+async fn record(line: &Line, files: Vec<FoundFile>, pulse: &Pulse, stop: &CancellationToken) {
     let arrivals: Vec<Arrival> = files.into_iter().filter_map(|file| arrival(line, file)).collect();
     loop {
         match line.store.record_arrivals(&arrivals).await {
@@ -72,6 +75,8 @@ async fn record(line: &Line, files: Vec<FoundFile>, stop: &CancellationToken) {
             }
             Err(error) => tracing::error!(%error, files = arrivals.len(), "arrivals not recorded; intake pauses and tries again"),
         }
+        // A full disk may take days; whether the database hangs, the watchdog asks for itself.
+        pulse.step();
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(HISTORY_PAUSE) => {}

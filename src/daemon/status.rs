@@ -1,9 +1,11 @@
 //! What the line is doing, for systemd's STATUS line, SIGUSR1 and the log.
 
+use super::rate::Rate;
 use crate::inspection::Decision;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Counted since the daemon started.
 #[derive(Debug, Default)]
@@ -11,26 +13,36 @@ pub struct Status {
     now: Mutex<Now>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Now {
     ok: u64,
     ng: u64,
     failed: u64,
-    last: Option<(String, Decision)>,
+    rate: Rate,
+    last: Option<(String, Decision, Instant)>,
     building: Option<String>,
     /// Drop folders and what is wrong with them.
     troubles: BTreeSet<(PathBuf, &'static str)>,
 }
 
+impl Default for Now {
+    fn default() -> Self {
+        let rate = Rate::since(Instant::now());
+        Self { ok: 0, ng: 0, failed: 0, rate, last: None, building: None, troubles: BTreeSet::new() }
+    }
+}
+
 impl Status {
     /// One image was decided.
     pub fn decided(&self, product: &str, decision: Decision) {
+        let at = Instant::now();
         let mut now = self.lock();
+        now.rate.count(at);
         match decision {
             Decision::Ok => now.ok += 1,
             Decision::Ng => now.ng += 1,
         }
-        now.last = Some((product.to_owned(), decision));
+        now.last = Some((product.to_owned(), decision, at));
     }
 
     /// One image failed.
@@ -53,12 +65,18 @@ impl Status {
         }
     }
 
-    /// One line: `backlog 3, ok 120, ng 2, failed 0, last prod1-front ok, building prod2-back, /srv/camera/line2 is lost`.
+    /// One line: `backlog 3, ok 120, ng 2, failed 0, 24.4/min, last prod1-front ok 2 s ago, building prod2-back, /srv/camera/line2 is
+    /// lost`. The rate is that of the decisions of the last five minutes.
     pub fn line(&self, backlog: i64) -> String {
+        self.line_at(backlog, Instant::now())
+    }
+
+    fn line_at(&self, backlog: i64, at: Instant) -> String {
         let now = self.lock();
-        let mut line = format!("backlog {backlog}, ok {}, ng {}, failed {}", now.ok, now.ng, now.failed);
-        if let Some((product, decision)) = &now.last {
-            line += &format!(", last {product} {}", decision.as_str());
+        let rate = now.rate.per_minute(at);
+        let mut line = format!("backlog {backlog}, ok {}, ng {}, failed {}, {rate:.1}/min", now.ok, now.ng, now.failed);
+        if let Some((product, decision, decided)) = &now.last {
+            line += &format!(", last {product} {} {} ago", decision.as_str(), age(at.saturating_duration_since(*decided)));
         }
         if let Some(product) = &now.building {
             line += &format!(", building {product}");
@@ -75,6 +93,15 @@ impl Status {
     }
 }
 
+/// In the unit that fits: `59 s`, `3 min`, `26 h`.
+fn age(age: Duration) -> String {
+    match age.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,17 +109,27 @@ mod tests {
     #[test]
     fn the_line_tells_what_happened() {
         let status = Status::default();
-        assert_eq!(status.line(3), "backlog 3, ok 0, ng 0, failed 0");
+        let begin = Instant::now();
+        let line = |backlog| status.line_at(backlog, begin);
+        assert_eq!(line(3), "backlog 3, ok 0, ng 0, failed 0, 0.0/min");
         status.decided("a", Decision::Ok);
         status.decided("b", Decision::Ng);
         status.failed();
         status.building(Some("c"));
-        assert_eq!(status.line(0), "backlog 0, ok 1, ng 1, failed 1, last b ng, building c");
+        assert_eq!(line(0), "backlog 0, ok 1, ng 1, failed 1, 2.0/min, last b ng 0 s ago, building c");
         status.building(None);
         status.folder(Path::new("/d"), "is lost", true);
         status.folder(Path::new("/d"), "is lost", true);
-        assert_eq!(status.line(0), "backlog 0, ok 1, ng 1, failed 1, last b ng, /d is lost");
+        assert_eq!(line(0), "backlog 0, ok 1, ng 1, failed 1, 2.0/min, last b ng 0 s ago, /d is lost");
         status.folder(Path::new("/d"), "is lost", false);
-        assert_eq!(status.line(0), "backlog 0, ok 1, ng 1, failed 1, last b ng");
+        assert_eq!(line(0), "backlog 0, ok 1, ng 1, failed 1, 2.0/min, last b ng 0 s ago");
+        let later = status.line_at(0, Instant::now() + Duration::from_secs(600));
+        assert_eq!(later, "backlog 0, ok 1, ng 1, failed 1, 0.0/min, last b ng 10 min ago");
+    }
+
+    #[test]
+    fn an_age_is_told_in_a_unit_that_fits() {
+        let ages = [0, 119, 120, 7199, 7200, 100_000].map(|seconds| age(Duration::from_secs(seconds)));
+        assert_eq!(ages, ["0 s", "119 s", "2 min", "119 min", "2 h", "27 h"]);
     }
 }

@@ -70,6 +70,18 @@ impl HistoryStore {
         Ok(true)
     }
 
+    /// Reads, and takes the write lock and gives it back: whoever is kept from that can record nothing either. Writes nothing.
+    ///
+    /// # Errors
+    /// Of the kind [`HistoryErrorKind::Busy`] when another program holds the lock for longer than a moment.
+    pub async fn answers(&self) -> Result<(), HistoryError> {
+        sqlx::query("SELECT 1 FROM events LIMIT 1").fetch_optional(&self.read).await.map_err(|e| self.error(e))?;
+        let mut connection = self.writer().await?;
+        let locked = async { connection.begin_with("BEGIN IMMEDIATE").await?.rollback().await };
+        let result = locked.await;
+        self.settle(connection, result).await
+    }
+
     /// Resolves with the first error after which waiting does not help; see [`HistoryErrorKind::is_fatal`].
     pub async fn lost(&self) -> HistoryError {
         loop {

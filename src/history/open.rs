@@ -25,6 +25,9 @@ const READERS: u32 = 4;
 /// with pages that are not read again.
 const READER_CACHE_KIB: u32 = 256;
 
+/// Steps of SQLite between two calls that tell of progress: fractions of a second, also where each reads from a slow disk.
+const STEPS: i32 = 1000;
+
 /// What a file contains.
 #[derive(Debug, PartialEq, Eq)]
 enum Schema {
@@ -41,15 +44,26 @@ impl HistoryStore {
     ///
     /// Before an existing file is migrated, a copy `FILE.before-schema-N` is put beside it.
     pub async fn open(file: &Path) -> Result<Self, HistoryError> {
-        Self::open_with(file, &MIGRATOR).await
+        Self::open_with(file, &MIGRATOR, || {}).await
     }
 
-    async fn open_with(file: &Path, migrator: &Migrator) -> Result<Self, HistoryError> {
+    /// [`HistoryStore::open`], which calls `on_progress` now and then while it gets on: checking, copying or migrating a file of some GB
+    /// on a slow disk takes minutes.
+    pub async fn open_telling(file: &Path, on_progress: impl Fn() + Send + 'static) -> Result<Self, HistoryError> {
+        Self::open_with(file, &MIGRATOR, on_progress).await
+    }
+
+    async fn open_with(file: &Path, migrator: &Migrator, on_progress: impl Fn() + Send + 'static) -> Result<Self, HistoryError> {
         check_name(file)?;
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(|e| HistoryError::from_io(file, e))?;
         }
         let mut connection = connecting(file).create_if_missing(true).connect().await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+        let go_on = move || {
+            on_progress();
+            true
+        };
+        connection.lock_handle().await.map_err(|e| HistoryError::from_sqlx(file, e))?.set_progress_handler(STEPS, go_on);
         prepare(&mut connection, file, migrator).await?;
         connection.close().await.map_err(|e| HistoryError::from_sqlx(file, e))?;
 
@@ -268,7 +282,7 @@ mod tests {
         // A half-written copy of a run that was killed is replaced.
         let copy = beside(&file, ".before-schema-1000");
         std::fs::write(&copy, "half").unwrap();
-        HistoryStore::open_with(&file, &next_release()).await.unwrap().close().await.unwrap();
+        HistoryStore::open_with(&file, &next_release(), || {}).await.unwrap().close().await.unwrap();
         assert_eq!(names(file.parent().unwrap()), ["history.db", "history.db.before-schema-1000"]);
         let restored = HistoryStore::open(&copy).await.unwrap();
         let events: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&restored.read).await.unwrap();

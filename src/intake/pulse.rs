@@ -1,31 +1,58 @@
 //! Whether the thread of a drop folder still comes back from the system: on a hung share a call may never do.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Stamped by the thread before each piece of file-system work; read by whoever watches over it.
 #[derive(Debug)]
 pub struct Pulse {
     begin: Instant,
-    /// Milliseconds from `begin` to the last stamp; [`RESTING`] while the thread waits for something else than the file system.
+    /// Milliseconds from `begin` to the last stamp; [`RESTING`] while the thread waits for its reports to be taken.
     stamp: AtomicU64,
+    /// The thread's number; 0 before it runs.
+    thread: AtomicU32,
+    asks_for_watch: AtomicBool,
 }
 
 const RESTING: u64 = u64::MAX;
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self { begin: Instant::now(), stamp: AtomicU64::new(RESTING) }
+        let (thread, asks_for_watch) = (AtomicU32::new(0), AtomicBool::new(false));
+        Self { begin: Instant::now(), stamp: AtomicU64::new(RESTING), thread, asks_for_watch }
     }
 }
 
 impl Pulse {
-    /// Work on the file system begins, or goes on.
+    /// The thread that calls this is the one that stamps.
+    pub(super) fn begin_thread(&self) {
+        self.thread.store(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs(), Ordering::Release);
+    }
+
+    /// Its number; 0 before it runs.
+    pub fn thread(&self) -> u32 {
+        self.thread.load(Ordering::Acquire)
+    }
+
+    /// Has a watch set: a call to the system that another thread makes for this one, which waits for it.
+    pub(super) fn asking_for_watch<T>(&self, ask: impl FnOnce() -> T) -> T {
+        self.asks_for_watch.store(true, Ordering::Release);
+        let answer = ask();
+        self.asks_for_watch.store(false, Ordering::Release);
+        answer
+    }
+
+    /// True while the thread waits for a watch to be set.
+    pub fn asks_for_watch(&self) -> bool {
+        self.asks_for_watch.load(Ordering::Acquire)
+    }
+
+    /// Work begins, or goes on.
     pub(super) fn work(&self) {
         self.stamp.store(self.now(), Ordering::Release);
     }
 
-    /// The thread waits for hints or for its reports to be taken.
+    /// The thread waits for its reports to be taken.
     pub(super) fn rest(&self) {
         self.stamp.store(RESTING, Ordering::Release);
     }

@@ -96,7 +96,10 @@ impl RootWorker {
         let (root, pulse, stop) = (spec.path.clone(), Arc::<Pulse>::default(), Arc::<AtomicBool>::default());
         let thread = std::thread::Builder::new().name("intake".to_owned()).spawn({
             let (pulse, stop) = (Arc::clone(&pulse), Arc::clone(&stop));
-            move || Worker::new(spec, reports, pulse, stop).run()
+            move || {
+                pulse.begin_thread();
+                Worker::new(spec, reports, pulse, stop).run();
+            }
         })?;
         Ok(Self { root, pulse, stop, thread: Some(thread) })
     }

@@ -241,7 +241,6 @@ impl Worker {
         }
         // Short enough that a stop, or a loss flagged by the handler, is soon noticed.
         let patience = until.saturating_duration_since(Instant::now()).min(Duration::from_millis(200));
-        self.pulse.rest();
         let hint = self.hints.recv_timeout(patience);
         self.pulse.work();
         match hint {

@@ -15,4 +15,7 @@ mod retention;
 mod service;
 mod status;
 mod stop;
+mod systemd;
 mod turns;
+mod unit;
+mod watchdog;

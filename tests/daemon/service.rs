@@ -1,6 +1,6 @@
 //! Signals and systemd.
 
-use crate::helper::{Line, Part, Product, wait_for, write_image};
+use crate::helper::{Line, Part, Product, write_image};
 use rustix::process::Signal;
 use std::os::unix::net::UnixDatagram;
 
@@ -26,32 +26,6 @@ fn reload_adds_a_product_and_a_bad_config_changes_nothing() {
     line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done' AND product = 'other'", "1");
     daemon.signal(Signal::USR1);
     line.wait_for_log("backlog 0, ok ");
-    assert!(daemon.stop().success());
-}
-
-#[test]
-fn systemd_is_told_of_ready_status_and_stopping() {
-    let line = Line::new(&[Product::new("disc")]);
-    let socket = UnixDatagram::bind(line.path("notify")).unwrap();
-    socket.set_nonblocking(true).unwrap();
-    let mut heard = String::new();
-    let mut hear = |text: &str| {
-        wait_for(text, || {
-            let mut buffer = [0; 4096];
-            while let Ok(length) = socket.recv(&mut buffer) {
-                heard += &String::from_utf8_lossy(&buffer[..length]);
-                heard.push('\n');
-            }
-            if heard.contains(text) { Ok(()) } else { Err(heard.clone()) }
-        });
-    };
-    let daemon = line.start_with(|command| {
-        command.env("NOTIFY_SOCKET", line.path("notify"));
-    });
-    hear("READY=1");
-    hear("STATUS=backlog 0");
-    daemon.signal(Signal::TERM);
-    hear("STOPPING=1");
     assert!(daemon.stop().success());
 }
 

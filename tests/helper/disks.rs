@@ -15,7 +15,7 @@ pub struct Mount {
 }
 
 /// Says why a test does nothing here.
-fn skipped<T>(why: &str) -> Option<T> {
+pub fn skipped<T>(why: &str) -> Option<T> {
     println!("SKIPPED: needs {why}");
     None
 }

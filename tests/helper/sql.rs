@@ -29,6 +29,30 @@ pub fn change(database: &Path, statement: &str) {
     });
 }
 
+/// Another program that keeps a transaction open on the database, until it is dropped.
+pub struct WriteLock {
+    runtime: tokio::runtime::Runtime,
+    connection: sqlx::SqliteConnection,
+}
+
+impl WriteLock {
+    pub fn take(database: &Path) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let connection = runtime.block_on(async {
+            let mut connection = SqliteConnectOptions::new().filename(database).connect().await.unwrap();
+            sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut connection).await.unwrap();
+            connection
+        });
+        Self { runtime, connection }
+    }
+}
+
+impl Drop for WriteLock {
+    fn drop(&mut self) {
+        let _ = self.runtime.block_on(sqlx::raw_sql("ROLLBACK").execute(&mut self.connection));
+    }
+}
+
 /// The query's one value as text; NULL is an empty text.
 pub fn value(database: &Path, query: &str) -> Result<String, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -115,7 +115,7 @@ async fn run_builder(
     turn: SemaphorePermit<'_>,
     stop: &CancellationToken,
 ) -> Option<anyhow::Result<Built>> {
-    let mut building = std::pin::pin!(builder_process::run(&line.config.engine, product, staging));
+    let mut building = std::pin::pin!(builder_process::run(&line.config.engine, product, staging, &line.progress));
     tokio::select! {
         built = &mut building => return Some(built),
         // Dropping the child ends it.

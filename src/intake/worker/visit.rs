@@ -48,7 +48,7 @@ impl Visitor for Scan<'_> {
         self.worker.pulse.work();
         self.folders += 1;
         let watched = match &mut self.worker.watches {
-            Ok(watches) => watches.add(folder, id),
+            Ok(watches) => self.worker.pulse.asking_for_watch(|| watches.add(folder, id)),
             Err(reason) => Err(reason.clone()),
         };
         if let Err(reason) = watched {
