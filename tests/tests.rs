@@ -9,5 +9,6 @@ mod engine;
 mod faults;
 mod helper;
 mod load;
+mod monitoring;
 mod package;
 mod tidy;

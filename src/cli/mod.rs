@@ -9,11 +9,14 @@ mod eval;
 mod generate;
 pub mod history;
 mod infer;
+mod log;
 mod metrics;
 mod requeue;
 mod retention;
 mod run;
 mod status;
+
+pub use log::start_log;
 
 use crate::error::FatalError;
 use clap::{Parser, Subcommand};

@@ -5,6 +5,7 @@ use super::engine::EngineHandle;
 use super::health::CameraHealth;
 use super::inspector::read_reference;
 use super::litter::Litter;
+use super::monitoring::{Meters, Monitoring};
 use super::places::Places;
 use super::progress::Progress;
 use super::source::Expectation;
@@ -42,6 +43,7 @@ pub struct Line {
     pub(super) places: Places,
     pub(super) writers: Arc<Writers>,
     pub(super) cameras: CameraHealth,
+    pub(super) meters: Arc<Meters>,
     /// Rung when there may be images to inspect.
     pub(super) wake: Notify,
     /// One build at a time leaves the line its cores.
@@ -65,8 +67,9 @@ impl Line {
             EventLevel::Warn => tracing::warn!(kind, product, detail, "event"),
             EventLevel::Info => tracing::info!(kind, product, detail, "event"),
         }
-        if let Err(error) = self.store.record_event(level, kind, product, detail).await {
-            tracing::error!(%error, "event not recorded");
+        match self.store.record_event(level, kind, product, detail).await {
+            Ok(()) => self.meters.event(level, kind),
+            Err(error) => tracing::error!(%error, "event not recorded"),
         }
     }
 
@@ -106,7 +109,13 @@ pub struct Running {
 ///
 /// # Errors
 /// When a thread cannot be started.
-pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle, progress: &Arc<Progress>) -> Result<Running, FatalError> {
+pub async fn start(
+    config: Config,
+    store: HistoryStore,
+    engine: EngineHandle,
+    progress: &Arc<Progress>,
+    monitoring: &Monitoring,
+) -> Result<Running, FatalError> {
     let no_thread = |e: std::io::Error| FatalError::Worker { worker: "threads", reason: e.to_string() };
     let router = rules::check_routing(&config)?;
     let line = Arc::new(Line {
@@ -121,10 +130,12 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle, pr
         places: Places::default(),
         writers: Arc::default(),
         cameras: CameraHealth::default(),
+        meters: monitoring.meters(),
         wake: Notify::new(),
         build_turn: Semaphore::new(1),
         config,
     });
+    line.meters.expect(&line.config.products);
     let (pulse, _watch) = progress.worker("start");
     let work = pulse.begin();
     // Also after a reload: from here on the folders are looked at anew, and what was said of them before no longer holds.
@@ -144,7 +155,8 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle, pr
     let recorder = tokio::spawn(recorder::run(Arc::clone(&line), inbox, stop_intake.clone()));
     let intake: Vec<RootWorker> =
         root_specs(&line).into_iter().map(|spec| RootWorker::start(spec, reports.clone())).collect::<Result<_, _>>().map_err(no_thread)?;
-    let threads = intake.iter().map(|worker| (worker.root().to_owned(), worker.pulse())).collect();
+    let threads: Vec<_> = intake.iter().map(|worker| (worker.root().to_owned(), worker.pulse())).collect();
+    monitoring.line_runs(&line, threads.clone());
     let watchdog = tokio::spawn(watchdog::run(Arc::clone(&line), threads));
     let full_disk = tokio::spawn(full_disk::run(Arc::clone(&line)));
     let retention = tokio::spawn(retention::run(Arc::clone(&line), stop_work.clone()));

@@ -22,6 +22,7 @@ mod kernel;
 mod line;
 mod litter;
 mod lock;
+mod monitoring;
 mod off_runtime;
 pub mod outputs;
 mod places;
@@ -40,6 +41,7 @@ mod watchdog;
 
 pub use folder_state::{FolderState, folder_event_kinds, folder_state};
 pub use lock::{Holder, database_holder};
+pub use monitoring::address_problem;
 
 use crate::config::Config;
 use crate::crash_point;
@@ -47,6 +49,7 @@ use crate::error::FatalError;
 use crate::history::EventLevel;
 use kept::{Kept, OwnHistory};
 use line::Line;
+use monitoring::{Monitoring, NotRunning};
 use progress::Pulse;
 use sd_notify::NotifyState;
 use service::{Request, Requests, tell};
@@ -69,7 +72,9 @@ pub fn run(config_path: &Path) -> Result<(), FatalError> {
     }
     let no_runtime = |e: std::io::Error| FatalError::Worker { worker: "runtime", reason: e.to_string() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(no_runtime)?;
-    let outcome = runtime.block_on(serve(config_path, config));
+    let monitoring = Monitoring::start();
+    let outcome = runtime.block_on(serve(config_path, config, &monitoring));
+    drop(monitoring);
     // A thread in a hung system call must not keep the process; everything that matters is on disk.
     runtime.shutdown_timeout(Duration::from_millis(500));
     outcome
@@ -83,15 +88,17 @@ enum Next {
     Reload(Box<Config>, Option<OwnHistory>),
 }
 
-async fn serve(config_path: &Path, mut config: Config) -> Result<(), FatalError> {
+async fn serve(config_path: &Path, mut config: Config, monitoring: &Monitoring) -> Result<(), FatalError> {
     let mut requests = Requests::listen().map_err(|e| FatalError::Worker { worker: "signals", reason: e.to_string() })?;
     let systemd = Systemd::start();
     let mut kept = Kept::open(&config, systemd.progress()).await?;
     loop {
-        let mut running = line::start(config.clone(), kept.store(), kept.engine(), systemd.progress()).await?;
+        monitoring.listen(config.metrics.as_ref());
+        let mut running = line::start(config.clone(), kept.store(), kept.engine(), systemd.progress(), monitoring).await?;
         tracing::info!(products = config.products.len(), "ready");
         systemd.enter(Phase::Running);
         let next = watch(&mut running, &mut requests, config_path, &kept).await;
+        monitoring.line_ends(if matches!(next, Ok(Next::Reload(..))) { NotRunning::Reloading } else { NotRunning::Stopping });
         let Some(next) = stop(running, &mut requests, &systemd, next).await else { return Ok(()) };
         match next {
             Ok(Next::Reload(new, history)) => {

@@ -90,6 +90,12 @@ impl Places {
         self.lock().iter().filter(|(_, trouble)| trouble.waiting > 0).map(|(folder, _)| folder.clone()).collect()
     }
 
+    /// The folders in trouble, and the word for it.
+    pub fn troubles(&self) -> Vec<(PathBuf, &'static str)> {
+        let word = |trouble: &Trouble| trouble.refused.map_or("stuck", |(kind, _)| kind);
+        self.lock().iter().map(|(folder, trouble)| (folder.clone(), word(trouble))).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Trouble>> {
         // Every change is whole by itself, whoever panicked.
         self.troubled.lock().unwrap_or_else(PoisonError::into_inner)
@@ -107,7 +113,9 @@ mod tests {
         assert!(places.stuck(folder) && !places.stuck(folder));
         assert_eq!((places.to_avoid(), places.stuck_now()), (vec![folder.to_owned()], vec![folder.to_owned()]));
         assert!(!places.answered(folder));
+        assert_eq!(places.troubles(), [(folder.to_owned(), "stuck")]);
         assert!(places.refused(folder, "disk_full") && !places.refused(folder, "disk_full"));
+        assert_eq!(places.troubles(), [(folder.to_owned(), "disk_full")]);
         assert!(places.answered(folder));
         assert_eq!(places.to_avoid(), [folder], "still full");
         assert!(places.stuck_now().is_empty(), "it answers that it is full");

@@ -65,6 +65,11 @@ impl Status {
         }
     }
 
+    /// The drop folders with something wrong, and what it is.
+    pub fn troubles(&self) -> BTreeSet<(PathBuf, &'static str)> {
+        self.lock().troubles.clone()
+    }
+
     /// One line: `backlog 3, ok 120, ng 2, failed 0, 24.4/min, last prod1-front ok 2 s ago, building prod2-back, /srv/camera/line2 is
     /// lost`. The rate is that of the decisions of the last five minutes.
     pub fn line(&self, backlog: i64) -> String {

@@ -12,6 +12,8 @@ pub struct Pulse {
     /// The thread's number; 0 before it runs.
     thread: AtomicU32,
     asks_for_watch: AtomicBool,
+    /// Milliseconds from `begin` to the end of the last full scan.
+    scanned: AtomicU64,
 }
 
 const RESTING: u64 = u64::MAX;
@@ -19,7 +21,7 @@ const RESTING: u64 = u64::MAX;
 impl Default for Pulse {
     fn default() -> Self {
         let (thread, asks_for_watch) = (AtomicU32::new(0), AtomicBool::new(false));
-        Self { begin: Instant::now(), stamp: AtomicU64::new(RESTING), thread, asks_for_watch }
+        Self { begin: Instant::now(), stamp: AtomicU64::new(RESTING), thread, asks_for_watch, scanned: AtomicU64::new(0) }
     }
 }
 
@@ -57,6 +59,16 @@ impl Pulse {
         self.stamp.store(RESTING, Ordering::Release);
     }
 
+    /// A full scan has come to its end.
+    pub(super) fn scanned(&self) {
+        self.scanned.store(self.now(), Ordering::Release);
+    }
+
+    /// How long ago the last full scan ended; since the thread was made, when there was none.
+    pub fn since_scan(&self) -> Duration {
+        Duration::from_millis(self.now().saturating_sub(self.scanned.load(Ordering::Acquire)))
+    }
+
     /// How long the present piece of work has taken; zero when there is none.
     pub fn silent_for(&self) -> Duration {
         match self.stamp.load(Ordering::Acquire) {
@@ -85,5 +97,13 @@ mod tests {
         pulse.stamp.store(1, Ordering::Release);
         pulse.rest();
         assert_eq!(pulse.silent_for(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_scan_is_as_old_as_its_end() {
+        let pulse = Pulse { begin: Instant::now() - Duration::from_secs(60), ..Pulse::default() };
+        assert!(pulse.since_scan() >= Duration::from_secs(60));
+        pulse.scanned();
+        assert!(pulse.since_scan() < Duration::from_secs(59));
     }
 }
