@@ -9,6 +9,7 @@ mod eval;
 pub mod history;
 mod infer;
 mod metrics;
+mod profile;
 mod requeue;
 mod run;
 mod status;
@@ -42,6 +43,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Read the inspection history
     History(history::HistoryArgs),
+    /// List the profiles, or change the line over to another
+    Profile(profile::ProfileArgs),
     /// Have failed images inspected again
     Requeue(requeue::RequeueArgs),
     /// Play a small synthetic line on this machine, end to end
@@ -59,7 +62,9 @@ impl Cli {
         match &self.command {
             Command::Run(_) | Command::Build(_) | Command::Eval(_) => true,
             Command::Infer(args) => args.takes_many_images(),
-            Command::Check(_) | Command::Status(_) | Command::Requeue(_) | Command::History(_) | Command::Demo(_) => false,
+            Command::Check(_) | Command::Status(_) | Command::Profile(_) | Command::Requeue(_) | Command::History(_) | Command::Demo(_) => {
+                false
+            }
         }
     }
 
@@ -76,6 +81,7 @@ impl Cli {
             Command::Eval(args) => eval::run(&args),
             Command::Status(args) => status::run(&args),
             Command::History(args) => history::run(args),
+            Command::Profile(args) => profile::run(&args),
             Command::Requeue(args) => requeue::run(&args),
             Command::Demo(args) => demo::run(&args),
         };

@@ -14,6 +14,7 @@ mod folder_state;
 mod full_disk;
 mod hand;
 mod health;
+mod in_use;
 mod inspector;
 mod kept;
 mod line;
@@ -21,8 +22,10 @@ mod litter;
 mod lock;
 pub mod outputs;
 mod places;
+pub mod profile;
 mod rebuilder;
 mod recorder;
+mod reload;
 pub mod rules;
 mod service;
 pub mod source;
@@ -31,14 +34,16 @@ pub mod verdict;
 mod watchdog;
 
 pub use folder_state::{FolderState, folder_event_kinds, folder_state};
+pub use in_use::{InUse, config_in_use};
 pub use lock::{Holder, database_holder};
 
 use crate::config::Config;
 use crate::crash_point;
 use crate::error::FatalError;
 use crate::history::EventLevel;
-use kept::{Kept, OwnHistory};
+use kept::Kept;
 use line::Line;
+use reload::{Reload, read_again};
 use sd_notify::NotifyState;
 use service::{Request, Requests, tell};
 use std::path::Path;
@@ -68,23 +73,26 @@ pub fn run(config_path: &Path) -> Result<(), FatalError> {
 enum Next {
     /// The end of the process.
     Stop,
-    /// A line with this configuration, and with this history if not the present one.
-    Reload(Box<Config>, Option<OwnHistory>),
+    /// A line with another configuration.
+    Reload(Box<Reload>),
 }
 
 async fn serve(config_path: &Path, mut config: Config) -> Result<(), FatalError> {
     let mut requests = Requests::listen().map_err(|e| FatalError::Worker { worker: "signals", reason: e.to_string() })?;
     let mut kept = Kept::open(&config).await?;
+    profile::settle(&mut config, &kept.store()).await?;
     loop {
         let mut running = line::start(config.clone(), kept.store(), kept.engine()).await?;
+        in_use::write(&config, config_path);
+        profile::taken_up(running.line()).await;
         tracing::info!(products = config.products.len(), "ready");
         tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
         let next = watch(&mut running, &mut requests, config_path, &kept).await;
         let Some(next) = stop(running, &mut requests, next).await else { return Ok(()) };
         match next {
-            Ok(Next::Reload(new, history)) => {
-                kept = kept.fit(&new, history).await?;
-                config = *new;
+            Ok(Next::Reload(new)) => {
+                kept = kept.fit(&new.config, new.history).await?;
+                config = new.config;
             }
             Ok(Next::Stop) => {
                 kept.close().await?;
@@ -110,15 +118,14 @@ async fn watch(running: &mut line::Running, requests: &mut Requests, config_path
             request = requests.next() => match request {
                 Request::Stop => return Ok(Next::Stop),
                 Request::Status => tracing::info!(status = %running.line().status_line().await, "status"),
-                Request::Reload => match read_again(config_path, kept).await {
-                    Ok(next) => {
-                        tracing::info!("configuration read again");
-                        running.line().event(EventLevel::Info, "reload", None, "the new configuration is in use").await;
-                        return Ok(next);
+                Request::Reload => match read_again(config_path, running.line(), kept).await {
+                    Ok(new) => {
+                        running.line().event(EventLevel::Info, "reload", None, &new.changes).await;
+                        return Ok(Next::Reload(Box::new(new)));
                     }
                     Err(error) => {
-                        tracing::error!(%error, "the new configuration cannot be used; the old one stays");
-                        running.line().event(EventLevel::Error, "reload_refused", None, &error.to_string()).await;
+                        running.line().status.configuration_refused();
+                        running.line().event(EventLevel::Error, "reload_refused", None, &format!("{error}\nthe old one stays in use")).await;
                     }
                 },
             },
@@ -126,24 +133,17 @@ async fn watch(running: &mut line::Running, requests: &mut Requests, config_path
     }
 }
 
-/// The new configuration with all that it needs, before anything is stopped for it.
-async fn read_again(config_path: &Path, kept: &Kept) -> Result<Next, FatalError> {
-    let new = Config::load(config_path)?;
-    let history = if kept.needs_other_history(&new) { Some(OwnHistory::open(&new.database).await?) } else { None };
-    Ok(Next::Reload(Box::new(new), history))
-}
-
 /// Stops the line. A request to stop that comes meanwhile stops a reload too; `None` when that was asked for a second time: whatever
 /// is in hand is still pending in the history and is done at the next start.
 async fn stop(running: line::Running, requests: &mut Requests, next: Result<Next, FatalError>) -> Option<Result<Next, FatalError>> {
     let mut next = next;
-    tell(&[if matches!(next, Ok(Next::Reload(..))) { NotifyState::Reloading } else { NotifyState::Stopping }]);
+    tell(&[if matches!(next, Ok(Next::Reload(_))) { NotifyState::Reloading } else { NotifyState::Stopping }]);
     let mut stopping = std::pin::pin!(running.stop());
     loop {
         tokio::select! {
             () = &mut stopping => return Some(next),
             request = requests.receive() => match (request, &next) {
-                (Request::Stop, Ok(Next::Reload(..))) => {
+                (Request::Stop, Ok(Next::Reload(_))) => {
                     tell(&[NotifyState::Stopping]);
                     next = Ok(Next::Stop);
                 }
@@ -152,7 +152,7 @@ async fn stop(running: line::Running, requests: &mut Requests, next: Result<Next
                     return None;
                 }
                 // Also what was written to the file after it was read.
-                (Request::Reload, Ok(Next::Reload(..))) => requests.put_off_reload(),
+                (Request::Reload, Ok(Next::Reload(_))) => requests.put_off_reload(),
                 _ => {}
             },
         }

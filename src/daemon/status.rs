@@ -18,6 +18,7 @@ struct Now {
     failed: u64,
     last: Option<(String, Decision)>,
     building: Option<String>,
+    configuration_refused: bool,
     /// Drop folders and what is wrong with them.
     troubles: BTreeSet<(PathBuf, &'static str)>,
 }
@@ -43,6 +44,11 @@ impl Status {
         self.lock().building = product.map(str::to_owned);
     }
 
+    /// The configuration file has mistakes and is not the one in use.
+    pub fn configuration_refused(&self) {
+        self.lock().configuration_refused = true;
+    }
+
     /// Something is wrong with this drop folder (`trouble` is a predicate, as `is lost`), or is no longer.
     pub fn folder(&self, folder: &Path, trouble: &'static str, is_so: bool) {
         let mut now = self.lock();
@@ -62,6 +68,9 @@ impl Status {
         }
         if let Some(product) = &now.building {
             line += &format!(", building {product}");
+        }
+        if now.configuration_refused {
+            line += ", the configuration file has mistakes and is not in use";
         }
         for (folder, trouble) in &now.troubles {
             line += &format!(", {} {trouble}", folder.display());

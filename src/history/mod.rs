@@ -17,6 +17,7 @@ mod decisions;
 mod error;
 mod health;
 mod open;
+mod profiles;
 mod queue;
 mod report;
 mod requeue;
@@ -24,13 +25,14 @@ mod rows;
 mod snapshot;
 
 pub use error::{HistoryError, HistoryErrorKind};
+pub use profiles::ProfileChange;
 pub use queue::{NO_BANK, NOT_CLOSED};
 pub use requeue::{RequeueFilter, Requeued};
 pub use rows::{
     ActiveBank, Arrival, ArrivalState, Counts, EventLevel, Finished, InspectionFilter, InspectionRow, InspectionState, NewBank,
     PendingImage, ProductCounts, Recorded,
 };
-pub use snapshot::{BankInUse, Ends, EventRow, LastDecision, OldestPending, ProductSnapshot, Snapshot};
+pub use snapshot::{BankInUse, Ends, EventRow, LastDecision, OldestPending, PendingOf, ProductSnapshot, Snapshot};
 
 use health::Health;
 use sqlx::pool::PoolConnection;
