@@ -11,6 +11,7 @@ pub mod history;
 mod infer;
 mod log;
 mod metrics;
+mod profile;
 mod requeue;
 mod retention;
 mod run;
@@ -47,6 +48,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Read the inspection history
     History(history::HistoryArgs),
+    /// List the profiles, or change the line over to another
+    Profile(profile::ProfileArgs),
     /// Have failed images inspected again
     Requeue(requeue::RequeueArgs),
     /// Tell which old files the daemon would delete now
@@ -71,6 +74,7 @@ impl Cli {
             Command::Infer(args) => args.takes_many_images(),
             Command::Check(_)
             | Command::Status(_)
+            | Command::Profile(_)
             | Command::Requeue(_)
             | Command::Retention(_)
             | Command::History(_)
@@ -92,6 +96,7 @@ impl Cli {
             Command::Eval(args) => eval::run(&args),
             Command::Status(args) => status::run(&args),
             Command::History(args) => history::run(args),
+            Command::Profile(args) => profile::run(&args),
             Command::Requeue(args) => requeue::run(&args),
             Command::Retention(args) => retention::run(&args),
             Command::Demo(args) => demo::run(&args),

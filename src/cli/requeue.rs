@@ -2,9 +2,9 @@
 
 use super::{UsageError, say};
 use crate::config::{Config, parse_duration};
-use crate::daemon::rules::check_routing;
+use crate::daemon::profile;
+use crate::daemon::rules::Owners;
 use crate::history::{HistoryStore, RequeueFilter, Requeued};
-use crate::routing::Route;
 use anyhow::Context;
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -40,8 +40,7 @@ pub fn run(args: &RequeueArgs) -> anyhow::Result<ExitCode> {
     if args.ids.is_empty() && args.product.is_none() && !args.failed && args.since.is_none() {
         return Err(UsageError("say which images: ids, --product, --since or --failed for all".to_owned()).into());
     }
-    let config = Config::load(&args.config)?;
-    let router = check_routing(&config)?;
+    let mut config = Config::load(&args.config)?;
     if let Some(name) = &args.product
         && !config.products.iter().any(|product| product.name == *name)
     {
@@ -49,19 +48,15 @@ pub fn run(args: &RequeueArgs) -> anyhow::Result<ExitCode> {
     }
     let since = args.since.map(|since| Timestamp::now().checked_sub(since)).transpose().context("--since reaches back too far")?;
     let filter = RequeueFilter { ids: args.ids.clone(), product: args.product.clone(), since };
-    let route = |path: &std::path::Path| match router.route(path) {
-        Route::Product(rule) => config.products.get(rule.product).map(|product| product.name.clone()),
-        Route::Unrouted | Route::Ignored => None,
-    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let Requeued { requeued, unrouted, replaced } = runtime
-        .block_on(async {
-            let store = HistoryStore::open_to_change(&config.database).await?;
-            let outcome = store.requeue(&filter, route, config.intake.give_up_after).await;
-            store.close().await?;
-            outcome
-        })
-        .context("history database")?;
+    let Requeued { requeued, unrouted, replaced } = runtime.block_on(async {
+        let store = HistoryStore::open_to_change(&config.database).await.context("history database")?;
+        profile::look_up(&mut config, &store).await.context("history database")?;
+        let owners = Owners::new(&config)?;
+        let outcome = store.requeue(&filter, |path, before| owners.product(path, before), config.intake.give_up_after).await;
+        store.close().await.context("history database")?;
+        outcome.context("history database")
+    })?;
     let mut text = format!("{requeued} images are tried again\n");
     if unrouted > 0 {
         text += &format!("{unrouted} stay failed: no product of {} takes them\n", args.config.display());

@@ -1,17 +1,20 @@
 //! `patchcored status`: how each product stands, for people or as JSON.
 
+mod configuration;
 mod report;
 mod space;
 mod table;
 
 use super::UsageError;
 use crate::config::Config;
+use crate::daemon::profile;
 use crate::daemon::rules::check_routing;
 use crate::daemon::{database_holder, folder_event_kinds};
 use crate::history::{HistoryStore, Snapshot};
 use anyhow::Context;
+use configuration::{Configuration, known};
 use jiff::Timestamp;
-use report::{Daemon, Report, Sources, folders};
+use report::{Daemon, Profile, Report, Sources, folders};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,8 +38,8 @@ pub struct StatusArgs {
 /// # Errors
 /// A product that is not in the configuration, or a history that cannot be read.
 pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
-    let config = Config::load(&args.config)?;
-    let report = report(args, &config)?;
+    let (config, configuration) = known(&args.config)?;
+    let report = report(args, config, configuration)?;
     let mut out = io::stdout().lock();
     let printed = if args.json { json(&report, &mut out) } else { table::print(&report, &mut out) };
     match printed.and_then(|()| out.flush()) {
@@ -47,35 +50,60 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(args: &StatusArgs, config: &Config) -> anyhow::Result<Report> {
-    let roots = check_routing(config)?.roots();
+fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -> anyhow::Result<Report> {
+    let now = Timestamp::now();
+    let Known { snapshot, profile } = read(&mut config, now).context("history database")?;
+    let config = config;
+    let roots = check_routing(&config)?.roots();
     let wanted = |name: &str| args.product.as_deref().is_none_or(|product| product == name);
     let products: Vec<_> = config.products.iter().filter(|product| wanted(&product.name)).collect();
     if let (true, Some(name)) = (products.is_empty(), &args.product) {
         return Err(UsageError(format!("{}: has no product `{name}`", args.config.display())).into());
     }
-    let now = Timestamp::now();
-    let names: Vec<&str> = products.iter().map(|product| product.name.as_str()).collect();
-    let Snapshot { products: seen, events } = read(&config.database, &names, now).context("history database")?;
     let daemon = Daemon::of(database_holder(&config.database)?);
     let database_folder = config.database.parent().unwrap_or(Path::new("/"));
     let asked = products.iter().flat_map(|product| folders(product)).chain([database_folder]).map(Path::to_owned).collect();
-    let sources = Sources { now, events: &events, roots: &roots, free: space::free_bytes(asked), running: daemon.running };
+    let sources =
+        Sources { now, config: &config, events: &snapshot.events, roots: &roots, free: space::free_bytes(asked), running: daemon.running };
+    let others = snapshot.pending.iter().filter(|waiting| config.products.iter().all(|product| product.name != waiting.product));
     Ok(Report {
         at: format!("{now:.3}"),
         database: sources.place(&config.database, database_folder),
         daemon,
-        products: products.into_iter().zip(seen).map(|(product, seen)| sources.product(product, seen)).collect(),
+        configuration,
+        profile: profile.filter(|_| !config.profiles.is_empty()),
+        products: config
+            .products
+            .iter()
+            .zip(snapshot.products)
+            .filter(|(product, _)| wanted(&product.name))
+            .map(|(product, seen)| sources.product(product, seen))
+            .collect(),
+        not_in_configuration: others.filter(|other| wanted(&other.product)).map(|other| sources.other(other)).collect(),
     })
 }
 
-fn read(database: &Path, products: &[&str], now: Timestamp) -> anyhow::Result<Snapshot> {
+/// What the history knows.
+struct Known {
+    snapshot: Snapshot,
+    profile: Option<Profile>,
+}
+
+/// Reads it, and sets the profile in use.
+fn read(config: &mut Config, now: Timestamp) -> anyhow::Result<Known> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(async {
-        let store = HistoryStore::open_read_only(database).await?;
-        let snapshot = store.snapshot(products, &folder_event_kinds(), now).await;
+        let store = HistoryStore::open_read_only(&config.database).await?;
+        let known = async {
+            profile::look_up(config, &store).await?;
+            let (in_use, asked) = (store.profile_in_use().await?, store.profile_asked_for().await?);
+            let names: Vec<&str> = config.products.iter().map(|product| product.name.as_str()).collect();
+            let snapshot = store.snapshot(&names, &folder_event_kinds(), now).await?;
+            Ok(Known { snapshot, profile: Profile::of(in_use, asked) })
+        };
+        let known = known.await;
         store.close().await?;
-        Ok(snapshot?)
+        known
     })
 }
 

@@ -3,7 +3,7 @@
 use super::duration::show;
 use super::raw::{RawConfig, RawProduct};
 use super::yaml::Read;
-use super::{Config, ProductConfig, engine, metrics, places, product};
+use super::{Config, ProductConfig, engine, metrics, places, product, profiles};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -36,9 +36,9 @@ impl std::error::Error for ConfigProblems {}
 
 /// Checks what was read. Relative paths are resolved against `folder`; without one they are refused.
 pub(super) fn check(read: Read, folder: Option<&Path>) -> Result<Config, ConfigProblems> {
-    let Read { raw, inherited, problems } = read;
+    let Read { raw, document, inherited, problems } = read;
     let mut problems = Problems::new(problems, folder);
-    let RawConfig { database, engine, intake, metrics, defaults, products } = raw;
+    let RawConfig { database, engine, intake, metrics, defaults, products, profiles, profile } = raw;
     let database = problems.required_path("database", database, "/var/lib/patchcored/history.db");
     let engine = engine::check_engine(engine.unwrap_or_default(), &mut problems);
     let intake = engine::check_intake(intake.unwrap_or_default(), &mut problems);
@@ -61,7 +61,13 @@ pub(super) fn check(read: Read, folder: Option<&Path>) -> Result<Config, ConfigP
         }
     }
     places::check(&products, &mut problems);
-    if problems.found.is_empty() { Ok(Config { database, engine, intake, metrics, products }) } else { Err(ConfigProblems(problems.found)) }
+    let profiles = profiles.unwrap_or_default();
+    profiles::check(&profiles, profile.as_deref(), &products, &mut problems);
+    if problems.found.is_empty() {
+        Ok(Config { database, engine, intake, metrics, products, profiles, profile, document })
+    } else {
+        Err(ConfigProblems(problems.found))
+    }
 }
 
 /// The problems of the folders alone.

@@ -6,12 +6,14 @@
 
 mod build;
 mod check;
+mod diff;
 mod drops;
 mod duration;
 mod engine;
 mod metrics;
 mod places;
 mod product;
+mod profiles;
 mod raw;
 mod retention;
 mod schema;
@@ -19,7 +21,9 @@ mod wording;
 mod yaml;
 
 pub use check::{ConfigProblem, ConfigProblems};
+pub use diff::{Change, describe};
 pub use duration::parse_duration;
+pub use profiles::Profiles;
 pub use retention::{MinFree, RetentionConfig};
 pub use schema::schema;
 
@@ -43,6 +47,12 @@ pub struct Config {
     pub metrics: Option<MetricsAddress>,
     /// `products:` in file order; never empty.
     pub products: Vec<ProductConfig>,
+    /// `profiles:`
+    pub profiles: Profiles,
+    /// The profile in use, one of `profiles`; `None` only without any. As loaded it is the one for the first start.
+    pub profile: Option<String>,
+    /// The file with `defaults` in each product, for comparing.
+    document: serde_json::Value,
 }
 
 /// `engine:`
@@ -235,13 +245,29 @@ impl Config {
         Self::parse_in(text, None)
     }
 
+    /// The keys and values of the file, with what `defaults` sets in each product.
+    pub fn document(&self) -> &serde_json::Value {
+        &self.document
+    }
+
+    /// The database that a file names which cannot be used otherwise.
+    pub fn database_of(path: &Path) -> Option<PathBuf> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let named = match yaml::read(&text) {
+            Ok(read) => read.raw.database,
+            Err(_) => text.lines().find_map(|line| line.strip_prefix("database:")).map(|value| value.trim().into()),
+        };
+        Some(std::path::absolute(path).ok()?.parent()?.join(named?))
+    }
+
     /// What is wrong with how the folders lie to each other, by their names; empty for a configuration as loaded. For one whose paths
     /// have been replaced by those behind symbolic links.
     pub fn place_problems(&self) -> Vec<ConfigProblem> {
         check::place_problems(&self.products)
     }
 
-    fn parse_in(text: &str, folder: Option<&Path>) -> Result<Self, ConfigProblems> {
+    /// Reads and checks a text, with relative paths resolved against `folder`; without one they are refused.
+    pub fn parse_in(text: &str, folder: Option<&Path>) -> Result<Self, ConfigProblems> {
         let read = yaml::read(text).map_err(|problem| ConfigProblems(vec![problem]))?;
         check::check(read, folder)
     }

@@ -61,10 +61,14 @@ fn check_name(name: Option<String>, scope: &Scope<'_>, problems: &mut Problems) 
         problems.add(key, "is required; write for example `name: prod1-front`");
         return String::new();
     };
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let usable = !name.is_empty() && name.chars().all(allowed) && name != "." && name != "..";
-    problems.need(usable, key, format!("`{name}` is no name; use the letters A-Z a-z, the digits, `.`, `_` and `-`"));
+    problems.need(is_name(&name), key, format!("`{name}` is no name; use the letters A-Z a-z, the digits, `.`, `_` and `-`"));
     name
+}
+
+/// True for what [`NAME`] describes.
+pub(super) fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    !name.is_empty() && name.chars().all(allowed) && name != "." && name != ".."
 }
 
 fn check_rebuild(raw: RawRebuild, scope: &Scope<'_>, problems: &mut Problems) -> RebuildConfig {

@@ -14,7 +14,7 @@ pub(super) use retention::RawRetention;
 pub(super) use values::{RawReady, RawReadyKeys, Span, Word};
 
 use super::duration::show;
-use super::engine;
+use super::{engine, product as limits};
 use crate::inspection::{Backbone, DeviceChoice, PrecisionChoice};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
@@ -45,6 +45,13 @@ pub(super) struct RawConfig {
     /// One entry per product and view that gets a bank of its own; at least one.
     #[schemars(required, length(min = 1))]
     pub products: Option<Vec<RawProduct>>,
+    /// Which products are made together: the name of each profile, and its products. One profile is in use at a time, and
+    /// `patchcored profile NAME` changes over to another; a product in no profile is always inspected. Products that are never made
+    /// together may take the same files.
+    #[schemars(extend("propertyNames" = {"pattern": limits::NAME}))]
+    pub profiles: Option<BTreeMap<String, Vec<String>>>,
+    /// The profile that is in use at the first start; from then on the last change-over counts. Required beside `profiles`.
+    pub profile: Option<String>,
 }
 
 /// `engine:`

@@ -20,6 +20,8 @@ pub(super) const NOT_IN_DEFAULTS: [&str; 4] = ["name", "drop", "ok", "bank"];
 pub(super) struct Read {
     /// The sound part, with `defaults` merged into each product.
     pub raw: RawConfig,
+    /// The same as JSON, with only the keys that the file has.
+    pub document: serde_json::Value,
     /// For each product the keys, relative to it, that came from `defaults`.
     pub inherited: Vec<BTreeSet<String>>,
     /// Unknown keys and values of the wrong type.
@@ -43,8 +45,10 @@ pub(super) fn read(text: &str) -> Result<Read, ConfigProblem> {
     let mut problems = Vec::new();
     let mut sound = keep_sound(document, &mut Vec::new(), &mut problems).unwrap_or_default();
     let inherited = merge_defaults(&mut sound);
-    let raw = serde_yaml::from_value(sound).map_err(|e| ConfigProblem { key: "the file".into(), message: e.to_string() })?;
-    Ok(Read { raw, inherited, problems })
+    let unusable = |e: serde_yaml::Error| ConfigProblem { key: "the file".into(), message: e.to_string() };
+    let document = serde_yaml::from_value(sound.clone()).map_err(unusable)?;
+    let raw = serde_yaml::from_value(sound).map_err(unusable)?;
+    Ok(Read { raw, document, inherited, problems })
 }
 
 fn syntax_problem(error: &serde_yaml::Error) -> ConfigProblem {

@@ -34,11 +34,6 @@ impl ActiveBanks {
         self.lock().insert(product.to_owned(), bank);
     }
 
-    /// All banks in use.
-    pub fn all(&self) -> Vec<ActiveBank> {
-        self.lock().values().cloned().collect()
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, ActiveBank>> {
         // The map is whole at every moment, whoever panicked.
         self.banks.lock().unwrap_or_else(PoisonError::into_inner)

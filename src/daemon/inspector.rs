@@ -103,6 +103,10 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
             tracing::debug!(product = %product.name, image = %image.path.display(), %reason, "tried again later");
             line.store.retry_later(image.id, &reason, later(wait)).await?;
         }
+        Err(Setback::Changed(_)) if is_of_another(line, product, &image.path) => {
+            // What was written there since is for intake to record, as that product's.
+            line.store.retry_later(image.id, "it was written to again", later(RETRY)).await?;
+        }
         Err(Setback::Changed(version)) => {
             if line.store.touch(image.id, version.size, version.mtime_ns, later(line.config.intake.give_up_after)).await? {
                 line.store.retry_later(image.id, "it was written to again", later(RETRY)).await?;
@@ -188,7 +192,7 @@ impl Work<'_> {
         let expect = Expectation { max_megapixels: line.config.intake.max_megapixels, input: product.input.clone() };
         let measure = product.health.is_on();
         let (path, folder) = (image.path.clone(), drop_folder.to_owned());
-        let needs_close = matches!(line.router.route(&path), Route::Product(rule) if rule.readiness.needs_close());
+        let needs_close = needs_close(line, product, &path);
         let writers = Arc::clone(&line.writers);
         let work = move || {
             // Asked before the file is read: who opens it later changes its time.
@@ -234,6 +238,24 @@ impl Work<'_> {
 
     async fn file_work<T: Send + 'static>(&mut self, place: &Path, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Setback> {
         unless_panicked(self.hand.file_work(self.line, self.image.id, place, work).await.map_err(Setback::History)?)
+    }
+}
+
+/// True when a new image of this path would not be this product's: the line was changed over, or the configuration was.
+fn is_of_another(line: &Line, product: &ProductConfig, image: &Path) -> bool {
+    match line.router.route(image) {
+        Route::Product(rule) => line.config.products.get(rule.product).is_none_or(|now| now.name != product.name),
+        Route::Unrouted => true,
+        Route::Ignored => false,
+    }
+}
+
+/// Whether the image is complete only when its writer has closed it.
+fn needs_close(line: &Line, product: &ProductConfig, image: &Path) -> bool {
+    match line.router.route(image) {
+        Route::Product(rule) if !is_of_another(line, product, image) => rule.readiness.needs_close(),
+        // The product is off, and no rule of the line speaks for it.
+        _ => product.drop.iter().any(|drop| image.starts_with(&drop.path) && drop.ready.needs_close()),
     }
 }
 

@@ -31,6 +31,10 @@ impl OwnHistory {
         let store = HistoryStore::open_telling(database, move || pulse.step()).await.map_err(|e| FatalError::History(e.into()))?;
         Ok(Self { store, lock })
     }
+
+    pub fn store(&self) -> &HistoryStore {
+        &self.store
+    }
 }
 
 /// Made at the start; a reload changes only what its configuration asks for.

@@ -1,6 +1,6 @@
 //! One run of the line with one configuration: what the tasks share, and the order in which they start and stop.
 
-use super::active::ActiveBanks;
+use super::active::{ActiveBank, ActiveBanks};
 use super::engine::EngineHandle;
 use super::health::CameraHealth;
 use super::inspector::read_reference;
@@ -143,7 +143,7 @@ pub async fn start(
     futures::future::join_all(line.config.products.iter().map(|product| adopt(&line, product))).await;
     // From here on the engine has the work, and is watched for itself.
     drop(work);
-    line.engine.warm_up(line.banks.all()).await;
+    line.engine.warm_up(banks_to_load(&line)).await;
 
     let (stop_intake, stop_work) = (CancellationToken::new(), CancellationToken::new());
     let mut rebuilders = JoinSet::new();
@@ -161,6 +161,13 @@ pub async fn start(
     let full_disk = tokio::spawn(full_disk::run(Arc::clone(&line)));
     let retention = tokio::spawn(retention::run(Arc::clone(&line), stop_work.clone()));
     Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, retention, full_disk, stop_intake, stop_work })
+}
+
+/// All banks in use, those first whose images come.
+fn banks_to_load(line: &Line) -> Vec<ActiveBank> {
+    let mut products: Vec<&str> = line.config.products.iter().map(|product| product.name.as_str()).collect();
+    products.sort_by_key(|product| !line.config.is_on(product));
+    products.into_iter().filter_map(|product| line.banks.get(product)).collect()
 }
 
 /// A bank folder that does not answer does not keep the others from starting; its rebuilder takes it up when it does.

@@ -16,6 +16,7 @@ mod folder_state;
 mod full_disk;
 mod hand;
 mod health;
+mod in_use;
 mod inspector;
 mod kept;
 mod kernel;
@@ -26,10 +27,12 @@ mod monitoring;
 mod off_runtime;
 pub mod outputs;
 mod places;
+pub mod profile;
 mod progress;
 mod rate;
 mod rebuilder;
 mod recorder;
+mod reload;
 pub mod retention;
 pub mod rules;
 mod service;
@@ -40,6 +43,7 @@ pub mod verdict;
 mod watchdog;
 
 pub use folder_state::{FolderState, folder_event_kinds, folder_state};
+pub use in_use::{InUse, config_in_use};
 pub use lock::{Holder, database_holder};
 pub use monitoring::address_problem;
 
@@ -47,14 +51,13 @@ use crate::config::Config;
 use crate::crash_point;
 use crate::error::FatalError;
 use crate::history::EventLevel;
-use kept::{Kept, OwnHistory};
+use kept::Kept;
 use line::Line;
 use monitoring::{Monitoring, NotRunning};
-use progress::Pulse;
+use reload::{Reload, read_again};
 use sd_notify::NotifyState;
 use service::{Request, Requests, tell};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use systemd::{Phase, Systemd};
 
@@ -84,26 +87,29 @@ pub fn run(config_path: &Path) -> Result<(), FatalError> {
 enum Next {
     /// The end of the process.
     Stop,
-    /// A line with this configuration, and with this history if not the present one.
-    Reload(Box<Config>, Option<OwnHistory>),
+    /// A line with another configuration.
+    Reload(Box<Reload>),
 }
 
 async fn serve(config_path: &Path, mut config: Config, monitoring: &Monitoring) -> Result<(), FatalError> {
     let mut requests = Requests::listen().map_err(|e| FatalError::Worker { worker: "signals", reason: e.to_string() })?;
     let systemd = Systemd::start();
     let mut kept = Kept::open(&config, systemd.progress()).await?;
+    profile::settle(&mut config, &kept.store()).await?;
     loop {
         monitoring.listen(config.metrics.as_ref());
         let mut running = line::start(config.clone(), kept.store(), kept.engine(), systemd.progress(), monitoring).await?;
+        in_use::write(&config, config_path);
+        profile::taken_up(running.line()).await;
         tracing::info!(products = config.products.len(), "ready");
         systemd.enter(Phase::Running);
         let next = watch(&mut running, &mut requests, config_path, &kept).await;
         monitoring.line_ends(if matches!(next, Ok(Next::Reload(..))) { NotRunning::Reloading } else { NotRunning::Stopping });
         let Some(next) = stop(running, &mut requests, &systemd, next).await else { return Ok(()) };
         match next {
-            Ok(Next::Reload(new, history)) => {
-                kept = kept.fit(&new, history, systemd.progress()).await?;
-                config = *new;
+            Ok(Next::Reload(new)) => {
+                kept = kept.fit(&new.config, new.history, systemd.progress()).await?;
+                config = new.config;
             }
             Ok(Next::Stop) => {
                 kept.close().await?;
@@ -134,26 +140,18 @@ async fn watch(running: &mut line::Running, requests: &mut Requests, config_path
             None => tell(&[NotifyState::Status(&running.line().status_line().await)]),
             Some(Request::Stop) => return Ok(Next::Stop),
             Some(Request::Status) => tracing::info!(status = %running.line().status_line().await, "status"),
-            Some(Request::Reload) => match read_again(config_path, kept, &pulse).await {
-                Ok(next) => {
-                    tracing::info!("configuration read again");
-                    running.line().event(EventLevel::Info, "reload", None, "the new configuration is in use").await;
-                    return Ok(next);
+            Some(Request::Reload) => match read_again(config_path, running.line(), kept, &pulse).await {
+                Ok(new) => {
+                    running.line().event(EventLevel::Info, "reload", None, &new.changes).await;
+                    return Ok(Next::Reload(Box::new(new)));
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the new configuration cannot be used; the old one stays");
-                    running.line().event(EventLevel::Error, "reload_refused", None, &error.to_string()).await;
+                    running.line().status.configuration_refused();
+                    running.line().event(EventLevel::Error, "reload_refused", None, &format!("{error}\nthe old one stays in use")).await;
                 }
             },
         }
     }
-}
-
-/// The new configuration with all that it needs, before anything is stopped for it.
-async fn read_again(config_path: &Path, kept: &Kept, pulse: &Arc<Pulse>) -> Result<Next, FatalError> {
-    let new = Config::load(config_path)?;
-    let history = if kept.needs_other_history(&new) { Some(OwnHistory::open(&new.database, pulse).await?) } else { None };
-    Ok(Next::Reload(Box::new(new), history))
 }
 
 /// Stops the line. A request to stop that comes meanwhile stops a reload too; `None` when that was asked for a second time: whatever
@@ -165,13 +163,13 @@ async fn stop(
     next: Result<Next, FatalError>,
 ) -> Option<Result<Next, FatalError>> {
     let mut next = next;
-    systemd.enter(if matches!(next, Ok(Next::Reload(..))) { Phase::Reloading } else { Phase::Stopping });
+    systemd.enter(if matches!(next, Ok(Next::Reload(_))) { Phase::Reloading } else { Phase::Stopping });
     let mut stopping = std::pin::pin!(running.stop());
     loop {
         tokio::select! {
             () = &mut stopping => return Some(next),
             request = requests.receive() => match (request, &next) {
-                (Request::Stop, Ok(Next::Reload(..))) => {
+                (Request::Stop, Ok(Next::Reload(_))) => {
                     systemd.enter(Phase::Stopping);
                     next = Ok(Next::Stop);
                 }
@@ -180,7 +178,7 @@ async fn stop(
                     return None;
                 }
                 // Also what was written to the file after it was read.
-                (Request::Reload, Ok(Next::Reload(..))) => requests.put_off_reload(),
+                (Request::Reload, Ok(Next::Reload(_))) => requests.put_off_reload(),
                 _ => {}
             },
         }

@@ -3,7 +3,8 @@
 use crate::config::{Config, NamePattern};
 use crate::error::FatalError;
 use crate::inspection::Readiness;
-use crate::routing::{Pattern, Router, Rule, overlaps, takes_no_image};
+use crate::routing::{Pattern, Route, Router, Rule, overlaps, takes_no_image};
+use std::path::Path;
 
 /// The routing rules of all products, in file order; `product` is the index into `config.products`.
 pub fn rules_of(config: &Config) -> Vec<Rule> {
@@ -22,8 +23,8 @@ pub fn rules_of(config: &Config) -> Vec<Rule> {
         .collect()
 }
 
-/// Builds the router. Rules of different products that would take the same file are refused, as are rules that can take no image;
-/// the error is [`FatalError::Config`] with one line per problem.
+/// Builds the router, for the products that are on. Rules of different products that would take the same file are refused when the
+/// products are ever on together, as are rules that can take no image; the error is [`FatalError::Config`] with one line per problem.
 pub fn check_routing(config: &Config) -> Result<Router, FatalError> {
     let problems = routing_problems(config);
     if !problems.is_empty() {
@@ -32,7 +33,40 @@ pub fn check_routing(config: &Config) -> Result<Router, FatalError> {
         let lines: Vec<String> = problems.iter().map(|(key, message)| format!("\n  {key}: {message}")).collect();
         return Err(FatalError::Config(format!("the drop folders of the configuration have {count} {noun}:{}", lines.concat())));
     }
-    Router::new(rules_of(config)).map_err(|e| FatalError::Config(e.to_string()))
+    router(config, |product| config.is_on(product))
+}
+
+fn router(config: &Config, takes_part: impl Fn(&str) -> bool) -> Result<Router, FatalError> {
+    let named = |rule: &Rule| config.products.get(rule.product).is_some_and(|product| takes_part(&product.name));
+    Router::new(rules_of(config).into_iter().filter(named).collect()).map_err(|e| FatalError::Config(e.to_string()))
+}
+
+/// Whose an image is that failed before and is to be tried again. One of a product that is off stays its own.
+pub struct Owners<'a> {
+    config: &'a Config,
+    on: Router,
+    off: Vec<(&'a str, Router)>,
+}
+
+impl<'a> Owners<'a> {
+    /// For the profile in use.
+    ///
+    /// # Errors
+    /// As [`check_routing`].
+    pub fn new(config: &'a Config) -> Result<Self, FatalError> {
+        let off = config.products.iter().map(|product| product.name.as_str()).filter(|product| !config.is_on(product));
+        let off = off.map(|off| router(config, |product| product == off).map(|router| (off, router))).collect::<Result<_, _>>()?;
+        Ok(Self { config, on: check_routing(config)?, off })
+    }
+
+    /// The product of an image that was of `before`; `None` when none takes it.
+    pub fn product(&self, image: &Path, before: Option<&str>) -> Option<String> {
+        let own = self.off.iter().find(|(product, _)| Some(*product) == before).map(|(_, router)| router);
+        match own.map(|own| own.route(image)).filter(|route| matches!(route, Route::Product(_))).unwrap_or_else(|| self.on.route(image)) {
+            Route::Product(rule) => self.config.products.get(rule.product).map(|product| product.name.clone()),
+            Route::Unrouted | Route::Ignored => None,
+        }
+    }
 }
 
 /// What is wrong with the rules, as (key, reason and remedy); empty when all is well.
@@ -46,7 +80,9 @@ pub fn routing_problems(config: &Config) -> Vec<(String, String)> {
         let message = "its `match` or `regex` fits no image; names of images end in .jpg, .jpeg, .png, .bmp, .tif or .tiff and do not begin with a dot";
         (key.clone(), message.to_owned())
     });
-    let shared = overlaps(&rules, &names).into_iter().map(|o| (keys[o.second].clone(), o.message));
+    let name = |rule: usize| names[rules[rule].product].as_str();
+    let shared = overlaps(&rules, &names).into_iter().filter(|o| config.are_ever_on_together(name(o.first), name(o.second)));
+    let shared = shared.map(|o| (keys[o.second].clone(), o.message));
     barren.chain(shared).collect()
 }
 
@@ -63,8 +99,6 @@ pub fn markers(config: &Config) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::Route;
-    use std::path::Path;
 
     fn config(first: &str, second: &str) -> Config {
         let text = format!(
@@ -87,6 +121,28 @@ mod tests {
         assert!(error.to_string().contains("1 problem:\n  products[1].drop[0]: products `a` and `b` would both take"), "{error}");
         let error = check_routing(&config("match: '*.jpgg'", "match: '*.txt'")).unwrap_err();
         assert!(error.to_string().contains("2 problems"), "{error}");
+    }
+
+    #[test]
+    fn products_that_are_never_on_together_may_take_the_same_files() {
+        let text = |profiles: &str| {
+            let product = |name: &str| format!("- {{name: {name}, drop: [{{path: /cam}}], ok: /{name}/ok, bank: /{name}}}\n");
+            format!("database: /h.db\nproducts:\n{}profiles: {profiles}\nprofile: day\n", ["a", "b"].map(product).concat())
+        };
+        let image = Path::new("/cam/1.png");
+        let mut config = Config::parse(&text("{day: [a], night: [b]}")).unwrap();
+        for (profile, index) in [("day", 0), ("night", 1)] {
+            config.profile = Some(profile.into());
+            let router = check_routing(&config).unwrap();
+            assert!(matches!(router.route(image), Route::Product(rule) if rule.product == index), "{profile}");
+            let owners = Owners::new(&config).unwrap();
+            assert_eq!(owners.product(image, Some("a")).as_deref(), Some("a"), "also while it is off");
+            assert_eq!(owners.product(image, None).as_deref(), Some(["a", "b"][index]));
+            assert_eq!(owners.product(Path::new("/else/1.png"), Some("a")), None);
+        }
+        let problems = routing_problems(&Config::parse(&text("{day: [a, b]}")).unwrap());
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(routing_problems(&Config::parse(&text("{day: [a]}")).unwrap()).len(), 1, "b is always on");
     }
 
     #[test]

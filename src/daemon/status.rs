@@ -21,6 +21,7 @@ struct Now {
     rate: Rate,
     last: Option<(String, Decision, Instant)>,
     building: Option<String>,
+    configuration_refused: bool,
     /// Drop folders and what is wrong with them.
     troubles: BTreeSet<(PathBuf, &'static str)>,
 }
@@ -28,7 +29,7 @@ struct Now {
 impl Default for Now {
     fn default() -> Self {
         let rate = Rate::since(Instant::now());
-        Self { ok: 0, ng: 0, failed: 0, rate, last: None, building: None, troubles: BTreeSet::new() }
+        Self { ok: 0, ng: 0, failed: 0, rate, last: None, building: None, configuration_refused: false, troubles: BTreeSet::new() }
     }
 }
 
@@ -53,6 +54,11 @@ impl Status {
     /// A bank is being built for this product, or none any more.
     pub fn building(&self, product: Option<&str>) {
         self.lock().building = product.map(str::to_owned);
+    }
+
+    /// The configuration file has mistakes and is not the one in use.
+    pub fn configuration_refused(&self) {
+        self.lock().configuration_refused = true;
     }
 
     /// Something is wrong with this drop folder (`trouble` is a predicate, as `is lost`), or is no longer.
@@ -85,6 +91,9 @@ impl Status {
         }
         if let Some(product) = &now.building {
             line += &format!(", building {product}");
+        }
+        if now.configuration_refused {
+            line += ", the configuration file has mistakes and is not in use";
         }
         for (folder, trouble) in &now.troubles {
             line += &format!(", {} {trouble}", folder.display());

@@ -18,6 +18,7 @@ mod decisions;
 mod error;
 mod health;
 mod open;
+mod profiles;
 mod queue;
 mod report;
 mod requeue;
@@ -28,6 +29,7 @@ mod standing;
 
 pub use arrivals::SAME_FILE;
 pub use error::{HistoryError, HistoryErrorKind};
+pub use profiles::ProfileChange;
 pub use queue::{NO_BANK, NOT_CLOSED};
 pub use requeue::{RequeueFilter, Requeued};
 pub use retention::{KeptCursor, KeptFiles, KeptOutput};
@@ -35,7 +37,7 @@ pub use rows::{
     ActiveBank, Arrival, ArrivalState, Counts, EventLevel, Finished, InspectionFilter, InspectionRow, InspectionState, NewBank,
     PendingImage, ProductCounts, Recorded,
 };
-pub use snapshot::{BankInUse, Ends, EventRow, LastDecision, OldestPending, ProductSnapshot, Snapshot};
+pub use snapshot::{BankInUse, Ends, EventRow, LastDecision, OldestPending, PendingOf, ProductSnapshot, Snapshot};
 pub use standing::{Backlog, BankStanding, Standing};
 
 use health::Health;

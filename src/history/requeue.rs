@@ -34,20 +34,21 @@ pub struct Requeued {
 }
 
 impl HistoryStore {
-    /// failed → pending, as if the images had just arrived; they get `give_up_after` anew. `route` tells whose an image is now.
+    /// failed → pending, as if the images had just arrived; they get `give_up_after` anew. `route` tells whose an image is now, from its
+    /// path and whose it was.
     ///
     /// Safe while the daemon runs: it finds the rows as it finds all others. A file that is gone fails again, with that reason. One
     /// `requeue` event tells how many there were.
     pub async fn requeue(
         &self,
         filter: &RequeueFilter,
-        route: impl Fn(&Path) -> Option<String>,
+        route: impl Fn(&Path, Option<&str>) -> Option<String>,
         give_up_after: Duration,
     ) -> Result<Requeued, HistoryError> {
         let mut sum = Requeued::default();
         let mut rows = Vec::new();
         for row in self.failed(filter).await? {
-            match route(&row.path.clone().into_path()) {
+            match route(&row.path.clone().into_path(), row.product.as_deref()) {
                 None => sum.unrouted += u64::from(filter.product.is_none()),
                 Some(product) if filter.product.as_ref().is_none_or(|wanted| *wanted == product) => rows.push((row.id, product)),
                 Some(_) => {}
@@ -70,20 +71,21 @@ impl HistoryStore {
 
     async fn failed(&self, filter: &RequeueFilter) -> Result<Vec<Failed>, HistoryError> {
         let ids: HashSet<i64> = filter.ids.iter().copied().collect();
-        let rows: Vec<(i64, String, Option<Vec<u8>>)> = sqlx::query_as(
-            "SELECT id, image_path, image_path_raw FROM inspections WHERE state = 'failed' AND (?1 IS NULL OR decided_at >= ?1) ORDER BY id",
+        let rows: Vec<(i64, Option<String>, String, Option<Vec<u8>>)> = sqlx::query_as(
+            "SELECT id, product, image_path, image_path_raw FROM inspections WHERE state = 'failed' AND (?1 IS NULL OR decided_at >= ?1) ORDER BY id",
         )
         .bind(filter.since.map(time_text))
         .fetch_all(&self.read)
         .await
         .map_err(|e| self.error(e))?;
         let wanted = rows.into_iter().filter(|(id, ..)| ids.is_empty() || ids.contains(id));
-        Ok(wanted.map(|(id, shown, raw)| Failed { id, path: PathColumns { shown, raw } }).collect())
+        Ok(wanted.map(|(id, product, shown, raw)| Failed { id, product, path: PathColumns { shown, raw } }).collect())
     }
 }
 
 struct Failed {
     id: i64,
+    product: Option<String>,
     path: PathColumns,
 }
 

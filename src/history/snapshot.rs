@@ -14,6 +14,19 @@ pub struct Snapshot {
     pub products: Vec<ProductSnapshot>,
     /// Events of the kinds asked for, oldest first, since the line last started.
     pub events: Vec<EventRow>,
+    /// Every product that has pending images, whether or not it was asked for.
+    pub pending: Vec<PendingOf>,
+}
+
+/// The pending images of one product.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct PendingOf {
+    /// Its name.
+    pub product: String,
+    /// How many there are.
+    pub pending: i64,
+    /// When the first of them was seen.
+    pub oldest_seen_at: String,
 }
 
 /// How one product stands.
@@ -86,13 +99,20 @@ pub struct EventRow {
 }
 
 impl HistoryStore {
+    /// Every product that has pending images.
+    pub async fn pending_by_product(&self) -> Result<Vec<PendingOf>, HistoryError> {
+        sqlx::query_as(PENDING).fetch_all(&self.read).await.map_err(|e| self.error(e))
+    }
+
     /// How these products stand at `now`, and the events of these kinds since the line last started. Each question costs a few looks
     /// into an index, or a count of the entries of one day, however long the history is.
     pub async fn snapshot(&self, products: &[&str], event_kinds: &[&str], now: Timestamp) -> Result<Snapshot, HistoryError> {
         let read = async {
             // What is pending for one question must not be decided for the next.
             let mut transaction = self.read.begin().await?;
-            let mut snapshot = Snapshot { events: events(&mut transaction, event_kinds).await?, ..Snapshot::default() };
+            let events = events(&mut transaction, event_kinds).await?;
+            let pending = sqlx::query_as(PENDING).fetch_all(&mut *transaction).await?;
+            let mut snapshot = Snapshot { events, pending, ..Snapshot::default() };
             for product in products {
                 snapshot.products.push(stand(&mut transaction, product, now).await?);
             }
@@ -101,6 +121,9 @@ impl HistoryStore {
         read.await.map_err(|e| self.error(e))
     }
 }
+
+/// Read from the index of pending rows alone.
+const PENDING: &str = "SELECT product, count(*) AS pending, min(seen_at) AS oldest_seen_at FROM inspections WHERE state = 'pending' GROUP BY product ORDER BY product";
 
 async fn events(connection: &mut SqliteConnection, kinds: &[&str]) -> Result<Vec<EventRow>, sqlx::Error> {
     // By rowid, the order of writing: clocks are set back now and then.

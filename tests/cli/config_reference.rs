@@ -118,7 +118,9 @@ fn allowed(schema: &Section) -> String {
             if items.contains_key("properties") { "a list".to_owned() } else { format!("a list of {}", allowed(items)) }
         }
         "object" => {
-            let keys = schema["properties"].as_object().unwrap();
+            let Some(keys) = schema.get("properties").and_then(Value::as_object) else {
+                return format!("names, each with {}", allowed(schema["additionalProperties"].as_object().unwrap()));
+            };
             let explained = keys.values().all(|key| key.get("description").is_some());
             if schema.contains_key("maxProperties") {
                 return keys.keys().map(|key| format!("`{{{key}: …}}`")).collect::<Vec<_>>().join(", ");

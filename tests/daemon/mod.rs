@@ -7,6 +7,7 @@ mod hung_share;
 mod intake;
 mod main_job;
 mod one_daemon;
+mod profiles;
 mod rebuild;
 mod rebuild_safety;
 mod reload;

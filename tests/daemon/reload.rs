@@ -1,7 +1,8 @@
 //! What a reload keeps, and what it does not begin.
 
-use crate::helper::{Daemon, Line, Part, Product, write_image};
+use crate::helper::{Daemon, Line, Part, Product, arg, run_fails, run_ok, write_image};
 use rustix::process::Signal;
+use serde_json::json;
 
 /// The thread that owns networks and banks.
 fn engine_thread(daemon: &Daemon) -> String {
@@ -56,4 +57,100 @@ fn another_database_is_opened_before_the_old_one_is_left() {
     write_image(&line.drop("disc").join("b.png"), Part::ok(2));
     line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "2");
     assert!(daemon.stop().success());
+}
+
+fn detail(line: &Line, kind: &str) -> String {
+    line.sql(&format!("SELECT detail FROM events WHERE kind = '{kind}' ORDER BY rowid DESC LIMIT 1")).unwrap()
+}
+
+#[test]
+fn a_reload_says_what_changed_and_images_of_a_removed_product_wait_until_it_is_back() {
+    let line = Line::new(&[Product::new("disc"), Product::new("late")]);
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    write_image(&line.drop("late").join("a.png"), Part::ok(1));
+    line.wait_sql("SELECT count(*) FROM inspections WHERE product = 'late' AND state = 'pending'", "1");
+    let both = std::fs::read_to_string(line.config()).unwrap();
+
+    line.configure(&[Product::new("disc"), Product::new("third")]);
+    line.change_config("stride: 1", "stride: 2");
+    daemon.signal(Signal::HUP);
+    line.wait_sql("SELECT count(*) FROM events WHERE kind = 'start'", "2");
+    let said = detail(&line, "reload");
+    for part in [
+        "products[disc].build.stride: 1 → 2 (a bank is built with it",
+        "product late removed: 1 pending images wait until it is back",
+        "product third added",
+    ] {
+        assert!(said.contains(part), "no `{part}` in {said}");
+    }
+    line.wait_sql("SELECT version FROM banks WHERE product = 'disc' AND state = 'active'", "2");
+    let status = line.status();
+    assert_eq!(status["not_in_configuration"][0]["product"], "late");
+    assert_eq!(status["not_in_configuration"][0]["pending"], 1);
+    let table = run_ok(&["status", "--config", arg(&line.config())]);
+    assert!(table.contains("\nlate: not in the configuration\n  pending   1, the oldest for "), "{table}");
+
+    // Written while nobody watches the folder.
+    write_image(&line.drop("late").join("b.png"), Part::ok(2));
+    line.fill_ok("late", 0..6);
+    std::fs::write(line.config(), both).unwrap();
+    daemon.signal(Signal::HUP);
+    line.wait_sql(
+        "SELECT count(*) FROM inspections AS i JOIN banks AS b ON b.id = i.bank_id WHERE b.product = 'late' AND i.product = 'late'",
+        "2",
+    );
+    assert_eq!(line.status()["not_in_configuration"], json!([]));
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_told_of_until_it_is_right() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    let good = std::fs::read_to_string(line.config()).unwrap();
+    let status = |line: &Line| line.status()["configuration"].clone();
+    let logged = |times: usize, line: &Line| line.log().matches("the configuration file has mistakes and is not in use").count() == times;
+
+    // Each entry is fine; together they would take the same files.
+    line.configure(&[Product::new("disc"), Product { folder: Some("disc"), ..Product::new("twin") }]);
+    daemon.signal(Signal::HUP);
+    line.wait_sql(
+        "SELECT detail LIKE '%`disc` and `twin` would both take%the old one stays in use' FROM events WHERE kind = 'reload_refused'",
+        "1",
+    );
+    daemon.signal(Signal::USR1);
+    line.wait_for_log("the configuration file has mistakes and is not in use");
+    assert!(logged(1, &line));
+
+    for (mistakes, words) in [("shorter: sixty-four", "products[0].build.shorter"), ("shorter: 64: 5", "line ")] {
+        std::fs::write(line.config(), good.replace("shorter: 64", mistakes)).unwrap();
+        let seen = status(&line);
+        assert_eq!(seen["in_use"], false);
+        let reason = seen["reason"].as_str().unwrap();
+        assert!(
+            reason.starts_with("it cannot be used, and the daemon works with what it said at 20") && reason.contains(words),
+            "{reason}"
+        );
+    }
+    let table = run_ok(&["status", "--config", arg(&line.config())]);
+    assert!(table.contains("config.yaml\n            it cannot be used, and the daemon works with"), "{table}");
+
+    std::fs::write(line.config(), good.replace("stride: 1", "stride: 2")).unwrap();
+    assert!(status(&line)["reason"].as_str().unwrap().contains("it was changed after the daemon read it at 20"));
+    daemon.signal(Signal::HUP);
+    line.wait_sql("SELECT count(*) FROM events WHERE kind = 'start'", "2");
+    line.wait_sql("SELECT version FROM banks WHERE state = 'active'", "2");
+    assert_eq!(status(&line), json!({"path": arg(&line.config()), "in_use": true, "reason": null}));
+    daemon.signal(Signal::USR1);
+    line.wait_for_log("status=\"backlog 0");
+    assert!(logged(1, &line));
+
+    assert!(daemon.stop().success());
+    assert_eq!(status(&line)["in_use"], serde_json::Value::Null);
+    std::fs::write(line.config(), "database: h.db\n").unwrap();
+    run_fails(78, &["status", "--config", arg(&line.config())]);
 }

@@ -55,6 +55,8 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
 
     let mut status = line.status();
     assert_eq!(status["daemon"], json!({"running": true, "process": daemon.pid()}));
+    assert_eq!(status["configuration"], json!({"path": arg(&line.config()), "in_use": true, "reason": null}));
+    assert_eq!((&status["profile"], &status["not_in_configuration"]), (&Value::Null, &json!([])));
     assert_eq!(status["database"]["path"], arg(&line.path("history.db")));
     assert!(status["database"]["free_bytes"].as_u64().unwrap() > 0);
     let [disc, late] = [0, 1].map(|number| status["products"][number].take());
@@ -64,6 +66,7 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
     let ng = "FROM inspections WHERE decision = 'ng'";
     let expected = json!({
         "product": "disc",
+        "on": true,
         "bank": {"version": 1, "created_at": value("SELECT created_at FROM banks WHERE state = 'active'")},
         "bank_age_seconds": null,
         "waits_for_bank": false,
@@ -98,7 +101,7 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
     assert_eq!((&late["last_decision"], &late["outputs_folder"]), (&Value::Null, &Value::Null));
     let text = table(&line);
     for part in [
-        &format!("daemon      running (process {})\n", daemon.pid()),
+        &format!("daemon      running (process {})\nconfig      {}\ndatabase  ", daemon.pid(), arg(&line.config())),
         "\ndisc\n  bank      version 1, built 20",
         "\n  pending   0\n  last      ng score ",
         "\n  24 h      4 images, 1 ng (25.0 %), 1 failed\n  10 min    0.4 images per minute\n  drop      watched       ",

@@ -1,8 +1,9 @@
 //! What `patchcored status --json` prints. Fields keep their names and meaning in every version of the program; new ones are added.
 
-use crate::config::ProductConfig;
+use super::configuration::Configuration;
+use crate::config::{Config, ProductConfig};
 use crate::daemon::{FolderState, Holder, folder_state};
-use crate::history::{BankInUse, Ends, EventRow, LastDecision, OldestPending, ProductSnapshot};
+use crate::history::{BankInUse, Ends, EventRow, LastDecision, OldestPending, PendingOf, ProductSnapshot, ProfileChange};
 use crate::routing::Root;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,10 +17,38 @@ pub struct Report {
     pub at: String,
     /// Whether the daemon runs.
     pub daemon: Daemon,
+    /// The configuration file.
+    pub configuration: Configuration,
     /// The history.
     pub database: Place,
+    /// `null` without `profiles` in the configuration.
+    pub profile: Option<Profile>,
     /// In the order of the configuration.
     pub products: Vec<Product>,
+    /// Products that the configuration does not have any more, with images that wait until it has them again.
+    pub not_in_configuration: Vec<Other>,
+}
+
+/// What the line is set up for.
+#[derive(Debug, Serialize)]
+pub struct Profile {
+    /// The profile in use; `null` before the first start.
+    pub in_use: Option<String>,
+    /// Since when.
+    pub since: Option<String>,
+    /// Another one that the daemon has not changed over to yet.
+    pub asked_for: Option<String>,
+}
+
+/// A product that is not in the configuration.
+#[derive(Debug, Serialize)]
+pub struct Other {
+    /// Its name.
+    pub product: String,
+    /// Images still to be decided.
+    pub pending: i64,
+    /// How long the first of them has waited.
+    pub oldest_pending_seconds: Option<i64>,
 }
 
 /// The daemon that works with the database.
@@ -45,6 +74,8 @@ pub struct Place {
 pub struct Product {
     /// Its name.
     pub product: String,
+    /// False when the profile in use leaves it out: no new images are taken for it.
+    pub on: bool,
     /// The bank in use: `version`, and when it was built, `created_at`.
     pub bank: Option<BankInUse>,
     /// Age of the bank.
@@ -92,7 +123,7 @@ pub struct DropFolder {
     /// The folder and its disk.
     #[serde(flatten)]
     pub place: Place,
-    /// `watched`, `scanned_only`, `lost` or `stuck`; `null` when the daemon does not run.
+    /// `watched`, `scanned_only`, `lost` or `stuck`; `null` when the daemon does not run, or takes no images from it.
     pub state: Option<FolderState>,
     /// Since when it is not simply watched.
     pub since: Option<String>,
@@ -100,6 +131,14 @@ pub struct DropFolder {
     pub since_seconds: Option<i64>,
     /// What the daemon said then.
     pub reason: Option<String>,
+}
+
+impl Profile {
+    pub(super) fn of(in_use: Option<ProfileChange>, asked: Option<ProfileChange>) -> Option<Self> {
+        let (since, in_use) = in_use.map_or((None, None), |change| (change.in_use_since, Some(change.profile)));
+        let asked_for = asked.filter(|asked| asked.in_use_since.is_none()).map(|asked| asked.profile);
+        (in_use.is_some() || asked_for.is_some()).then_some(Self { in_use, since, asked_for })
+    }
 }
 
 impl Daemon {
@@ -118,6 +157,7 @@ impl From<Ends> for LastDay {
 /// What the products' reports are made from, beside the history of each.
 pub(super) struct Sources<'a> {
     pub now: Timestamp,
+    pub config: &'a Config,
     /// Of the drop folders.
     pub events: &'a [EventRow],
     /// The folders that the daemon watches.
@@ -135,6 +175,7 @@ impl Sources<'_> {
         let decided = seen.ten_minutes.ok + seen.ten_minutes.ng;
         Product {
             product: config.name.clone(),
+            on: self.config.is_on(&config.name),
             bank_age_seconds: seen.bank.as_ref().and_then(|bank| self.age(&bank.created_at)),
             waits_for_bank: seen.bank.is_none() || seen.images_wait_for_bank,
             bank: seen.bank,
@@ -151,15 +192,19 @@ impl Sources<'_> {
         }
     }
 
+    pub(super) fn other(&self, other: &PendingOf) -> Other {
+        Other { product: other.product.clone(), pending: other.pending, oldest_pending_seconds: self.age(&other.oldest_seen_at) }
+    }
+
     fn drop_folder(&self, folder: &Path) -> DropFolder {
-        // One below another is watched with that.
+        // One below another is watched with that; one of a product that is off may not be watched at all.
         let inner_most = |root: &&Root| root.path.components().count();
-        let root = self.roots.iter().filter(|root| folder.starts_with(&root.path)).max_by_key(inner_most);
-        let (state, trouble) = folder_state(root.map_or(folder, |root| &root.path), self.events);
-        let trouble = trouble.filter(|_| self.running);
+        let root = self.roots.iter().filter(|root| folder.starts_with(&root.path)).max_by_key(inner_most).filter(|_| self.running);
+        let (state, trouble) = root.map(|root| folder_state(&root.path, self.events)).unzip();
+        let trouble = trouble.flatten();
         DropFolder {
             place: self.place(folder, folder),
-            state: self.running.then_some(state),
+            state,
             since: trouble.map(|trouble| trouble.since.to_owned()),
             since_seconds: trouble.and_then(|trouble| self.age(trouble.since)),
             reason: trouble.map(|trouble| trouble.reason.to_owned()),

@@ -1,7 +1,7 @@
 //! The report for people: a block for each product, its words aligned; paths stand last, where they may be long.
 
 use super::super::history::printable;
-use super::report::{DropFolder, Place, Product, Report};
+use super::report::{DropFolder, Place, Product, Profile, Report};
 use crate::daemon::FolderState;
 use std::io::{self, Write};
 
@@ -13,15 +13,39 @@ pub fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         (false, _) => "not running".to_owned(),
     };
     writeln!(out, "daemon      {daemon}")?;
+    writeln!(out, "config      {}", printable(&report.configuration.path))?;
+    for line in report.configuration.reason.iter().flat_map(|reason| reason.lines()) {
+        writeln!(out, "            {}", printable(line))?;
+    }
     writeln!(out, "database    {}", place("", &report.database))?;
+    if let Some(profile) = &report.profile {
+        writeln!(out, "profile     {}", set_up_for(profile))?;
+    }
     for product in &report.products {
         print_product(product, out)?;
+    }
+    for other in &report.not_in_configuration {
+        let age = other.oldest_pending_seconds.map_or(String::new(), |seconds| format!(" for {}", span(seconds)));
+        writeln!(
+            out,
+            "\n{}: not in the configuration\n  pending   {}, the oldest{age}; they wait until it is back",
+            other.product, other.pending
+        )?;
     }
     Ok(())
 }
 
+fn set_up_for(profile: &Profile) -> String {
+    let since = profile.since.as_ref().map_or(String::new(), |since| format!(", in use since {since}"));
+    let in_use = profile.in_use.as_ref().map(|name| format!("{name}{since}"));
+    let asked_for =
+        profile.asked_for.as_ref().map(|name| format!("{name} is asked for and will be used when the daemon reads its configuration"));
+    in_use.into_iter().chain(asked_for).collect::<Vec<_>>().join("; ")
+}
+
 fn print_product(product: &Product, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n{}", product.product)?;
+    let off = if product.on { "" } else { ": off in this profile" };
+    writeln!(out, "\n{}{off}", product.product)?;
     let mut row = |name: &str, text: &str| writeln!(out, "  {name:<8}  {text}");
     row("bank", &bank(product))?;
     row("pending", &pending(product))?;

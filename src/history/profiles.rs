@@ -1,0 +1,52 @@
+//! The profiles that the line was changed over to.
+
+use super::rows::time_text;
+use super::{HistoryError, HistoryStore};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// A change-over; fields are columns of `profile_changes`.
+#[allow(missing_docs)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct ProfileChange {
+    #[serde(skip)]
+    pub id: i64,
+    pub profile: String,
+    pub asked_at: String,
+    pub in_use_since: Option<String>,
+}
+
+impl HistoryStore {
+    /// The profile that was asked for last; `None` before the first start with profiles.
+    pub async fn profile_asked_for(&self) -> Result<Option<ProfileChange>, HistoryError> {
+        let row = sqlx::query_as("SELECT * FROM profile_changes ORDER BY id DESC LIMIT 1").fetch_optional(&self.read).await;
+        row.map_err(|e| self.error(e))
+    }
+
+    /// The profile that the daemon changed over to last.
+    pub async fn profile_in_use(&self) -> Result<Option<ProfileChange>, HistoryError> {
+        let row = sqlx::query_as("SELECT * FROM profile_changes WHERE in_use_since IS NOT NULL ORDER BY id DESC LIMIT 1");
+        row.fetch_optional(&self.read).await.map_err(|e| self.error(e))
+    }
+
+    /// Asks for a change-over, which the daemon makes when it next reads its configuration. Returns its row id.
+    pub async fn ask_for_profile(&self, profile: &str) -> Result<i64, HistoryError> {
+        sqlx::query_scalar("INSERT INTO profile_changes (profile, asked_at) VALUES (?, ?) RETURNING id")
+            .bind(profile)
+            .bind(time_text(Timestamp::now()))
+            .fetch_one(&self.write)
+            .await
+            .map_err(|e| self.error(e))
+    }
+
+    /// The line works with what was asked for in this row. Nothing changes when it was said before.
+    pub async fn profile_taken_up(&self, id: i64) -> Result<(), HistoryError> {
+        sqlx::query("UPDATE profile_changes SET in_use_since = ? WHERE id = ? AND in_use_since IS NULL")
+            .bind(time_text(Timestamp::now()))
+            .bind(id)
+            .execute(&self.write)
+            .await
+            .map(|_| ())
+            .map_err(|e| self.error(e))
+    }
+}
