@@ -33,14 +33,31 @@ fn place_of(part: &Mapping, example: &Value) -> Option<Way> {
     None
 }
 
-fn put(whole: &mut Value, way: &[Value], part: Mapping) {
-    let Some((step, rest)) = way.split_first() else {
-        let whole = whole.as_mapping_mut().unwrap();
-        return part.into_iter().for_each(|(key, value)| drop(whole.insert(key, value)));
-    };
+fn put(whole: &mut Value, way: &[Value], part: Value) {
+    let Some((step, rest)) = way.split_first() else { return merge(whole, part) };
     let below = whole.as_mapping_mut().unwrap().entry(step.clone()).or_insert(Value::Mapping(Mapping::new()));
     let below = if below.is_sequence() { &mut below[0] } else { below };
     put(below, rest, part);
+}
+
+/// What the part says wins, section by section and product by product.
+fn merge(whole: &mut Value, part: Value) {
+    match (whole, part) {
+        (Value::Mapping(whole), Value::Mapping(part)) => {
+            for (key, value) in part {
+                merge(whole.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Sequence(whole), Value::Sequence(part)) if part.iter().all(Value::is_mapping) => {
+            for (i, value) in part.into_iter().enumerate() {
+                if i == whole.len() {
+                    whole.push(Value::Null);
+                }
+                merge(&mut whole[i], value);
+            }
+        }
+        (whole, part) => *whole = part,
+    }
 }
 
 /// The block as a whole configuration.
@@ -48,20 +65,13 @@ fn complete(block: &str) -> Result<String, String> {
     let example = std::fs::read_to_string(repository().join("config.yaml.example")).unwrap();
     let example: Value = serde_yaml::from_str(&example).unwrap();
     let mut whole: Value = serde_yaml::from_str(WHOLE).unwrap();
-    match serde_yaml::from_str(block).map_err(|e| e.to_string())? {
-        Value::Mapping(part) if part.contains_key("database") => return Ok(block.to_owned()),
-        Value::Mapping(part) => {
-            let way = place_of(&part, &example).ok_or("no section of config.yaml.example has all of these keys")?;
-            put(&mut whole, &way, part);
-        }
-        // Products, or other entries of a list of theirs.
-        list @ Value::Sequence(_) => {
-            let key = if list[0].get("name").is_some() { "products" } else { "drop" };
-            let at = if key == "products" { &mut whole } else { &mut whole["products"][0] };
-            at[key] = list;
-        }
-        other => return Err(format!("{other:?} is no configuration")),
+    let part: Value = serde_yaml::from_str(block).map_err(|e| e.to_string())?;
+    let keys = part.as_mapping().ok_or("not a configuration, nor part of one")?;
+    if keys.contains_key("database") {
+        return Ok(block.to_owned());
     }
+    let way = place_of(keys, &example).ok_or("no section of config.yaml.example has all of these keys")?;
+    put(&mut whole, &way, part);
     Ok(serde_yaml::to_string(&whole).unwrap())
 }
 
@@ -95,6 +105,8 @@ fn a_part_is_put_where_it_belongs() {
     assert_eq!(at("engine: {threads: 3}")["engine"]["threads"], Value::from(3));
     assert_eq!(at("decide_by: mask")["products"][0]["decide_by"], Value::from("mask"));
     assert_eq!(at("stride: 1\nlayers: [layer1]")["products"][0]["build"]["stride"], Value::from(1));
-    assert_eq!(at("- {name: a}\n- {name: b}")["products"][1]["name"], Value::from("b"));
+    let two = at("defaults: {decide_by: mask}\nproducts:\n- {name: prod1-front, reference: null}");
+    assert_eq!((&two["defaults"]["decide_by"], &two["products"][0]["reference"]), (&Value::from("mask"), &Value::Null));
+    assert_eq!(two["products"][0]["ok"], Value::from("/srv/banks/prod1-front/ok"));
     assert!(complete("stride: 1\ndecide_by: mask").is_err());
 }

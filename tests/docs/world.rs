@@ -1,7 +1,7 @@
 //! The machine on which the pages' commands are typed.
 //!
 //! It is this machine under an overlay, in mount, process and network namespaces of its own (`tests/docs/world/run`), so that commands
-//! may write where they like and stop what they like. patchcored is installed as `/usr/bin/patchcored`, its line has run: two bank
+//! may write where they like and stop what they like. The content of our package is installed, its line has run: two bank
 //! versions, parts judged ok and ng, one that failed; the daemon runs as the user `patchcored`. The reader is `engineer`, a member of the
 //! group `patchcored`, who may use sudo and stands in the repository. Pages named in [`BARE`] start before anything is installed.
 //!
@@ -14,7 +14,9 @@
 //! - `journalctl` prints the daemon's log, unfiltered;
 //! - `systemd-tmpfiles` and `systemd-sysusers` make the folders, users and groups of patchcored's lines; `coredumpctl` shows nothing;
 //! - `make` checks that the target exists (`--dry-run`);
-//! - `dnf` and `sysctl` check names and files, and change nothing.
+//! - `dnf` lays down, upgrades and removes the content of our package with its scriptlets, without there being an RPM; `tar` checks the name
+//!   of our tarball and finds it unpacked; Rocky's own packages must be known ones and are not installed;
+//! - `sysctl` checks the file, and changes nothing.
 
 use super::page::{Page, repository};
 use crate::helper::{Part, arg, can, write_image};
@@ -45,7 +47,7 @@ impl World {
     /// Types every command of the pages; `None`, said, where that cannot be done.
     pub fn play(pages: &[Page]) -> Option<Self> {
         can("root, for namespaces", "unshare", &["--mount", "--pid", "--net", "--fork", "true"])?;
-        for (what, program) in [("iproute2", "ip"), ("useradd", "useradd"), ("setpriv", "setpriv")] {
+        for (what, program) in [("iproute2", "ip"), ("useradd", "useradd"), ("setpriv", "setpriv"), ("binutils", "readelf")] {
             can(what, "sh", &["-c", &format!("command -v {program}")])?;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -114,7 +116,7 @@ impl World {
             .arg(repository().join("tests/docs/world/run"))
             .arg(self.folder.path())
             .env("BINARY", env!("CARGO_BIN_EXE_patchcored"))
-            .env("LIBTORCH_LIB", libtorch())
+            .env("LIBTORCH", libtorch())
             .env("CACHE", cache.join("patchcored"))
             .env("REPO", repository())
             .output()
@@ -157,9 +159,9 @@ fn folder_of(page: &Page) -> String {
     page.name.replace('/', "-").replace(".md", "")
 }
 
-/// The folder of the libtorch that this process uses.
+/// The libtorch that this process uses.
 fn libtorch() -> PathBuf {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let library = maps.lines().filter_map(|line| line.split_whitespace().nth(5)).find(|path| path.ends_with("libtorch_cpu.so"));
-    Path::new(library.unwrap()).parent().unwrap().to_owned()
+    Path::new(library.unwrap()).ancestors().nth(2).unwrap().to_owned()
 }
