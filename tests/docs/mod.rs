@@ -9,6 +9,7 @@
 //! | `yaml` | is a configuration, or part of one that is put where its keys belong (see [`examples`]) |
 //! | `yaml prometheus` | is YAML of somebody else |
 //! | `json` | is JSON |
+//! | `bash` | is a script of the reader's own: its syntax is looked at |
 //! | `ini`, `text`, `console` | is shown, not run: files of others, output, and what cannot be done here |
 //!
 //! No other fence is allowed, so that nothing slips through by a slip of the keyboard.
@@ -21,7 +22,9 @@ mod world;
 
 pub use page::{page, pages};
 
-const FENCES: [&str; 8] = ["sh", "sql", "yaml", "yaml prometheus", "json", "ini", "text", "console"];
+use std::process::Command;
+
+const FENCES: [&str; 9] = ["sh", "sql", "yaml", "yaml prometheus", "json", "bash", "ini", "text", "console"];
 
 #[test]
 fn every_fence_says_what_becomes_of_it() {
@@ -31,6 +34,10 @@ fn every_fence_says_what_becomes_of_it() {
             assert!(FENCES.contains(&block.language.as_str()), "{place}: `{}` is none of {FENCES:?}", block.language);
             if block.language == "json" {
                 serde_json::from_str::<serde_json::Value>(&block.text).unwrap_or_else(|e| panic!("{place}: {e}"));
+            }
+            if block.language == "bash" {
+                let looked_at = Command::new("bash").args(["-n", "-c", &block.text]).output().unwrap();
+                assert!(looked_at.status.success(), "{place}: {}", String::from_utf8_lossy(&looked_at.stderr));
             }
         }
     }
