@@ -5,7 +5,9 @@ mod check;
 mod demo;
 mod engine_args;
 mod environment;
+mod errors;
 mod eval;
+mod explain;
 pub mod history;
 mod infer;
 mod metrics;
@@ -13,8 +15,8 @@ mod requeue;
 mod run;
 mod status;
 
-use crate::error::FatalError;
 use clap::{Parser, Subcommand};
+pub use errors::{Coded, UsageError};
 use std::process::ExitCode;
 
 /// Visual inspection of production lines: PatchCore memory banks per product, watched camera folders, SQL history.
@@ -44,6 +46,8 @@ enum Command {
     History(history::HistoryArgs),
     /// Have failed images inspected again
     Requeue(requeue::RequeueArgs),
+    /// Tell what a code of the log, the history or an error message means, and what to do
+    Explain(explain::ExplainArgs),
     /// Play a small synthetic line on this machine, end to end
     Demo(demo::DemoArgs),
 }
@@ -59,7 +63,9 @@ impl Cli {
         match &self.command {
             Command::Run(_) | Command::Build(_) | Command::Eval(_) => true,
             Command::Infer(args) => args.takes_many_images(),
-            Command::Check(_) | Command::Status(_) | Command::Requeue(_) | Command::History(_) | Command::Demo(_) => false,
+            Command::Check(_) | Command::Status(_) | Command::Requeue(_) | Command::History(_) | Command::Explain(_) | Command::Demo(_) => {
+                false
+            }
         }
     }
 
@@ -77,28 +83,17 @@ impl Cli {
             Command::Status(args) => status::run(&args),
             Command::History(args) => history::run(args),
             Command::Requeue(args) => requeue::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
         };
         match outcome {
             Ok(code) => code,
             Err(error) => {
-                complain(&format!("error: {error:#}"));
-                exit_code(&error)
+                complain(&errors::shown(&error));
+                errors::exit_code(&error)
             }
         }
     }
-}
-
-/// A wrong combination of arguments: exit code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}; see --help")]
-pub struct UsageError(pub String);
-
-fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if let Some(fatal) = error.downcast_ref::<FatalError>() {
-        return ExitCode::from(fatal.exit_code());
-    }
-    if error.is::<UsageError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 /// Writes a line to stderr; a closed stderr is nobody's loss.

@@ -4,7 +4,7 @@ mod report;
 mod space;
 mod table;
 
-use super::UsageError;
+use super::Coded;
 use crate::config::Config;
 use crate::daemon::rules::check_routing;
 use crate::daemon::{database_holder, folder_event_kinds};
@@ -52,7 +52,7 @@ fn report(args: &StatusArgs, config: &Config) -> anyhow::Result<Report> {
     let wanted = |name: &str| args.product.as_deref().is_none_or(|product| product == name);
     let products: Vec<_> = config.products.iter().filter(|product| wanted(&product.name)).collect();
     if let (true, Some(name)) = (products.is_empty(), &args.product) {
-        return Err(UsageError(format!("{}: has no product `{name}`", args.config.display())).into());
+        return Err(Coded::unknown_product(&args.config, config, name).into());
     }
     let now = Timestamp::now();
     let names: Vec<&str> = products.iter().map(|product| product.name.as_str()).collect();

@@ -9,9 +9,10 @@ use super::places::Places;
 use super::source::Expectation;
 use super::status::Status;
 use super::{dispatcher, full_disk, rebuilder, recorder, rules, watchdog};
+use crate::codes::{EventKind, Level};
 use crate::config::{Config, ProductConfig};
 use crate::error::FatalError;
-use crate::history::{EventLevel, HistoryError, HistoryStore};
+use crate::history::{HistoryError, HistoryStore};
 use crate::inspection::Picture;
 use crate::intake::{RootSpec, RootWorker, Writers};
 use crate::routing::{Route, Router};
@@ -57,13 +58,9 @@ impl Line {
     }
 
     /// Records an event; the log has it in any case.
-    pub(super) async fn event(&self, level: EventLevel, kind: &str, product: Option<&str>, detail: &str) {
-        match level {
-            EventLevel::Error => tracing::error!(kind, product, detail, "event"),
-            EventLevel::Warn => tracing::warn!(kind, product, detail, "event"),
-            EventLevel::Info => tracing::info!(kind, product, detail, "event"),
-        }
-        if let Err(error) = self.store.record_event(level, kind, product, detail).await {
+    pub(super) async fn event(&self, kind: EventKind, product: Option<&str>, detail: &str) {
+        log_event(kind, product, detail);
+        if let Err(error) = self.store.record_event(kind, product, detail).await {
             tracing::error!(%error, "event not recorded");
         }
     }
@@ -80,6 +77,16 @@ impl Line {
             line += &format!(", waits for {}", folder.display());
         }
         line
+    }
+}
+
+/// Writes an event to the log, at its level.
+pub(super) fn log_event(kind: EventKind, product: Option<&str>, detail: &str) {
+    let code = kind.as_str();
+    match kind.level() {
+        Level::Error => tracing::error!(kind = code, product, detail, "event"),
+        Level::Warn => tracing::warn!(kind = code, product, detail, "event"),
+        Level::Info => tracing::info!(kind = code, product, detail, "event"),
     }
 }
 
@@ -119,7 +126,7 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) ->
         config,
     });
     // Also after a reload: from here on the folders are looked at anew, and what was said of them before no longer holds.
-    line.event(EventLevel::Info, "start", None, concat!("patchcored ", env!("CARGO_PKG_VERSION"))).await;
+    line.event(EventKind::Start, None, concat!("patchcored ", env!("CARGO_PKG_VERSION"))).await;
     futures::future::join_all(line.config.products.iter().map(|product| adopt(&line, product))).await;
     line.engine.warm_up(line.banks.all()).await;
 
@@ -147,7 +154,7 @@ async fn adopt(line: &Line, product: &ProductConfig) {
         Ok(Err(error)) => format!("{error:#}"),
         Err(_) => format!("{}: does not answer; its images wait for it; check the share or the disk", product.bank.display()),
     };
-    line.event(EventLevel::Error, "bank_unusable", Some(&product.name), &error).await;
+    line.event(EventKind::BankUnusable, Some(&product.name), &error).await;
     if let Err(error) = line.store.set_waiting_for_bank(&product.name).await {
         tracing::error!(%error, "history not written; images that wait for a bank do not say so");
     }

@@ -31,12 +31,12 @@ pub mod verdict;
 mod watchdog;
 
 pub use folder_state::{FolderState, folder_event_kinds, folder_state};
-pub use lock::{Holder, database_holder};
+pub use lock::{Holder, LockError, database_holder};
 
+use crate::codes::EventKind;
 use crate::config::Config;
 use crate::crash_point;
 use crate::error::FatalError;
-use crate::history::EventLevel;
 use kept::{Kept, OwnHistory};
 use line::Line;
 use sd_notify::NotifyState;
@@ -113,12 +113,12 @@ async fn watch(running: &mut line::Running, requests: &mut Requests, config_path
                 Request::Reload => match read_again(config_path, kept).await {
                     Ok(next) => {
                         tracing::info!("configuration read again");
-                        running.line().event(EventLevel::Info, "reload", None, "the new configuration is in use").await;
+                        running.line().event(EventKind::Reload, None, "the new configuration is in use").await;
                         return Ok(next);
                     }
                     Err(error) => {
                         tracing::error!(%error, "the new configuration cannot be used; the old one stays");
-                        running.line().event(EventLevel::Error, "reload_refused", None, &error.to_string()).await;
+                        running.line().event(EventKind::ReloadRefused, None, &error.to_string()).await;
                     }
                 },
             },

@@ -8,8 +8,8 @@ pub(super) use in_use::adopt;
 
 use super::Line;
 use crate::banks::{Debounce, DebounceTimes};
+use crate::codes::EventKind;
 use crate::config::ProductConfig;
-use crate::history::EventLevel;
 use build::{Ended, build};
 use in_use::origin;
 use ok_listing::list_however_long;
@@ -57,7 +57,7 @@ pub(super) async fn run(line: Arc<Line>, product: ProductConfig, stop: Cancellat
             Err(error) if !folder_was_lost => {
                 folder_was_lost = true;
                 let detail = format!("{}: {error}; the bank in use stays", product.ok.display());
-                line.event(EventLevel::Error, "ok_folder_lost", Some(&product.name), &detail).await;
+                line.event(EventKind::OkFolderLost, Some(&product.name), &detail).await;
             }
             Err(_) => {}
         }

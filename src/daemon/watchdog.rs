@@ -1,7 +1,7 @@
 //! Watches over the intake threads: one that hangs in a system call cannot tell of it itself.
 
 use super::Line;
-use crate::history::EventLevel;
+use crate::codes::EventKind;
 use crate::intake::Pulse;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -27,10 +27,10 @@ pub(super) async fn run(line: Arc<Line>, threads: Vec<(PathBuf, Arc<Pulse>)>) {
                 line.status.folder(root, STUCK, true);
                 let detail =
                     format!("{}: does not answer; its new images wait, other folders go on; check the share or the disk", root.display());
-                line.event(EventLevel::Error, "drop_folder_stuck", None, &detail).await;
+                line.event(EventKind::DropFolderStuck, None, &detail).await;
             } else if !is_stuck && stuck.remove(root) {
                 line.status.folder(root, STUCK, false);
-                line.event(EventLevel::Info, "drop_folder_stuck_over", None, &format!("{}: answers again", root.display())).await;
+                line.event(EventKind::DropFolderStuckOver, None, &format!("{}: answers again", root.display())).await;
             }
         }
     }

@@ -24,11 +24,11 @@ mod rows;
 mod snapshot;
 
 pub use error::{HistoryError, HistoryErrorKind};
-pub use queue::{NO_BANK, NOT_CLOSED};
+pub use queue::NO_BANK;
 pub use requeue::{RequeueFilter, Requeued};
 pub use rows::{
-    ActiveBank, Arrival, ArrivalState, Counts, EventLevel, Finished, InspectionFilter, InspectionRow, InspectionState, NewBank,
-    PendingImage, ProductCounts, Recorded,
+    ActiveBank, Arrival, ArrivalState, Counts, Finished, InspectionFilter, InspectionRow, InspectionState, NewBank, PendingImage,
+    ProductCounts, Recorded,
 };
 pub use snapshot::{BankInUse, Ends, EventRow, LastDecision, OldestPending, ProductSnapshot, Snapshot};
 

@@ -1,17 +1,18 @@
 //! What the history is asked: counts and lists; and events, which only people read.
 
-use super::rows::{Counts, EventLevel, InspectionFilter, InspectionRow, ProductCounts, time_text};
+use super::rows::{Counts, InspectionFilter, InspectionRow, ProductCounts, time_text};
 use super::{HistoryError, HistoryStore};
+use crate::codes::EventKind;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
 impl HistoryStore {
-    /// Notes something that happened to the daemon, now. `kind` is one word to count by.
-    pub async fn record_event(&self, level: EventLevel, kind: &str, product: Option<&str>, detail: &str) -> Result<(), HistoryError> {
+    /// Notes something that happened to the daemon, now.
+    pub async fn record_event(&self, kind: EventKind, product: Option<&str>, detail: &str) -> Result<(), HistoryError> {
         sqlx::query("INSERT INTO events (at, level, kind, product, detail) VALUES (?, ?, ?, ?, ?)")
             .bind(time_text(Timestamp::now()))
-            .bind(level.as_str())
-            .bind(kind)
+            .bind(kind.level().as_str())
+            .bind(kind.as_str())
             .bind(product)
             .bind(detail)
             .execute(&self.write)

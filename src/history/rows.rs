@@ -1,5 +1,6 @@
 //! The plain data that goes into the history and comes out of it.
 
+use crate::codes::Reason;
 use crate::inspection::Decision;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -24,8 +25,8 @@ pub struct Arrival {
     pub give_up_at: Timestamp,
     /// Whether it is to be inspected at all.
     pub state: ArrivalState,
-    /// Why it is pending, if not just for its turn: [`super::NO_BANK`] or words.
-    pub reason: Option<String>,
+    /// Why it is pending, if not just for its turn.
+    pub reason: Option<Reason>,
 }
 
 /// How an arrival enters the history.
@@ -35,8 +36,8 @@ pub enum ArrivalState {
     Pending,
     /// Refused at once.
     Failed {
-        /// Why, e.g. `unrouted`.
-        reason: String,
+        /// Why.
+        reason: Reason,
     },
 }
 
@@ -149,28 +150,6 @@ pub struct ActiveBank {
     pub version: i64,
 }
 
-/// How bad an event is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventLevel {
-    /// Worth knowing.
-    Info,
-    /// Worth looking at.
-    Warn,
-    /// Something does not work.
-    Error,
-}
-
-impl EventLevel {
-    /// As written to the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-        }
-    }
-}
-
 /// `arrived = done + failed + pending`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
@@ -259,6 +238,7 @@ pub struct InspectionRow {
     pub file_size: i64,
     pub mtime_ns: i64,
     pub content_hash: Option<String>,
+    pub reason_code: Option<String>,
 }
 
 /// `2026-11-23T08:42:00.123Z`: one width, so that text order is time order.

@@ -10,9 +10,9 @@ use super::in_use::{describe, put_in_use};
 use super::off_runtime;
 use super::ok_listing::{answers, stuck, until_stuck};
 use crate::banks::{BankFolder, OkFolder, refuse_build};
+use crate::codes::EventKind;
 use crate::config::ProductConfig;
 use crate::crash_point;
-use crate::history::EventLevel;
 use std::path::Path;
 use std::time::Instant;
 use tokio::sync::SemaphorePermit;
@@ -46,7 +46,7 @@ pub(super) async fn build(line: &Line, product: &ProductConfig, listing: &OkFold
         Err(error) => {
             let reason = format!("{error:#}");
             tracing::error!(product = %product.name, %reason, "bank not built; the one in use stays");
-            line.event(EventLevel::Error, "build_failed", Some(&product.name), &reason).await;
+            line.event(EventKind::BuildFailed, Some(&product.name), &reason).await;
             if let Err(error) = line.store.failed_bank(&product.name, None, trigger, &reason, begin.elapsed().as_secs_f64()).await {
                 tracing::error!(%error, "failed build not recorded");
             }
@@ -142,7 +142,7 @@ async fn check_and_publish(
 ) -> anyhow::Result<Published> {
     let fingerprint = check_built(product, staging, previous, built).await?;
     if !built.left_out.is_empty() {
-        line.event(EventLevel::Warn, "ok_images_left_out", Some(&product.name), &left_out(built)).await;
+        line.event(EventKind::OkImagesLeftOut, Some(&product.name), &left_out(built)).await;
     }
     let (folder, staging) = (folder.clone(), staging.to_owned());
     let version = off_runtime(move || folder.publish(&staging)).await??;

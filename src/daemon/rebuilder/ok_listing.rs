@@ -3,8 +3,8 @@
 use super::super::Line;
 use super::off_runtime;
 use crate::banks::OkFolder;
+use crate::codes::EventKind;
 use crate::config::ProductConfig;
-use crate::history::EventLevel;
 use std::time::Duration;
 
 /// An ok folder that has not been listed after this long does not answer.
@@ -36,9 +36,9 @@ pub(super) async fn until_stuck(product: &ProductConfig) {
 
 pub(super) async fn stuck(line: &Line, product: &ProductConfig) {
     let detail = format!("{}: does not answer; the bank in use stays; check the share or the disk", product.ok.display());
-    line.event(EventLevel::Error, "folder_stuck", Some(&product.name), &detail).await;
+    line.event(EventKind::FolderStuck, Some(&product.name), &detail).await;
 }
 
 pub(super) async fn answers(line: &Line, product: &ProductConfig) {
-    line.event(EventLevel::Info, "folder_stuck_over", Some(&product.name), &format!("{}: answers again", product.ok.display())).await;
+    line.event(EventKind::FolderStuckOver, Some(&product.name), &format!("{}: answers again", product.ok.display())).await;
 }
