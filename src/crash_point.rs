@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub const VARIABLE: &str = "PATCHCORED_CRASH_AT";
 
 /// Every point, in the order in which a daemon that is started on an old database, inspects an image and builds a bank comes by.
-pub const NAMES: [&str; 21] = [
+pub const NAMES: [&str; 24] = [
     // The database is brought up to date.
     "migration_before_copy",
     "migration_copied",
@@ -37,6 +37,10 @@ pub const NAMES: [&str; 21] = [
     "bank_recorded",
     "version_retired",
     "version_removed",
+    // Somebody asks for a rebuild or a rollback.
+    "request_taken",
+    "rollback_swapped",
+    "rollback_recorded",
     // The daemon is asked to stop.
     "close_before_checkpoint",
     "close_checkpointed",

@@ -3,7 +3,7 @@
 use crate::banks::BankFolderError;
 use crate::codes::ErrorCode;
 use crate::config::Config;
-use crate::daemon::LockError;
+use crate::daemon::{LockError, RollbackError};
 use crate::error::{FatalError, ImageError};
 use crate::history::{HistoryError, HistoryErrorKind};
 use crate::patchcore::EngineError;
@@ -66,6 +66,15 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
             LockError::InUse { .. } => ErrorCode::DatabaseInUse,
             LockError::Unusable { error, .. } if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => ErrorCode::DatabaseReadOnly,
             LockError::Unusable { .. } => ErrorCode::DatabaseNotOpened,
+        }
+    } else if let Some(error) = cause.downcast_ref::<RollbackError>() {
+        match error {
+            RollbackError::UnknownVersion { .. } => ErrorCode::UnknownVersion,
+            RollbackError::NoEarlierVersion { .. } => ErrorCode::NoEarlierVersion,
+            RollbackError::Damaged { .. } => ErrorCode::VersionDamaged,
+            RollbackError::Folder(_) => ErrorCode::BankFolder,
+            RollbackError::History(error) => of_history(error.kind),
+            RollbackError::Other(_) => ErrorCode::Failed,
         }
     } else if cause.is::<BankFolderError>() {
         ErrorCode::BankFolder

@@ -1,5 +1,6 @@
 //! The command line: one thin file per command.
 
+mod bank_request;
 mod build;
 mod check;
 mod demo;
@@ -11,7 +12,9 @@ mod explain;
 pub mod history;
 mod infer;
 mod metrics;
+mod rebuild;
 mod requeue;
+mod rollback;
 mod run;
 mod status;
 
@@ -46,6 +49,10 @@ enum Command {
     History(history::HistoryArgs),
     /// Have failed images inspected again
     Requeue(requeue::RequeueArgs),
+    /// Have the bank of a product built anew from its ok folder, although nothing has changed there
+    Rebuild(rebuild::RebuildArgs),
+    /// Put an earlier bank version of a product back in use
+    Rollback(rollback::RollbackArgs),
     /// Tell what a code of the log, the history or an error message means, and what to do
     Explain(explain::ExplainArgs),
     /// Play a small synthetic line on this machine, end to end
@@ -63,9 +70,7 @@ impl Cli {
         match &self.command {
             Command::Run(_) | Command::Build(_) | Command::Eval(_) => true,
             Command::Infer(args) => args.takes_many_images(),
-            Command::Check(_) | Command::Status(_) | Command::Requeue(_) | Command::History(_) | Command::Explain(_) | Command::Demo(_) => {
-                false
-            }
+            _ => false,
         }
     }
 
@@ -83,6 +88,8 @@ impl Cli {
             Command::Status(args) => status::run(&args),
             Command::History(args) => history::run(args),
             Command::Requeue(args) => requeue::run(&args),
+            Command::Rebuild(args) => rebuild::run(&args),
+            Command::Rollback(args) => rollback::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
         };

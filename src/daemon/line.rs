@@ -8,18 +8,18 @@ use super::litter::Litter;
 use super::places::Places;
 use super::source::Expectation;
 use super::status::Status;
-use super::{dispatcher, full_disk, rebuilder, recorder, rules, watchdog};
+use super::{dispatcher, full_disk, rebuilder, recorder, requests, rules, watchdog};
 use crate::codes::{EventKind, Level};
 use crate::config::{Config, ProductConfig};
 use crate::error::FatalError;
-use crate::history::{HistoryError, HistoryStore};
+use crate::history::{BankRequest, HistoryError, HistoryStore};
 use crate::inspection::Picture;
 use crate::intake::{RootSpec, RootWorker, Writers};
 use crate::routing::{Route, Router};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,8 @@ pub struct Line {
     pub(super) wake: Notify,
     /// One build at a time leaves the line its cores.
     pub(super) build_turn: Semaphore,
+    /// What people ask of the banks and is not done yet.
+    pub(super) asked: watch::Sender<Vec<BankRequest>>,
     references: HashMap<String, Arc<Picture>>,
 }
 
@@ -59,9 +61,19 @@ impl Line {
 
     /// Records an event; the log has it in any case.
     pub(super) async fn event(&self, kind: EventKind, product: Option<&str>, detail: &str) {
-        log_event(kind, product, detail);
+        self.log_event(kind, product, detail);
         if let Err(error) = self.store.record_event(kind, product, detail).await {
             tracing::error!(%error, "event not recorded");
+        }
+    }
+
+    /// Writes an event to the log alone, at its level.
+    pub(super) fn log_event(&self, kind: EventKind, product: Option<&str>, detail: &str) {
+        let code = kind.as_str();
+        match kind.level() {
+            Level::Error => tracing::error!(kind = code, product, detail, "event"),
+            Level::Warn => tracing::warn!(kind = code, product, detail, "event"),
+            Level::Info => tracing::info!(kind = code, product, detail, "event"),
         }
     }
 
@@ -80,16 +92,6 @@ impl Line {
     }
 }
 
-/// Writes an event to the log, at its level.
-pub(super) fn log_event(kind: EventKind, product: Option<&str>, detail: &str) {
-    let code = kind.as_str();
-    match kind.level() {
-        Level::Error => tracing::error!(kind = code, product, detail, "event"),
-        Level::Warn => tracing::warn!(kind = code, product, detail, "event"),
-        Level::Info => tracing::info!(kind = code, product, detail, "event"),
-    }
-}
-
 /// A started line.
 pub struct Running {
     line: Arc<Line>,
@@ -99,6 +101,7 @@ pub struct Running {
     watchdog: tokio::task::JoinHandle<()>,
     rebuilders: JoinSet<()>,
     full_disk: tokio::task::JoinHandle<()>,
+    requests: tokio::task::JoinHandle<()>,
     stop_intake: CancellationToken,
     stop_work: CancellationToken,
 }
@@ -123,6 +126,7 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) ->
         cameras: CameraHealth::default(),
         wake: Notify::new(),
         build_turn: Semaphore::new(1),
+        asked: watch::Sender::default(),
         config,
     });
     // Also after a reload: from here on the folders are looked at anew, and what was said of them before no longer holds.
@@ -130,6 +134,8 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) ->
     futures::future::join_all(line.config.products.iter().map(|product| adopt(&line, product))).await;
     line.engine.warm_up(line.banks.all()).await;
 
+    // Before a rebuilder looks at its ok folder: a rollback that was not finished decides what is to be built.
+    requests::look(&line).await;
     let (stop_intake, stop_work) = (CancellationToken::new(), CancellationToken::new());
     let mut rebuilders = JoinSet::new();
     for product in line.config.products.clone() {
@@ -143,7 +149,8 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) ->
     let threads = intake.iter().map(|worker| (worker.root().to_owned(), worker.pulse())).collect();
     let watchdog = tokio::spawn(watchdog::run(Arc::clone(&line), threads));
     let full_disk = tokio::spawn(full_disk::run(Arc::clone(&line)));
-    Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, full_disk, stop_intake, stop_work })
+    let requests = tokio::spawn(requests::run(Arc::clone(&line)));
+    Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, full_disk, requests, stop_intake, stop_work })
 }
 
 /// A bank folder that does not answer does not keep the others from starting; its rebuilder takes it up when it does.
@@ -237,6 +244,7 @@ impl Running {
             tracing::warn!("an ok or bank folder does not answer; it is not waited for");
         }
         self.full_disk.abort();
+        self.requests.abort();
         // The threads hold the line through their specs; they end at their next turn, and a hung one is left behind.
         let patience = tokio::time::Instant::now() + Duration::from_secs(2);
         while !self.intake.iter().all(RootWorker::has_ended) && tokio::time::Instant::now() < patience {

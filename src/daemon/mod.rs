@@ -23,6 +23,8 @@ pub mod outputs;
 mod places;
 mod rebuilder;
 mod recorder;
+mod requests;
+mod rollback;
 pub mod rules;
 mod service;
 pub mod source;
@@ -31,7 +33,8 @@ pub mod verdict;
 mod watchdog;
 
 pub use folder_state::{FolderState, folder_event_kinds, folder_state};
-pub use lock::{Holder, LockError, database_holder};
+pub use lock::{DatabaseLock, Holder, LockError, database_holder};
+pub use rollback::{RollbackError, current_version, roll_back, rollback_target};
 
 use crate::codes::EventKind;
 use crate::config::Config;

@@ -12,6 +12,7 @@
 //! There is one writing connection, so that writers wait for one another here and not in SQLite, and a few that only read.
 
 mod arrivals;
+mod bank_requests;
 mod banks;
 mod decisions;
 mod error;
@@ -23,12 +24,13 @@ mod requeue;
 mod rows;
 mod snapshot;
 
+pub use bank_requests::{BankRequest, BankRequestKind, RequestEnd};
 pub use error::{HistoryError, HistoryErrorKind};
 pub use queue::NO_BANK;
 pub use requeue::{RequeueFilter, Requeued};
 pub use rows::{
-    ActiveBank, Arrival, ArrivalState, Counts, Finished, InspectionFilter, InspectionRow, InspectionState, NewBank, PendingImage,
-    ProductCounts, Recorded,
+    ActiveBank, Arrival, ArrivalState, Counts, Distance, EarlierBank, Finished, InspectionFilter, InspectionResult, InspectionRow, NewBank,
+    PendingImage, ProductCounts, Recorded,
 };
 pub use snapshot::{BankInUse, Ends, EventRow, LastDecision, OldestPending, ProductSnapshot, Snapshot};
 

@@ -4,7 +4,8 @@ use jiff::{Timestamp, ToSpan};
 use patchcored::cli::history::{Format, HistoryArgs};
 use patchcored::codes::{EventKind, Reason, ReasonCode};
 use patchcored::history::{
-    Arrival, ArrivalState, Counts, Finished, HistoryErrorKind, HistoryStore, InspectionFilter, InspectionState, NewBank, Recorded,
+    Arrival, ArrivalState, Counts, Distance, Finished, HistoryErrorKind, HistoryStore, InspectionFilter, InspectionResult, NewBank,
+    Recorded,
 };
 use patchcored::inspection::Decision;
 use proptest::prelude::*;
@@ -311,9 +312,22 @@ async fn inspections_are_filtered_newest_first() {
     let all = InspectionFilter::default();
     assert_eq!(ids(all.clone()).await, [6, 5, 4, 3, 2, 1]);
     assert_eq!(ids(InspectionFilter { product: Some("p".into()), ..all.clone() }).await, [5, 3, 1]);
-    assert_eq!(ids(InspectionFilter { decision: Some(Decision::Ng), ..all.clone() }).await, [3]);
-    assert_eq!(ids(InspectionFilter { state: Some(InspectionState::Done), ..all.clone() }).await, [3, 1]);
+    let results = |results: &[InspectionResult]| InspectionFilter { results: results.to_vec(), ..all.clone() };
+    assert_eq!(ids(results(&[InspectionResult::Ng])).await, [3]);
+    assert_eq!(ids(results(&[InspectionResult::Ok, InspectionResult::Ng])).await, [3, 1]);
+    line.store.fail(2, &damaged(), time(60)).await.unwrap();
+    assert_eq!(ids(results(&[InspectionResult::Failed])).await, [2]);
+    assert_eq!(ids(results(&[InspectionResult::Pending])).await, [6, 5, 4]);
+    assert_eq!(ids(InspectionFilter { reason: Some(ReasonCode::UnsupportedFormat), ..all.clone() }).await, [2]);
     assert_eq!(ids(InspectionFilter { since: Some(time(4)), ..all.clone() }).await, [6, 5]);
+    assert_eq!(ids(InspectionFilter { since: Some(time(1)), until: Some(time(3)), ..all.clone() }).await, [3, 2]);
+    // Tau is 4: the scores lie 3 below and 5 above it.
+    let margin = |from, to| InspectionFilter { margin_from: from, margin_to: to, ..all.clone() };
+    assert_eq!(ids(margin(Some(Distance::Score(0.0)), None)).await, [3]);
+    assert_eq!(ids(margin(None, Some(Distance::Score(-3.0)))).await, [1]);
+    assert_eq!(ids(margin(Some(Distance::OfTau(-0.75)), Some(Distance::OfTau(0.75)))).await, [1]);
+    assert_eq!(ids(margin(Some(Distance::OfTau(-1.25)), Some(Distance::OfTau(1.25)))).await, [3, 1]);
+    assert!(ids(margin(Some(Distance::OfTau(-0.74)), Some(Distance::OfTau(1.24)))).await.is_empty());
     assert_eq!(ids(InspectionFilter { limit: Some(2), ..all }).await, [6, 5]);
 }
 
@@ -347,10 +361,8 @@ async fn the_history_command_prints_all_formats() {
         config: config.clone(),
         database: Some(line.file()),
         product: Some("p".into()),
-        ng: false,
-        since: None,
-        limit: None,
         format,
+        ..HistoryArgs::default()
     };
     let print = async |args| {
         let mut out = Vec::new();

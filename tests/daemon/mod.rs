@@ -11,6 +11,7 @@ mod rebuild;
 mod rebuild_safety;
 mod reload;
 mod requeue;
+mod rollback;
 mod service;
 mod status;
 mod stop;

@@ -45,7 +45,7 @@ pub struct Place {
 pub struct Product {
     /// Its name.
     pub product: String,
-    /// The bank in use: `version`, and when it was built, `created_at`.
+    /// The bank in use: `version`, when it was built, `created_at`, and whether a rollback put it back, `after_rollback`.
     pub bank: Option<BankInUse>,
     /// Age of the bank.
     pub bank_age_seconds: Option<i64>,

@@ -15,6 +15,11 @@ async fn list(product: &ProductConfig) -> std::io::Result<OkFolder> {
     off_runtime(move || OkFolder::list(&ok)).await.map_err(std::io::Error::other)?
 }
 
+/// The ok folder as it is now; `None` when it cannot be listed, or does not answer.
+pub(in crate::daemon) async fn list_for(product: &ProductConfig) -> Option<OkFolder> {
+    tokio::time::timeout(PATIENCE, list(product)).await.ok()?.ok()
+}
+
 /// [`list`], with an event when the folder does not answer and another when it does again.
 pub(super) async fn list_however_long(line: &Line, product: &ProductConfig) -> std::io::Result<OkFolder> {
     let mut listing = std::pin::pin!(list(product));
