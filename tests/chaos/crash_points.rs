@@ -207,6 +207,7 @@ fn dying_while_a_request_is_served_does_it_all_the_same() {
         scene.die_and_recover(point, cause, times);
         // What was still to be done when that daemon was stopped.
         let daemon = scene.ear.start(&scene.line);
+        scene.ear.wait_ready(&scene.line);
         scene.line.wait_sql("SELECT count(*) FROM requests WHERE state <> 'done'", "0");
         let active = if cause == Cause::Rollback { "1" } else { "3" };
         scene.line.wait_sql("SELECT version FROM banks WHERE state = 'active'", active);
