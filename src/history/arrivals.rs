@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 /// Arrivals looked up per query: few round trips, and still a small JSON text.
 const LOOKUP: usize = 2000;
+
 impl HistoryStore {
     /// Records what a scan or a watcher saw; one answer per arrival, in order. New and changed rows are one transaction.
     ///
