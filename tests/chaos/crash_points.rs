@@ -184,7 +184,8 @@ fn dying_while_old_files_are_deleted_leaves_rows_that_tell_the_truth_in_the_end(
         let status = daemon.wait();
         assert_eq!(status.signal(), Some(9), "{point}:{times}: {status}\n{}", last_lines(&line.log()));
         assert_eq!(check_dead(line, &PRODUCT), Vec::<String>::new(), "{point}:{times}, dead");
-        let daemon = line.start();
+        let daemon = scene.ear.start(line);
+        scene.ear.wait_ready(line);
         line.wait_sql(left, "0");
         assert!(daemon.stop().success());
         let names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
