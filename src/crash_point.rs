@@ -15,7 +15,7 @@ pub const VARIABLE: &str = "PATCHCORED_CRASH_AT";
 
 /// Every point, in the order in which a daemon that is started on an old database, inspects an image, builds a bank and deletes old
 /// files comes by.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 27] = [
     // The database is brought up to date.
     "migration_before_copy",
     "migration_copied",
@@ -38,6 +38,10 @@ pub const NAMES: [&str; 24] = [
     "bank_recorded",
     "version_retired",
     "version_removed",
+    // Somebody asks for a rebuild or a rollback.
+    "request_taken",
+    "rollback_swapped",
+    "rollback_recorded",
     // Old files are deleted.
     "file_deleted",
     "deletions_synced",

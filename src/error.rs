@@ -2,7 +2,12 @@
 //!
 //! Every message says what failed, on which file or key, why, and what to do. Lower case, the cause in `#[source]`.
 
-use std::path::PathBuf;
+use crate::codes::ReasonCode;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why an image is incomplete whose writer has it open still.
+pub const NOT_CLOSED: &str = "its writer has not closed it";
 
 /// Stops the program. The exit code follows from the variant.
 #[derive(Debug, thiserror::Error)]
@@ -44,11 +49,19 @@ pub enum ImageError {
         /// What is missing.
         reason: String,
     },
+    /// Whoever writes the file has it open still; tried again as if it were incomplete.
+    #[error("incomplete image {path}: {NOT_CLOSED}")]
+    NotClosed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is whole but cannot be inspected; trying again would not help.
     #[error("cannot inspect {path}: {reason}")]
     Rejected {
         /// The file.
         path: PathBuf,
+        /// Why, for programs.
+        code: ReasonCode,
         /// Why, and what to do.
         reason: String,
     },
@@ -74,8 +87,29 @@ pub enum ImageError {
 }
 
 impl ImageError {
+    /// [`ImageError::Rejected`].
+    pub fn rejected(path: &Path, code: ReasonCode, reason: impl Into<String>) -> Self {
+        Self::Rejected { path: path.to_owned(), code, reason: reason.into() }
+    }
+
+    /// The code of the row of such an image.
+    pub fn reason_code(&self) -> ReasonCode {
+        match self {
+            Self::Incomplete { .. } => ReasonCode::Incomplete,
+            Self::NotClosed { .. } => ReasonCode::NotClosed,
+            Self::Rejected { code, .. } => *code,
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => ReasonCode::FileGone,
+            Self::Read { .. } => ReasonCode::Unreadable,
+            Self::Write { source, .. } if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                ReasonCode::DiskFull
+            }
+            Self::Write { .. } => ReasonCode::NotWritable,
+            Self::Engine(_) => ReasonCode::Engine,
+        }
+    }
+
     /// True when the same file may succeed a little later (still being written, or missing for a moment).
     pub fn may_heal(&self) -> bool {
-        matches!(self, ImageError::Incomplete { .. } | ImageError::Read { .. } | ImageError::Write { .. })
+        matches!(self, ImageError::Incomplete { .. } | ImageError::NotClosed { .. } | ImageError::Read { .. } | ImageError::Write { .. })
     }
 }

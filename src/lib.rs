@@ -37,6 +37,7 @@
 
 pub mod banks;
 pub mod cli;
+pub mod codes;
 pub mod config;
 pub mod crash_point;
 pub mod daemon;

@@ -9,6 +9,7 @@
 
 use crate::crash_point;
 use crate::files;
+use crate::patchcore::{EngineError, MemoryBank};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -124,6 +125,22 @@ impl BankFolder {
         Ok(version)
     }
 
+    /// Puts a version that is there back in use. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be linked; the version that was current stays so, or this one is.
+    pub fn switch_to(&self, version: u64) -> Result<(), BankFolderError> {
+        self.make_current(version)
+    }
+
+    /// Reads a version in full, to see that it is whole.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the file.
+    pub fn check(&self, version: u64) -> Result<(), EngineError> {
+        MemoryBank::load(&self.version_dir(version)).map(drop)
+    }
+
     fn make_current(&self, version: u64) -> Result<(), BankFolderError> {
         let target = Path::new("versions").join(format!("{version:06}"));
         files::replace_symlink(&target, &self.path.join("current")).map_err(|e| self.failed("swap `current`", e))?;
@@ -156,16 +173,19 @@ impl BankFolder {
         Ok(())
     }
 
-    /// Removes the oldest versions until `keep` are left; the current one always stays. Returns what was removed.
+    /// Removes the oldest versions until `keep` are left; the current one always stays, and `before`, the one in use before it, as
+    /// long as `keep` is more than one. Returns what was removed.
     ///
     /// # Errors
     /// When one cannot be removed.
-    pub fn prune(&self, keep: usize) -> Result<Vec<u64>, BankFolderError> {
-        let versions = self.versions()?;
-        let current = self.current();
+    pub fn prune(&self, keep: usize, before: Option<u64>) -> Result<Vec<u64>, BankFolderError> {
+        let mut versions = self.versions()?;
         let surplus = versions.len().saturating_sub(keep.max(1));
+        let current = self.current();
+        versions.retain(|version| Some(*version) != current);
+        versions.sort_by_key(|version| (Some(*version) == before, *version));
         let mut removed = Vec::new();
-        for version in versions.into_iter().filter(|v| Some(*v) != current).take(surplus) {
+        for version in versions.into_iter().take(surplus) {
             self.remove_version(version).map_err(|e| self.failed("remove an old version", e))?;
             removed.push(version);
         }
@@ -183,7 +203,10 @@ impl BankFolder {
     }
 
     /// All complete versions, oldest first.
-    fn versions(&self) -> Result<Vec<u64>, BankFolderError> {
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn versions(&self) -> Result<Vec<u64>, BankFolderError> {
         let mut versions: Vec<u64> = match std::fs::read_dir(self.versions_dir()) {
             Ok(entries) => entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -253,6 +276,27 @@ mod tests {
     }
 
     #[test]
+    fn a_half_built_version_that_cannot_be_removed_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let bank = BankFolder::new(folder.path());
+        fill(folder.path(), "by hand");
+        let half_built = [bank.begin_version().unwrap(), bank.begin_version().unwrap()];
+        // A mount point cannot be removed, whoever tries.
+        let mount = |command: &[&str]| std::process::Command::new(command[0]).args(&command[1..]).arg(&half_built[0]).status();
+        if !mount(&["mount", "-t", "tmpfs", "tmpfs"]).is_ok_and(|status| status.success()) {
+            println!("SKIPPED: needs root, to mount a tmpfs");
+            return;
+        }
+        let recovered = bank.recover();
+        mount(&["umount"]).unwrap();
+        assert!(recovered.unwrap());
+        assert!(half_built[0].exists() && !half_built[1].exists());
+        assert_eq!(bank.current(), Some(1));
+        assert!(!bank.recover().unwrap());
+        assert!(!half_built[0].exists(), "the next start tries again");
+    }
+
+    #[test]
     fn an_incomplete_version_is_not_published() {
         let folder = tempfile::tempdir().unwrap();
         let bank = BankFolder::new(folder.path());
@@ -289,7 +333,23 @@ mod tests {
         for _ in 0..4 {
             publish(&bank, "x");
         }
-        assert_eq!(bank.prune(2).unwrap(), [1, 2]);
+        assert_eq!(bank.prune(2, Some(3)).unwrap(), [1, 2]);
         assert_eq!(bank.versions().unwrap(), [3, 4]);
+    }
+
+    #[test]
+    fn pruning_keeps_the_version_that_was_in_use_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let bank = BankFolder::new(folder.path());
+        for _ in 0..3 {
+            publish(&bank, "x");
+        }
+        bank.switch_to(1).unwrap();
+        assert_eq!(bank.current(), Some(1));
+        assert_eq!(publish(&bank, "x"), 4, "numbers are not used twice");
+        assert_eq!(bank.prune(3, Some(1)).unwrap(), [2]);
+        assert_eq!(bank.prune(2, Some(1)).unwrap(), [3]);
+        assert_eq!(bank.versions().unwrap(), [1, 4]);
+        assert_eq!(bank.prune(1, Some(1)).unwrap(), [1]);
     }
 }

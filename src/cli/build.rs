@@ -3,6 +3,7 @@
 use super::engine_args::EngineArgs;
 use super::{UsageError, complain, say};
 use crate::banks::{BankFolder, OkFolder};
+use crate::codes::ReasonCode;
 use crate::daemon::source::{self, Expectation, Source};
 use crate::error::ImageError;
 use crate::imaging::resize::{check_engine_size, resize_for_engine};
@@ -251,7 +252,7 @@ impl ImageSource for OkImages {
         let read = source::read_linked(path, &self.expect);
         self.note(index, &read);
         let source = read?;
-        check_engine_size(&source.picture, self.shorter).map_err(|reason| ImageError::Rejected { path: path.clone(), reason })?;
+        check_engine_size(&source.picture, self.shorter).map_err(|reason| ImageError::rejected(path, ReasonCode::TooElongated, reason))?;
         Ok(resize_for_engine(&source.picture, self.shorter))
     }
 }

@@ -3,9 +3,12 @@
 //! JSON and CSV have every column of [`InspectionRow`], by its field names and in its order, in every version of the program;
 //! new columns are added at the end. The table is for reading and shows what fits a terminal.
 
-use crate::config::{Config, parse_duration};
-use crate::history::{HistoryStore, InspectionFilter, InspectionRow};
-use crate::inspection::Decision;
+mod values;
+
+use super::UsageError;
+use crate::codes::ReasonCode;
+use crate::config::Config;
+use crate::history::{Distance, HistoryStore, InspectionFilter, InspectionResult, InspectionRow};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -13,13 +16,15 @@ use serde_json::{Map, Value};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use values::{parse_distance, parse_moment, parse_reason};
+
+pub use values::Moment;
 
 /// Rows of a table without `--limit`.
 const TABLE_LIMIT: u32 = 50;
 
 /// List inspections, newest first. Works while the daemon runs and while it does not.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct HistoryArgs {
     /// Configuration whose `database:` is read
     #[arg(long, value_name = "FILE", default_value = "/etc/patchcored/config.yaml", conflicts_with = "database")]
@@ -30,12 +35,36 @@ pub struct HistoryArgs {
     /// Only this product
     #[arg(long, value_name = "NAME")]
     pub product: Option<String>,
-    /// Only parts decided `ng`
+    /// Only parts decided `ng`. Given together, --ng, --ok, --failed and --pending add up
     #[arg(long)]
     pub ng: bool,
-    /// Only images seen within this time, e.g. 30s, 10m, 24h
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub since: Option<Duration>,
+    /// Only parts decided `ok`
+    #[arg(long)]
+    pub ok: bool,
+    /// Only images that failed
+    #[arg(long)]
+    pub failed: bool,
+    /// Only images that are still to be decided
+    #[arg(long)]
+    pub pending: bool,
+    /// Only images that failed or wait for this reason, e.g. wrong_size; `patchcored explain` lists them
+    #[arg(long, value_name = "CODE", value_parser = parse_reason)]
+    pub reason: Option<ReasonCode>,
+    /// Only images seen since then: 30s, 10m, 24h ago, or a time (UTC, if it does not say otherwise), e.g. 2026-11-23T08:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub since: Option<Moment>,
+    /// Only images seen before then, given in the same way
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub until: Option<Moment>,
+    /// Only scores that come this near to tau, from below or above: in the unit of the scores, or as a share of tau, e.g. 5%
+    #[arg(long, value_name = "DISTANCE", value_parser = parse_distance, conflicts_with_all = ["margin_above", "margin_below"])]
+    pub within: Option<Distance>,
+    /// Only scores that lie at least this far above tau, e.g. 0.5 or 10%; negative distances lie below tau
+    #[arg(long, value_name = "DISTANCE", value_parser = parse_distance, allow_hyphen_values = true)]
+    pub margin_above: Option<Distance>,
+    /// Only scores that lie at most this far above tau, e.g. 0.5 or 10%; negative distances lie below tau
+    #[arg(long, value_name = "DISTANCE", value_parser = parse_distance, allow_hyphen_values = true)]
+    pub margin_below: Option<Distance>,
     /// At most this many, the newest; 0 = all [default: 50 in a table, else all]
     #[arg(long, value_name = "N")]
     pub limit: Option<u32>,
@@ -45,8 +74,9 @@ pub struct HistoryArgs {
 }
 
 /// How to print rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
+    #[default]
     /// Aligned columns for a terminal
     Table,
     /// One array of objects
@@ -76,8 +106,7 @@ pub async fn print(args: HistoryArgs, out: &mut dyn Write) -> anyhow::Result<()>
         (Some(limit), _) => Some(limit),
         (None, Format::Table) => Some(TABLE_LIMIT),
     };
-    let since = args.since.map(|since| Timestamp::now().checked_sub(since)).transpose().context("--since reaches back too far")?;
-    let filter = InspectionFilter { product: args.product, decision: args.ng.then_some(Decision::Ng), since, state: None, limit };
+    let filter = filter(&args, limit)?;
     let store = HistoryStore::open_read_only(&database).await.context("history database")?;
     let rows = store.inspections(&filter).await.context("history database");
     store.close().await.context("history database")?;
@@ -94,12 +123,36 @@ pub async fn print(args: HistoryArgs, out: &mut dyn Write) -> anyhow::Result<()>
     }
 }
 
+fn filter(args: &HistoryArgs, limit: Option<u32>) -> anyhow::Result<InspectionFilter> {
+    let now = Timestamp::now();
+    let time = |moment: Option<Moment>, name: &str| match moment.map(|moment| moment.resolve(now)) {
+        Some(None) => Err(UsageError(format!("{name} reaches back too far"))),
+        time => Ok(time.flatten()),
+    };
+    let results = [
+        (args.ng, InspectionResult::Ng),
+        (args.ok, InspectionResult::Ok),
+        (args.failed, InspectionResult::Failed),
+        (args.pending, InspectionResult::Pending),
+    ];
+    Ok(InspectionFilter {
+        product: args.product.clone(),
+        results: results.into_iter().filter(|(wanted, _)| *wanted).map(|(_, result)| result).collect(),
+        reason: args.reason,
+        since: time(args.since, "--since")?,
+        until: time(args.until, "--until")?,
+        margin_from: args.within.map(Distance::opposite).or(args.margin_above),
+        margin_to: args.within.or(args.margin_below),
+        limit,
+    })
+}
+
 fn table(rows: &[InspectionRow], limit: Option<u32>, out: &mut dyn Write) -> io::Result<()> {
     if rows.is_empty() {
         return writeln!(out, "no inspections match");
     }
     // Numbers stand to the right.
-    const HEADER: [(&str, bool); 9] = [
+    const HEADER: [(&str, bool); 10] = [
         ("id", true),
         ("seen_at", false),
         ("product", false),
@@ -108,10 +161,11 @@ fn table(rows: &[InspectionRow], limit: Option<u32>, out: &mut dyn Write) -> io:
         ("tau", true),
         ("margin", true),
         ("image", false),
+        ("code", false),
         ("reason", false),
     ];
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
-    let cells: Vec<[String; 9]> = rows
+    let cells: Vec<[String; 10]> = rows
         .iter()
         .map(|row| {
             [
@@ -123,6 +177,7 @@ fn table(rows: &[InspectionRow], limit: Option<u32>, out: &mut dyn Write) -> io:
                 number(row.image_tau),
                 number(row.image_score.zip(row.image_tau).map(|(score, tau)| score - tau)),
                 printable(&row.image_path),
+                printable(row.reason_code.as_deref().unwrap_or("")),
                 printable(row.reason.as_deref().unwrap_or("")),
             ]
         })
@@ -218,7 +273,8 @@ mod tests {
 
     const COLUMNS: &str = "id,product,image_path,state,decision,reason,image_score,image_tau,pixel_tau,mask_pixels,mask_regions,seen_at,\
                            started_at,decided_at,attempts,bank_id,bank_version,mask_path,overlay_path,decode_ms,engine_ms,write_ms,\
-                           file_size,mtime_ns,content_hash,heat_path,side_by_side_path,scores_path,outputs_deleted_at,image_deleted_at";
+                           file_size,mtime_ns,content_hash,heat_path,side_by_side_path,scores_path,outputs_deleted_at,image_deleted_at,\
+                           reason_code";
 
     #[test]
     fn csv_has_stable_columns_and_quotes() {
@@ -242,21 +298,19 @@ mod tests {
     #[test]
     fn a_table_is_aligned_and_harmless() {
         let mut pending = row("/evil\u{1b}[2J.jpg");
-        pending = InspectionRow { decision: None, state: "pending".into(), reason: Some("no_bank".into()), image_score: None, ..pending };
+        pending = InspectionRow {
+            decision: None,
+            state: "pending".into(),
+            reason: Some("waits".into()),
+            reason_code: Some("no_bank".into()),
+            image_score: None,
+            ..pending
+        };
         let text = text(|out| table(&[row("/a.jpg"), pending], Some(2), out));
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "id  seen_at                   product  result    score     tau  margin  image               reason");
+        assert_eq!(lines[0], "id  seen_at                   product  result    score     tau  margin  image               code     reason");
         assert_eq!(lines[1], " 7  2026-11-23T08:42:00.123Z  prod1    ng       1.5000  1.2500  0.2500  /a.jpg");
-        assert_eq!(lines[2], " 7  2026-11-23T08:42:00.123Z  prod1    pending       -  1.2500       -  /evil\\u{1b}[2J.jpg  no_bank");
+        assert_eq!(lines[2], " 7  2026-11-23T08:42:00.123Z  prod1    pending       -  1.2500       -  /evil\\u{1b}[2J.jpg  no_bank  waits");
         assert_eq!(lines[3], "(the newest 2; --limit 0 shows all)");
-    }
-
-    #[test]
-    fn durations() {
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("24h"), Ok(Duration::from_secs(86_400)));
-        for bad in ["", "24", "h", "-1s", "1.5h", "99999999999999999999h", "18446744073709551615h"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -177,7 +177,7 @@ pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
         let name = path.file_name().unwrap_or_default();
         let written = judged.and_then(|(picture, verdict)| write(path, &args.out_dir.join(name), &picture, &verdict));
         if let Err(error) = written {
-            complain(&format!("error: {error:#}"));
+            complain(&super::errors::shown(&error));
             failed += 1;
         }
         Ok(())

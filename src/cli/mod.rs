@@ -1,26 +1,31 @@
 //! The command line: one thin file per command.
 
+mod bank_request;
 mod build;
 mod check;
 mod demo;
 mod engine_args;
 mod environment;
+mod errors;
 mod eval;
+mod explain;
 mod generate;
 pub mod history;
 mod infer;
 mod log;
 mod metrics;
 mod profile;
+mod rebuild;
 mod requeue;
 mod retention;
+mod rollback;
 mod run;
 mod status;
 
 pub use log::start_log;
 
-use crate::error::FatalError;
 use clap::{Parser, Subcommand};
+pub use errors::{Coded, UsageError};
 use std::process::ExitCode;
 
 /// Visual inspection of production lines: PatchCore memory banks per product, watched camera folders, SQL history.
@@ -54,6 +59,12 @@ enum Command {
     Requeue(requeue::RequeueArgs),
     /// Tell which old files the daemon would delete now
     Retention(retention::RetentionArgs),
+    /// Have the bank of a product built anew from its ok folder, although nothing has changed there
+    Rebuild(rebuild::RebuildArgs),
+    /// Put an earlier bank version of a product back in use
+    Rollback(rollback::RollbackArgs),
+    /// Tell what a code of the log, the history or an error message means, and what to do
+    Explain(explain::ExplainArgs),
     /// Play a small synthetic line on this machine, end to end
     Demo(demo::DemoArgs),
     /// Write shell completions and manual pages into a folder, for packaging
@@ -72,14 +83,7 @@ impl Cli {
         match &self.command {
             Command::Run(_) | Command::Build(_) | Command::Eval(_) => true,
             Command::Infer(args) => args.takes_many_images(),
-            Command::Check(_)
-            | Command::Status(_)
-            | Command::Profile(_)
-            | Command::Requeue(_)
-            | Command::Retention(_)
-            | Command::History(_)
-            | Command::Demo(_)
-            | Command::Generate(_) => false,
+            _ => false,
         }
     }
 
@@ -99,29 +103,20 @@ impl Cli {
             Command::Profile(args) => profile::run(&args),
             Command::Requeue(args) => requeue::run(&args),
             Command::Retention(args) => retention::run(&args),
+            Command::Rebuild(args) => rebuild::run(&args),
+            Command::Rollback(args) => rollback::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Generate(args) => generate::run(&args),
         };
         match outcome {
             Ok(code) => code,
             Err(error) => {
-                complain(&format!("error: {error:#}"));
-                exit_code(&error)
+                complain(&errors::shown(&error));
+                errors::exit_code(&error)
             }
         }
     }
-}
-
-/// A wrong combination of arguments: exit code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}; see --help")]
-pub struct UsageError(pub String);
-
-fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if let Some(fatal) = error.downcast_ref::<FatalError>() {
-        return ExitCode::from(fatal.exit_code());
-    }
-    if error.is::<UsageError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 /// Writes a line to stderr; a closed stderr is nobody's loss.

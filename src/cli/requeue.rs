@@ -1,6 +1,6 @@
 //! `patchcored requeue`: failed images are tried again.
 
-use super::{UsageError, say};
+use super::{Coded, UsageError, say};
 use crate::config::{Config, parse_duration};
 use crate::daemon::profile;
 use crate::daemon::rules::Owners;
@@ -44,7 +44,7 @@ pub fn run(args: &RequeueArgs) -> anyhow::Result<ExitCode> {
     if let Some(name) = &args.product
         && !config.products.iter().any(|product| product.name == *name)
     {
-        return Err(UsageError(format!("{}: has no product `{name}`", args.config.display())).into());
+        return Err(Coded::unknown_product(&args.config, &config, name).into());
     }
     let since = args.since.map(|since| Timestamp::now().checked_sub(since)).transpose().context("--since reaches back too far")?;
     let filter = RequeueFilter { ids: args.ids.clone(), product: args.product.clone(), since };

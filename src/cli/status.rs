@@ -5,7 +5,7 @@ mod report;
 mod space;
 mod table;
 
-use super::UsageError;
+use super::Coded;
 use crate::config::Config;
 use crate::daemon::profile;
 use crate::daemon::rules::check_routing;
@@ -58,7 +58,7 @@ fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -
     let wanted = |name: &str| args.product.as_deref().is_none_or(|product| product == name);
     let products: Vec<_> = config.products.iter().filter(|product| wanted(&product.name)).collect();
     if let (true, Some(name)) = (products.is_empty(), &args.product) {
-        return Err(UsageError(format!("{}: has no product `{name}`", args.config.display())).into());
+        return Err(Coded::unknown_product(&args.config, &config, name).into());
     }
     let daemon = Daemon::of(database_holder(&config.database)?);
     let database_folder = config.database.parent().unwrap_or(Path::new("/"));

@@ -1,5 +1,6 @@
 //! How a drop folder stands, told from the events that the recorder and the watchdog wrote of it.
 
+use crate::codes::EventKind;
 use crate::history::EventRow;
 use serde::Serialize;
 use std::path::Path;
@@ -28,15 +29,15 @@ pub struct Trouble<'a> {
 }
 
 /// The event with which a state begins and the one with which it ends; the worst comes first.
-const TROUBLES: [(&str, &str, FolderState); 3] = [
-    ("drop_folder_stuck", "drop_folder_stuck_over", FolderState::Stuck),
-    ("drop_folder_lost", "drop_folder_back", FolderState::Lost),
-    ("not_watched", "watched", FolderState::ScannedOnly),
+const TROUBLES: [(EventKind, EventKind, FolderState); 3] = [
+    (EventKind::DropFolderStuck, EventKind::DropFolderStuckOver, FolderState::Stuck),
+    (EventKind::DropFolderLost, EventKind::DropFolderBack, FolderState::Lost),
+    (EventKind::NotWatched, EventKind::Watched, FolderState::ScannedOnly),
 ];
 
 /// The kinds of events that [`folder_state`] needs.
 pub fn folder_event_kinds() -> Vec<&'static str> {
-    TROUBLES.iter().flat_map(|(begin, end, _)| [*begin, *end]).collect()
+    TROUBLES.iter().flat_map(|(begin, end, _)| [begin.as_str(), end.as_str()]).collect()
 }
 
 /// The state of the watched folder `root`, and why it is not watched, if it is not.
@@ -52,9 +53,9 @@ pub fn folder_state<'a>(root: &Path, events: &'a [EventRow]) -> (FolderState, Op
     TROUBLES
         .iter()
         .find_map(|(begin, end, state)| {
-            let mut of_pair = events.iter().rev().filter(|event| event.kind == *begin || event.kind == *end);
+            let mut of_pair = events.iter().rev().filter(|event| event.kind == begin.as_str() || event.kind == end.as_str());
             let (newest, reason) = of_pair.find_map(said_of_root)?;
-            (newest.kind == *begin).then_some((*state, Some(Trouble { since: &newest.at, reason })))
+            (newest.kind == begin.as_str()).then_some((*state, Some(Trouble { since: &newest.at, reason })))
         })
         .unwrap_or((FolderState::Watched, None))
 }

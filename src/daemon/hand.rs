@@ -1,7 +1,8 @@
 //! A place for one image in hand, and file work that does not keep it when a folder hangs.
 
 use super::{Line, off_runtime};
-use crate::history::{EventLevel, HistoryError};
+use crate::codes::{EventKind, Reason, ReasonCode};
+use crate::history::HistoryError;
 use jiff::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
@@ -64,12 +65,13 @@ impl Hand {
         let shown = folder.display();
         if line.places.stuck(folder) {
             let detail = format!("{shown}: does not answer; its images wait, others go on; check the share or the disk");
-            line.event(EventLevel::Error, "folder_stuck", None, &detail).await;
+            line.event(EventKind::FolderStuck, None, &detail).await;
         }
-        let noted = line.store.retry_later(id, &format!("waits for {shown}, which does not answer"), Timestamp::now()).await;
+        let waits = Reason::new(ReasonCode::FolderStuck, format!("waits for {shown}, which does not answer"));
+        let noted = line.store.retry_later(id, &waits, Timestamp::now()).await;
         let ended = task.await;
         if line.places.answered(folder) {
-            line.event(EventLevel::Info, "folder_stuck_over", None, &format!("{shown}: answers again")).await;
+            line.event(EventKind::FolderStuckOver, None, &format!("{shown}: answers again")).await;
             line.wake.notify_one();
         }
         self.held = Arc::clone(&self.hands).acquire_owned().await.ok();

@@ -1,5 +1,6 @@
 //! Warnings about a camera, from the pictures it takes: black, overexposed, or the same one again and again.
 
+use crate::codes::EventKind;
 use crate::config::HealthConfig;
 use crate::imaging::exposure::Exposure;
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ pub struct CameraHealth {
 }
 
 /// A warning: the kind of event, and why.
-pub type Warning = (&'static str, String);
+pub type Warning = (EventKind, String);
 
 impl CameraHealth {
     /// Takes a picture that was decided, once each; returns what is news. A streak is news when it begins, not with every image.
@@ -38,7 +39,10 @@ impl Streaks {
         if let Some(limit) = config.black {
             let black = seen.mean < f64::from(limit);
             if black && !self.black {
-                news.push(("image_black", format!("mean brightness {:.1} %, below health.black: {limit}; check lamp and lens", seen.mean)));
+                news.push((
+                    EventKind::ImageBlack,
+                    format!("mean brightness {:.1} %, below health.black: {limit}; check lamp and lens", seen.mean),
+                ));
             }
             self.black = black;
         }
@@ -49,7 +53,7 @@ impl Streaks {
                     "{:.1} % of it at full scale, not below health.saturated: {limit}; check exposure and stray light",
                     seen.saturated
                 );
-                news.push(("image_saturated", detail));
+                news.push((EventKind::ImageSaturated, detail));
             }
             self.saturated = saturated;
         }
@@ -59,7 +63,10 @@ impl Streaks {
                 _ => 1,
             };
             if count == limit {
-                news.push(("camera_frozen", format!("the same picture {count} times in a row; check camera and grabbing software")));
+                news.push((
+                    EventKind::CameraFrozen,
+                    format!("the same picture {count} times in a row; check camera and grabbing software"),
+                ));
             }
             self.last = Some((seen.fingerprint, count));
         }
@@ -76,7 +83,7 @@ mod tests {
         let config = HealthConfig { black: Some(2), saturated: Some(50), frozen: Some(3) };
         let seen = |mean, saturated, picture| Exposure { mean, saturated, fingerprint: [picture; 32] };
         let mut streaks = Streaks::default();
-        let mut kinds = |seen| streaks.observe(&config, &seen).into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+        let mut kinds = |seen| streaks.observe(&config, &seen).into_iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>();
         assert_eq!(kinds(seen(1.9, 0.0, 1)), ["image_black"]);
         assert_eq!(kinds(seen(1.9, 0.0, 1)), [""; 0]);
         assert_eq!(kinds(seen(2.0, 50.0, 1)), ["image_saturated", "camera_frozen"]);

@@ -11,10 +11,11 @@ use super::outputs::OutputPaths;
 use super::source::{self, Expectation, Source};
 use super::verdict::{Verdict, judge};
 use crate::banks::BANK_FILES;
+use crate::codes::{EventKind, Reason, ReasonCode};
 use crate::config::ProductConfig;
 use crate::crash_point;
-use crate::error::ImageError;
-use crate::history::{EventLevel, Finished, HistoryError, NOT_CLOSED, PendingImage, SAME_FILE};
+use crate::error::{ImageError, NOT_CLOSED};
+use crate::history::{Finished, HistoryError, PendingImage};
 use crate::imaging::exposure::{Exposure, exposure};
 use crate::imaging::resize::{check_engine_size, resize_for_engine};
 use crate::inspection::{Picture, ResizedImage};
@@ -37,11 +38,11 @@ const RETRY_OBSTACLE: Duration = Duration::from_secs(10);
 /// How an attempt ended, when not with a verdict.
 enum Setback {
     /// Its row says so for good.
-    Failed(String),
+    Failed(Reason),
     /// As `Failed`, since it was incomplete for too long.
-    GaveUp(String),
+    GaveUp(Reason),
     /// Its row stays pending for this reason, until then.
-    Later(String, Duration),
+    Later(Reason, Duration),
     /// Another writing of the file has taken the place of the one recorded.
     Changed(FileVersion),
     /// The product has no bank.
@@ -78,41 +79,41 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
                 if let Some(seen) = seen {
                     let folder = drop_folder(product, &image.path);
                     for (kind, detail) in line.cameras.observe(&product.name, folder, &product.health, &seen) {
-                        line.event(EventLevel::Warn, kind, Some(&product.name), &format!("{path}: {detail}")).await;
+                        line.event(kind, Some(&product.name), &format!("{path}: {detail}")).await;
                     }
                 }
             }
         }
         Err(Setback::Failed(reason)) => {
-            tracing::warn!(product = %product.name, image = %image.path.display(), %reason, "failed");
+            tracing::warn!(product = %product.name, image = %image.path.display(), reason_code = reason.code.as_str(), reason = %reason.text, "failed");
             if line.store.fail(image.id, &reason, Timestamp::now()).await? {
                 line.status.failed();
-                line.meters.failed(&product.name, &reason);
+                line.meters.failed(&product.name, reason.code);
             }
         }
         Err(Setback::GaveUp(reason)) => {
-            tracing::warn!(product = %product.name, image = %image.path.display(), %reason, "failed");
+            tracing::warn!(product = %product.name, image = %image.path.display(), reason_code = reason.code.as_str(), reason = %reason.text, "failed");
             if line.store.fail(image.id, &reason, Timestamp::now()).await? {
                 line.status.failed();
-                line.meters.failed(&product.name, &reason);
-                let detail = format!("{}: {reason}", image.path.display());
-                line.event(EventLevel::Warn, "gave_up", Some(&product.name), &detail).await;
+                line.meters.failed(&product.name, reason.code);
+                let detail = format!("{}: {}", image.path.display(), reason.text);
+                line.event(EventKind::GaveUp, Some(&product.name), &detail).await;
             }
         }
         Err(Setback::Later(reason, wait)) => {
-            tracing::debug!(product = %product.name, image = %image.path.display(), %reason, "tried again later");
+            tracing::debug!(product = %product.name, image = %image.path.display(), reason_code = reason.code.as_str(), reason = %reason.text, "tried again later");
             line.store.retry_later(image.id, &reason, later(wait)).await?;
         }
         Err(Setback::Changed(_)) if is_of_another(line, product, &image.path) => {
             // What was written there since is for intake to record, as that product's.
-            line.store.retry_later(image.id, "it was written to again", later(RETRY)).await?;
+            line.store.retry_later(image.id, &written_again(), later(RETRY)).await?;
         }
         Err(Setback::Changed(version)) => {
             if line.store.touch(image.id, version.size, version.mtime_ns, later(line.config.intake.give_up_after)).await? {
-                line.store.retry_later(image.id, "it was written to again", later(RETRY)).await?;
+                line.store.retry_later(image.id, &written_again(), later(RETRY)).await?;
             } else {
                 // It is back at a version that was recorded before, and the row says so.
-                line.meters.failed(&product.name, SAME_FILE);
+                line.meters.failed(&product.name, ReasonCode::Duplicate);
             }
         }
         Err(Setback::NoBank) => {
@@ -163,9 +164,11 @@ impl Work<'_> {
         drop(waits);
         let scored = scored.map_err(|failure| match failure {
             // A version that was superseded meanwhile may be gone from the disk; the new one is there.
-            EngineFailure::Bank(reason) if line.banks.get(&product.name).as_ref() != Some(&bank) => Setback::Later(reason, Duration::ZERO),
-            EngineFailure::Bank(reason) => Setback::Later(format!("bank: {reason}"), RETRY_OBSTACLE),
-            EngineFailure::Image(reason) => Setback::Failed(reason),
+            EngineFailure::Bank(reason) if line.banks.get(&product.name).as_ref() != Some(&bank) => {
+                Setback::Later(Reason::new(ReasonCode::BankUnusable, reason), Duration::ZERO)
+            }
+            EngineFailure::Bank(reason) => Setback::Later(Reason::new(ReasonCode::BankUnusable, format!("bank: {reason}")), RETRY_OBSTACLE),
+            EngineFailure::Image(reason) => Setback::Failed(Reason::new(ReasonCode::Engine, reason)),
             EngineFailure::Stopped => Setback::Stopping,
         })?;
 
@@ -196,14 +199,11 @@ impl Work<'_> {
         let writers = Arc::clone(&line.writers);
         let work = move || {
             // Asked before the file is read: who opens it later changes its time.
-            let closed = if needs_close && writers.has_open(&path) {
-                Err(ImageError::Incomplete { path: path.clone(), reason: NOT_CLOSED.to_owned() })
-            } else {
-                Ok(())
-            };
+            let closed = if needs_close && writers.has_open(&path) { Err(ImageError::NotClosed { path: path.clone() }) } else { Ok(()) };
             let outcome = closed.and_then(|()| source::read(&path, &expect)).and_then(|mut source| {
                 let begin = Instant::now();
-                check_engine_size(&source.picture, shorter).map_err(|reason| ImageError::Rejected { path: path.clone(), reason })?;
+                check_engine_size(&source.picture, shorter)
+                    .map_err(|reason| ImageError::rejected(&path, ReasonCode::TooElongated, reason))?;
                 let resized = resize_for_engine(&source.picture, shorter);
                 source.decode_time += begin.elapsed();
                 let seen = measure.then(|| exposure(&source.picture));
@@ -224,12 +224,13 @@ impl Work<'_> {
             (Err(error), _) => error,
         };
         if let Some(reason) = share_trouble(&error, drop_folder, folder, line.places.was_mount(drop_folder)) {
-            return Err(Setback::Later(reason, RETRY_OBSTACLE));
+            return Err(Setback::Later(Reason::new(ReasonCode::ShareTrouble, reason), RETRY_OBSTACLE));
         }
         Err(if !error.may_heal() {
             Setback::Failed(reason(&error))
         } else if Timestamp::now() >= image.give_up_at {
-            Setback::GaveUp(format!("{}; given up after {:?}", reason(&error), line.config.intake.give_up_after))
+            let Reason { code, text } = reason(&error);
+            Setback::GaveUp(Reason::new(code, format!("{text}; given up after {:?}", line.config.intake.give_up_after)))
         } else {
             let doubled = RETRY.saturating_mul(1 << image.attempts.clamp(0, 8));
             Setback::Later(reason(&error), doubled.min(RETRY_LONGEST))
@@ -290,35 +291,43 @@ fn share_trouble(error: &ImageError, folder: &Path, is_mount: io::Result<bool>, 
 
 /// Notes why outputs cannot be written to `folder`, and how long this image waits.
 async fn not_written(line: &Line, folder: &Path, error: &ImageError) -> Setback {
-    let ImageError::Write { source, .. } = error else { return Setback::Later(error.to_string(), RETRY_OBSTACLE) };
+    let setback = Setback::Later(reason(error), RETRY_OBSTACLE);
+    let ImageError::Write { source, .. } = error else { return setback };
     let kind = match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("disk_full"),
-        io::ErrorKind::ReadOnlyFilesystem => Some("not_writable"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(EventKind::DiskFull),
+        io::ErrorKind::ReadOnlyFilesystem => Some(EventKind::NotWritable),
         _ => None,
     };
     if let Some(kind) = kind
         && line.places.refused(folder, kind)
     {
         let detail = format!("{}: outputs cannot be written: {source}; images wait and are inspected when they can", folder.display());
-        line.event(EventLevel::Error, kind, None, &detail).await;
+        line.event(kind, None, &detail).await;
     }
-    Setback::Later(error.to_string(), RETRY_OBSTACLE)
+    setback
 }
 
 async fn written(line: &Line, folder: &Path) {
     if let Some(kind) = line.places.accepted(folder) {
-        line.event(EventLevel::Info, &format!("{kind}_over"), None, &format!("{}: outputs are written again", folder.display())).await;
+        let over = if kind == EventKind::DiskFull { EventKind::DiskFullOver } else { EventKind::NotWritableOver };
+        line.event(over, None, &format!("{}: outputs are written again", folder.display())).await;
     }
 }
 
+fn written_again() -> Reason {
+    Reason::new(ReasonCode::Changing, "it was written to again")
+}
+
 /// The row names the file already.
-fn reason(error: &ImageError) -> String {
-    match error {
+fn reason(error: &ImageError) -> Reason {
+    let text = match error {
         ImageError::Incomplete { reason, .. } => format!("incomplete: {reason}"),
+        ImageError::NotClosed { .. } => format!("incomplete: {NOT_CLOSED}"),
         ImageError::Rejected { reason, .. } => reason.clone(),
         ImageError::Read { source, .. } => format!("cannot be read: {source}"),
         ImageError::Write { .. } | ImageError::Engine(_) => error.to_string(),
-    }
+    };
+    Reason::new(error.reason_code(), text)
 }
 
 fn finished(
@@ -355,7 +364,8 @@ fn finished(
 /// A panic in work off the runtime fails this image alone.
 fn unless_panicked<T>(ended: Result<T, JoinError>) -> Result<T, Setback> {
     ended.map_err(|error| {
-        if error.is_panic() { Setback::Failed("a library panicked on this image; see the log".to_owned()) } else { Setback::Stopping }
+        let panicked = || Reason::new(ReasonCode::Engine, "a library panicked on this image; see the log");
+        if error.is_panic() { Setback::Failed(panicked()) } else { Setback::Stopping }
     })
 }
 
@@ -381,6 +391,6 @@ mod tests {
     #[tokio::test]
     async fn a_panic_fails_one_image() {
         let ended = tokio::task::spawn_blocking(|| panic!("as a library may")).await;
-        assert!(matches!(unless_panicked::<()>(ended), Err(Setback::Failed(reason)) if reason.contains("panicked on this image")));
+        assert!(matches!(unless_panicked::<()>(ended), Err(Setback::Failed(reason)) if reason.text.contains("panicked on this image")));
     }
 }

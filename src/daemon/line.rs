@@ -10,17 +10,18 @@ use super::places::Places;
 use super::progress::Progress;
 use super::source::Expectation;
 use super::status::Status;
-use super::{dispatcher, full_disk, rebuilder, recorder, retention, rules, watchdog};
+use super::{dispatcher, full_disk, rebuilder, recorder, requests, retention, rules, watchdog};
+use crate::codes::{EventKind, Level};
 use crate::config::{Config, ProductConfig};
 use crate::error::FatalError;
-use crate::history::{EventLevel, HistoryError, HistoryStore};
+use crate::history::{BankRequest, HistoryError, HistoryStore};
 use crate::inspection::Picture;
 use crate::intake::{RootSpec, RootWorker, Writers};
 use crate::routing::{Route, Router};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +49,8 @@ pub struct Line {
     pub(super) wake: Notify,
     /// One build at a time leaves the line its cores.
     pub(super) build_turn: Semaphore,
+    /// What people ask of the banks and is not done yet.
+    pub(super) asked: watch::Sender<Vec<BankRequest>>,
     references: HashMap<String, Arc<Picture>>,
 }
 
@@ -61,15 +64,21 @@ impl Line {
     }
 
     /// Records an event; the log has it in any case.
-    pub(super) async fn event(&self, level: EventLevel, kind: &str, product: Option<&str>, detail: &str) {
-        match level {
-            EventLevel::Error => tracing::error!(kind, product, detail, "event"),
-            EventLevel::Warn => tracing::warn!(kind, product, detail, "event"),
-            EventLevel::Info => tracing::info!(kind, product, detail, "event"),
-        }
-        match self.store.record_event(level, kind, product, detail).await {
-            Ok(()) => self.meters.event(level, kind),
+    pub(super) async fn event(&self, kind: EventKind, product: Option<&str>, detail: &str) {
+        self.log_event(kind, product, detail);
+        match self.store.record_event(kind, product, detail).await {
+            Ok(()) => self.meters.event(kind),
             Err(error) => tracing::error!(%error, "event not recorded"),
+        }
+    }
+
+    /// Writes an event to the log alone, at its level.
+    pub(super) fn log_event(&self, kind: EventKind, product: Option<&str>, detail: &str) {
+        let code = kind.as_str();
+        match kind.level() {
+            Level::Error => tracing::error!(kind = code, product, detail, "event"),
+            Level::Warn => tracing::warn!(kind = code, product, detail, "event"),
+            Level::Info => tracing::info!(kind = code, product, detail, "event"),
         }
     }
 
@@ -101,6 +110,7 @@ pub struct Running {
     rebuilders: JoinSet<()>,
     retention: tokio::task::JoinHandle<()>,
     full_disk: tokio::task::JoinHandle<()>,
+    requests: tokio::task::JoinHandle<()>,
     stop_intake: CancellationToken,
     stop_work: CancellationToken,
 }
@@ -133,18 +143,21 @@ pub async fn start(
         meters: monitoring.meters(),
         wake: Notify::new(),
         build_turn: Semaphore::new(1),
+        asked: watch::Sender::default(),
         config,
     });
     line.meters.expect(&line.config.products);
     let (pulse, _watch) = progress.worker("start");
     let work = pulse.begin();
     // Also after a reload: from here on the folders are looked at anew, and what was said of them before no longer holds.
-    line.event(EventLevel::Info, "start", None, concat!("patchcored ", env!("CARGO_PKG_VERSION"))).await;
+    line.event(EventKind::Start, None, concat!("patchcored ", env!("CARGO_PKG_VERSION"))).await;
     futures::future::join_all(line.config.products.iter().map(|product| adopt(&line, product))).await;
     // From here on the engine has the work, and is watched for itself.
     drop(work);
     line.engine.warm_up(banks_to_load(&line)).await;
 
+    // Before a rebuilder looks at its ok folder: a rollback that was not finished decides what is to be built.
+    requests::look(&line).await;
     let (stop_intake, stop_work) = (CancellationToken::new(), CancellationToken::new());
     let mut rebuilders = JoinSet::new();
     for product in line.config.products.clone() {
@@ -160,7 +173,8 @@ pub async fn start(
     let watchdog = tokio::spawn(watchdog::run(Arc::clone(&line), threads));
     let full_disk = tokio::spawn(full_disk::run(Arc::clone(&line)));
     let retention = tokio::spawn(retention::run(Arc::clone(&line), stop_work.clone()));
-    Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, retention, full_disk, stop_intake, stop_work })
+    let requests = tokio::spawn(requests::run(Arc::clone(&line)));
+    Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, retention, full_disk, requests, stop_intake, stop_work })
 }
 
 /// All banks in use, those first whose images come.
@@ -178,7 +192,7 @@ async fn adopt(line: &Line, product: &ProductConfig) {
         Ok(Err(error)) => format!("{error:#}"),
         Err(_) => format!("{}: does not answer; its images wait for it; check the share or the disk", product.bank.display()),
     };
-    line.event(EventLevel::Error, "bank_unusable", Some(&product.name), &error).await;
+    line.event(EventKind::BankUnusable, Some(&product.name), &error).await;
     if let Err(error) = line.store.set_waiting_for_bank(&product.name).await {
         tracing::error!(%error, "history not written; images that wait for a bank do not say so");
     }
@@ -266,6 +280,7 @@ impl Running {
             tracing::warn!("a folder with old files does not answer; it is not waited for");
         }
         self.full_disk.abort();
+        self.requests.abort();
         // The threads hold the line through their specs; they end at their next turn, and a hung one is left behind.
         let patience = tokio::time::Instant::now() + Duration::from_secs(2);
         while !self.intake.iter().all(RootWorker::has_ended) && tokio::time::Instant::now() < patience {

@@ -11,6 +11,27 @@ use std::time::Duration;
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// The right to work with a database cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("{database}: another patchcored (process {holder}) works with it; stop that one, or name another file under `database:`")]
+    InUse {
+        /// The database.
+        database: PathBuf,
+        /// The number that the process wrote down.
+        holder: String,
+    },
+    /// The lock file cannot be made or locked.
+    #[error("{file}: cannot be locked: {error}; check that its folder is there and writable")]
+    Unusable {
+        /// The lock file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
 /// The right to work with a database. The kernel takes it back when the process ends, however it ends.
 #[derive(Debug)]
 pub struct DatabaseLock {
@@ -25,7 +46,7 @@ impl DatabaseLock {
     /// # Errors
     /// [`FatalError::History`] when another daemon has it, or the file cannot be made.
     pub fn take(database: &Path) -> Result<Self, FatalError> {
-        let held = lock(&lock_file(database), database).map_err(FatalError::History)?;
+        let held = lock(&lock_file(database), database).map_err(|error| FatalError::History(error.into()))?;
         Ok(Self { database: database.to_owned(), _held: held })
     }
 
@@ -85,9 +106,8 @@ fn try_lock(file: &File, mut pause: impl FnMut()) -> Result<(), rustix::io::Errn
     flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
-fn lock(file: &Path, database: &Path) -> anyhow::Result<File> {
-    let unusable =
-        |error: io::Error| anyhow::anyhow!("{}: cannot be locked: {error}; check that its folder is there and writable", file.display());
+fn lock(file: &Path, database: &Path) -> Result<File, LockError> {
+    let unusable = |error: io::Error| LockError::Unusable { file: file.to_owned(), error };
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).map_err(unusable)?;
     }
@@ -97,11 +117,7 @@ fn lock(file: &Path, database: &Path) -> anyhow::Result<File> {
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut holder = String::new();
             let _ = held.read_to_string(&mut holder);
-            anyhow::bail!(
-                "{}: another patchcored run (process {}) works with it; stop that one, or name another file under `database:`",
-                database.display(),
-                holder.trim()
-            );
+            return Err(LockError::InUse { database: database.to_owned(), holder: holder.trim().to_owned() });
         }
         Err(error) => return Err(unusable(error.into())),
     }

@@ -33,7 +33,9 @@ mod rate;
 mod rebuilder;
 mod recorder;
 mod reload;
+mod requests;
 pub mod retention;
+mod rollback;
 pub mod rules;
 mod service;
 pub mod source;
@@ -44,13 +46,14 @@ mod watchdog;
 
 pub use folder_state::{FolderState, folder_event_kinds, folder_state};
 pub use in_use::{InUse, config_in_use};
-pub use lock::{Holder, database_holder};
+pub use lock::{DatabaseLock, Holder, LockError, database_holder};
 pub use monitoring::address_problem;
+pub use rollback::{RollbackError, current_version, roll_back, rollback_target};
 
+use crate::codes::EventKind;
 use crate::config::Config;
 use crate::crash_point;
 use crate::error::FatalError;
-use crate::history::EventLevel;
 use kept::Kept;
 use line::Line;
 use monitoring::{Monitoring, NotRunning};
@@ -142,12 +145,12 @@ async fn watch(running: &mut line::Running, requests: &mut Requests, config_path
             Some(Request::Status) => tracing::info!(status = %running.line().status_line().await, "status"),
             Some(Request::Reload) => match read_again(config_path, running.line(), kept, &pulse).await {
                 Ok(new) => {
-                    running.line().event(EventLevel::Info, "reload", None, &new.changes).await;
+                    running.line().event(EventKind::Reload, None, &new.changes).await;
                     return Ok(Next::Reload(Box::new(new)));
                 }
                 Err(error) => {
                     running.line().status.configuration_refused();
-                    running.line().event(EventLevel::Error, "reload_refused", None, &format!("{error}\nthe old one stays in use")).await;
+                    running.line().event(EventKind::ReloadRefused, None, &format!("{error}\nthe old one stays in use")).await;
                 }
             },
         }

@@ -55,3 +55,33 @@ impl Thread {
         since.elapsed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::sync::atomic::AtomicBool;
+
+    #[tokio::test]
+    async fn who_computes_without_an_end_is_stuck_and_who_waits_for_a_file_is_not() {
+        let progress = Progress::new(Duration::from_millis(300));
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let (reads, kept, _watch) = begin(&progress, "reads", move || reader.read(&mut [0]).is_ok());
+        let goes_on = Arc::new(AtomicBool::new(true));
+        let asked = Arc::clone(&goes_on);
+        let (computes, thread, watch) = begin(&progress, "computes", move || while asked.load(Ordering::Relaxed) {});
+        let begun = Instant::now();
+        while !kept.is_kept() || progress.stuck().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(60));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let stuck: Vec<_> = progress.stuck().into_iter().map(|stuck| stuck.worker).collect();
+        assert_eq!(stuck, ["computes"]);
+        assert!(!thread.is_kept());
+        goes_on.store(false, Ordering::Relaxed);
+        computes.await.unwrap();
+        drop((watch, writer));
+        assert_eq!(progress.stuck(), []);
+        assert!(reads.await.unwrap());
+    }
+}

@@ -1,5 +1,6 @@
 //! Folders that file work has trouble with, so that one that hangs or takes nothing holds up only its own images.
 
+use crate::codes::EventKind;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ struct Trouble {
     /// Images whose file work there has not come back.
     waiting: usize,
     /// The kind of event with which its refusal to be written began, and when a write is tried again.
-    refused: Option<(&'static str, Instant)>,
+    refused: Option<(EventKind, Instant)>,
 }
 
 impl Places {
@@ -45,15 +46,15 @@ impl Places {
         free
     }
 
-    /// `folder` cannot be written, for a reason that every image meets; `kind` is the word for it. True for the first.
-    pub fn refused(&self, folder: &Path, kind: &'static str) -> bool {
+    /// `folder` cannot be written, for a reason that every image meets; `kind` is the event that it is. True for the first.
+    pub fn refused(&self, folder: &Path, kind: EventKind) -> bool {
         let again = Instant::now() + LEFT_ALONE;
         let before = self.lock().entry(folder.to_owned()).or_default().refused.replace((kind, again));
         before.is_none_or(|(before, _)| before != kind)
     }
 
     /// `folder` was written. The kind that was given when it refused, if it had.
-    pub fn accepted(&self, folder: &Path) -> Option<&'static str> {
+    pub fn accepted(&self, folder: &Path) -> Option<EventKind> {
         let mut troubled = self.lock();
         let trouble = troubled.get_mut(folder)?;
         let (kind, _) = trouble.refused.take()?;
@@ -92,7 +93,7 @@ impl Places {
 
     /// The folders in trouble, and the word for it.
     pub fn troubles(&self) -> Vec<(PathBuf, &'static str)> {
-        let word = |trouble: &Trouble| trouble.refused.map_or("stuck", |(kind, _)| kind);
+        let word = |trouble: &Trouble| trouble.refused.map_or("stuck", |(kind, _)| kind.as_str());
         self.lock().iter().map(|(folder, trouble)| (folder.clone(), word(trouble))).collect()
     }
 
@@ -114,13 +115,13 @@ mod tests {
         assert_eq!((places.to_avoid(), places.stuck_now()), (vec![folder.to_owned()], vec![folder.to_owned()]));
         assert!(!places.answered(folder));
         assert_eq!(places.troubles(), [(folder.to_owned(), "stuck")]);
-        assert!(places.refused(folder, "disk_full") && !places.refused(folder, "disk_full"));
+        assert!(places.refused(folder, EventKind::DiskFull) && !places.refused(folder, EventKind::DiskFull));
         assert_eq!(places.troubles(), [(folder.to_owned(), "disk_full")]);
         assert!(places.answered(folder));
         assert_eq!(places.to_avoid(), [folder], "still full");
         assert!(places.stuck_now().is_empty(), "it answers that it is full");
-        assert!(places.refused(folder, "not_writable"), "another trouble is news");
-        assert_eq!(places.accepted(folder), Some("not_writable"));
+        assert!(places.refused(folder, EventKind::NotWritable), "another trouble is news");
+        assert_eq!(places.accepted(folder), Some(EventKind::NotWritable));
         assert_eq!(places.accepted(folder), None);
         assert!(places.to_avoid().is_empty() && places.lock().is_empty());
     }

@@ -4,9 +4,10 @@
 //! when the line changes over, and images that were recorded for it are still decided by it.
 
 use super::line::Line;
+use crate::codes::EventKind;
 use crate::config::Config;
 use crate::error::FatalError;
-use crate::history::{EventLevel, HistoryError, HistoryStore};
+use crate::history::{HistoryError, HistoryStore};
 
 /// Sets the profile that the line is to work with; at the first start, puts that of the file down.
 ///
@@ -41,7 +42,7 @@ pub(super) async fn taken_up(line: &Line) {
             Some(asked) if asked.profile != *profile => Ok(()),
             Some(asked) if asked.in_use_since.is_none() => {
                 line.store.profile_taken_up(asked.id).await?;
-                line.event(EventLevel::Info, "profile", None, &format!("{profile} is in use: {}", on_and_off(&line.config))).await;
+                line.event(EventKind::Profile, None, &format!("{profile} is in use: {}", on_and_off(&line.config))).await;
                 Ok(())
             }
             _ => Ok(()),

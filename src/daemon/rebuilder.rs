@@ -1,15 +1,18 @@
-//! One task per product: watches its ok folder and has a new bank version built when it has changed.
+//! One task per product: watches its ok folder and has a new bank version built when it has changed, or when somebody asks for it.
 
+mod asked;
 mod build;
 mod in_use;
 mod ok_listing;
 
-pub(super) use in_use::adopt;
+pub(super) use in_use::{adopt, bank_row};
+pub(super) use ok_listing::list_for;
 
 use super::Line;
-use crate::banks::{Debounce, DebounceTimes};
+use crate::banks::{Debounce, DebounceTimes, OkFolder};
+use crate::codes::EventKind;
 use crate::config::ProductConfig;
-use crate::history::EventLevel;
+use asked::Asked;
 use build::{Ended, build};
 use in_use::origin;
 use ok_listing::list_however_long;
@@ -29,40 +32,24 @@ pub(super) async fn run(line: Arc<Line>, product: ProductConfig, stop: Cancellat
         origin = origin(&line, &product) => origin,
         () = stop.cancelled() => return,
     };
-    // A bank that does not say what it was built from (made by hand) stays until the ok folder changes.
-    let mut unknown_origin = matches!(origin, Some(None));
-    let mut debounce = Debounce::new(times, origin.flatten());
-    let mut folder_was_lost = false;
     // Not watched here: the folder, which is reported when it does not answer, and the build, which is watched for itself.
     let (pulse, _watch) = line.progress.worker(format!("rebuilder of {}", product.name));
+    let mut rebuilder = Rebuilder {
+        line: &line,
+        product: &product,
+        // A bank that does not say what it was built from (made by hand) stays until the ok folder changes.
+        origin_unknown: matches!(origin, Some(None)),
+        debounce: Debounce::new(times, origin.flatten()),
+        folder_was_lost: false,
+        asked: Asked::of(&line, &product.name),
+        stop: &stop,
+    };
     while !stop.is_cancelled() {
-        let listing = tokio::select! {
-            listing = list_however_long(&line, &product) => listing,
-            () = stop.cancelled() => return,
-        };
-        match listing {
-            Ok(listing) => {
-                folder_was_lost = false;
-                let fingerprint = listing.fingerprint(&product.build);
-                if std::mem::take(&mut unknown_origin) {
-                    debounce.settle(&fingerprint);
-                }
-                if debounce.observe(&fingerprint, Instant::now()) {
-                    match build(&line, &product, &listing, &stop).await {
-                        // The folder may have changed since the listing, and the bank says what it was really built from.
-                        Ended::WithBank(Some(built)) => debounce.settle(&built),
-                        Ended::WithBank(None) | Ended::Without => debounce.ended(),
-                        Ended::Killed => debounce.killed(Instant::now()),
-                    }
-                }
-            }
-            Err(error) if !folder_was_lost => {
-                folder_was_lost = true;
-                let detail = format!("{}: {error}; the bank in use stays", product.ok.display());
-                line.event(EventLevel::Error, "ok_folder_lost", Some(&product.name), &detail).await;
-            }
-            Err(_) => {}
+        if let Some(request) = rebuilder.asked.next() {
+            rebuilder.serve(request).await;
+            continue;
         }
+        rebuilder.look_at_ok().await;
         // Its pause may be long.
         let _work = pulse.begin();
         pulse.long_step();
@@ -74,12 +61,75 @@ pub(super) async fn run(line: Arc<Line>, product: ProductConfig, stop: Cancellat
         }
         tokio::select! {
             () = stop.cancelled() => {}
+            () = rebuilder.asked.anything() => {}
             () = tokio::time::sleep(look) => {}
         }
     }
 }
 
+struct Rebuilder<'a> {
+    line: &'a Line,
+    product: &'a ProductConfig,
+    debounce: Debounce,
+    /// What the ok folder looked like when the bank in use was built or put back is not known: the first listing counts as that.
+    origin_unknown: bool,
+    folder_was_lost: bool,
+    asked: Asked,
+    stop: &'a CancellationToken,
+}
+
+impl Rebuilder<'_> {
+    /// Lists the ok folder, and builds when it is time to. Gives up as soon as somebody asks for something: that goes first.
+    async fn look_at_ok(&mut self) {
+        let listing = tokio::select! {
+            listing = list_however_long(self.line, self.product) => listing,
+            () = self.asked.anything() => return,
+            () = self.stop.cancelled() => return,
+        };
+        match listing {
+            Ok(listing) => {
+                self.folder_was_lost = false;
+                let fingerprint = listing.fingerprint(&self.product.build);
+                if std::mem::take(&mut self.origin_unknown) {
+                    self.debounce.settle(&fingerprint);
+                }
+                if self.debounce.observe(&fingerprint, Instant::now()) {
+                    let trigger = if self.line.banks.get(&self.product.name).is_some() { "ok_changed" } else { "first" };
+                    self.build(&listing, trigger).await;
+                }
+            }
+            Err(error) if !self.folder_was_lost => {
+                self.folder_was_lost = true;
+                let detail = format!("{}: {error}; the bank in use stays", self.product.ok.display());
+                self.line.event(EventKind::OkFolderLost, Some(&self.product.name), &detail).await;
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Builds, unless a rollback is asked for meanwhile: its bank would be replaced at once.
+    async fn build(&mut self, listing: &OkFolder, trigger: &str) -> Ended {
+        let cut = self.stop.child_token();
+        let mut building = std::pin::pin!(build(self.line, self.product, listing, trigger, &cut));
+        let ended = tokio::select! {
+            ended = &mut building => ended,
+            () = self.asked.rollback() => {
+                tracing::info!(product = %self.product.name, "the build is ended for a rollback");
+                cut.cancel();
+                building.await
+            }
+        };
+        match &ended {
+            // The folder may have changed since the listing, and the bank says what it was really built from.
+            Ended::WithBank { fingerprint: Some(built), .. } => self.debounce.settle(built),
+            Ended::WithBank { fingerprint: None, .. } | Ended::Without(_) | Ended::Cut => self.debounce.ended(),
+            Ended::Killed(_) => self.debounce.killed(Instant::now()),
+        }
+        ended
+    }
+}
+
 /// File work: it may hang with the share, and must not hang the runtime.
-async fn off_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+pub(super) async fn off_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
     Ok(tokio::task::spawn_blocking(work).await?)
 }

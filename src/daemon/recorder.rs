@@ -4,9 +4,10 @@ use super::Line;
 use super::inspector::later;
 use super::outputs::OutputPaths;
 use super::progress::Pulse;
+use crate::codes::{EventKind, Reason, ReasonCode};
 use crate::config::ProductConfig;
 use crate::crash_point;
-use crate::history::{Arrival, ArrivalState, EventLevel, NO_BANK, Recorded};
+use crate::history::{Arrival, ArrivalState, Recorded};
 use crate::intake::{FoundFile, IntakeReport};
 use crate::routing::Route;
 use jiff::Timestamp;
@@ -41,25 +42,25 @@ pub(super) async fn run(line: Arc<Line>, mut reports: Receiver<IntakeReport>, st
             IntakeReport::RootLost { root, reason } => {
                 line.status.folder(&root, LOST, true);
                 let detail = format!("{}: {reason}; it is looked at again every 2 s", root.display());
-                line.event(EventLevel::Error, "drop_folder_lost", None, &detail).await;
+                line.event(EventKind::DropFolderLost, None, &detail).await;
             }
             IntakeReport::RootBack { root } => {
                 line.status.folder(&root, LOST, false);
-                line.event(EventLevel::Info, "drop_folder_back", None, &root.display().to_string()).await;
+                line.event(EventKind::DropFolderBack, None, &root.display().to_string()).await;
             }
             IntakeReport::Overflow { root } => {
                 let detail = format!("{}: events were lost; new watches and a full scan make up for it", root.display());
-                line.event(EventLevel::Warn, "overflow", None, &detail).await;
+                line.event(EventKind::Overflow, None, &detail).await;
             }
             IntakeReport::NotWatched { root, reason } => {
                 line.status.folder(&root, NOT_WATCHED, true);
                 let detail =
                     format!("{}: {reason}; files there are found by scans alone, every {:?}", root.display(), line.config.intake.rescan);
-                line.event(EventLevel::Warn, "not_watched", None, &detail).await;
+                line.event(EventKind::NotWatched, None, &detail).await;
             }
             IntakeReport::Watched { root } => {
                 line.status.folder(&root, NOT_WATCHED, false);
-                line.event(EventLevel::Info, "watched", None, &format!("{}: all of it is watched now", root.display())).await;
+                line.event(EventKind::Watched, None, &format!("{}: all of it is watched now", root.display())).await;
             }
         }
     }
@@ -90,7 +91,7 @@ async fn record(line: &Line, files: Vec<FoundFile>, pulse: &Pulse, stop: &Cancel
 fn tell_refused(arrivals: &[Arrival], answers: &[Recorded]) {
     for (arrival, _) in arrivals.iter().zip(answers).filter(|(_, answer)| matches!(answer, Recorded::New(_))) {
         if let ArrivalState::Failed { reason } = &arrival.state {
-            tracing::warn!(product = arrival.product, image = %arrival.path.display(), %reason, "failed");
+            tracing::warn!(product = arrival.product, image = %arrival.path.display(), reason_code = reason.code.as_str(), reason = %reason.text, "failed");
         }
     }
 }
@@ -102,7 +103,7 @@ fn arrival(line: &Line, file: FoundFile) -> Option<Arrival> {
             let refused = product.and_then(|product| name_too_long(&file.path, product));
             (product.map(|p| p.name.clone()), refused.map_or(ArrivalState::Pending, |reason| ArrivalState::Failed { reason }))
         }
-        Route::Unrouted => (None, ArrivalState::Failed { reason: "unrouted".to_owned() }),
+        Route::Unrouted => (None, ArrivalState::Failed { reason: ReasonCode::Unrouted.into() }),
         Route::Ignored => return None,
     };
     // Not due until the bank exists, and the row says so from the start.
@@ -115,16 +116,17 @@ fn arrival(line: &Line, file: FoundFile) -> Option<Arrival> {
         seen_at: Timestamp::now(),
         give_up_at: later(line.config.intake.give_up_after),
         state,
-        reason: waits.then(|| NO_BANK.to_owned()),
+        reason: waits.then(|| ReasonCode::NoBank.into()),
     })
 }
 
 /// Why no output of this image could be written, however often it were tried.
-fn name_too_long(image: &Path, product: &ProductConfig) -> Option<String> {
+fn name_too_long(image: &Path, product: &ProductConfig) -> Option<Reason> {
     let longest = OutputPaths::beside(image, &product.outputs).longest_name();
     (longest > NAME_MAX).then(|| {
-        format!(
+        let text = format!(
             "the name of an output would have {longest} bytes, and {NAME_MAX} is the most; have the camera give its images a shorter name"
-        )
+        );
+        Reason::new(ReasonCode::NameTooLong, text)
     })
 }

@@ -1,5 +1,6 @@
 //! Reading one image file: whole, unchanged while it was read, and as the product expects it.
 
+use crate::codes::ReasonCode;
 use crate::config::InputConfig;
 use crate::error::ImageError;
 use crate::imaging::decode::{DecodeLimits, Decoded, decode};
@@ -50,29 +51,30 @@ pub fn read_linked(path: &Path, expect: &Expectation) -> Result<Source, ImageErr
 pub fn read(path: &Path, expect: &Expectation) -> Result<Source, ImageError> {
     let begin = Instant::now();
     let unreadable = |source: io::Error| ImageError::Read { path: path.to_owned(), source };
-    let rejected = |reason: String| ImageError::Rejected { path: path.to_owned(), reason };
+    let rejected = |code: ReasonCode, reason: &str| ImageError::rejected(path, code, reason);
     let incomplete = |reason: &str| ImageError::Incomplete { path: path.to_owned(), reason: reason.to_owned() };
 
     // A link could lead out of the drop folder, and opening a pipe would wait for ever.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(descriptor) => File::from(descriptor),
-        Err(rustix::io::Errno::LOOP) => return Err(rejected("is a symbolic link; drop the file itself".to_owned())),
+        Err(rustix::io::Errno::LOOP) => return Err(rejected(ReasonCode::NotAFile, "is a symbolic link; drop the file itself")),
         Err(error) => return Err(unreadable(error.into())),
     };
     let meta = file.metadata().map_err(unreadable)?;
     if !meta.is_file() {
-        return Err(rejected("is not a regular file".to_owned()));
+        return Err(rejected(ReasonCode::NotAFile, "is not a regular file"));
     }
     let version = version_of(&meta);
     let max_pixels = u64::from(expect.max_megapixels) * 1_000_000;
     // 16-bit RGBA, uncompressed, with room for headers: nothing that may be decoded is larger.
     let max_bytes = max_pixels * 8 + (1 << 20);
     if version.size > max_bytes {
-        return Err(rejected(format!(
+        let text = format!(
             "has {} bytes, more than an image of {} megapixels can need; raise intake.max_megapixels if it is one",
             version.size, expect.max_megapixels
-        )));
+        );
+        return Err(rejected(ReasonCode::TooLarge, &text));
     }
     if has_hole(&file, version.size) {
         return Err(incomplete("parts of it are not written yet (the file has holes)"));
@@ -83,7 +85,7 @@ pub fn read(path: &Path, expect: &Expectation) -> Result<Source, ImageError> {
         return Err(incomplete("it was written to while it was read"));
     }
     let decoded = decode(path, &bytes, &DecodeLimits { max_pixels }, expect.input.bit_depth)?;
-    check_input(&decoded, &expect.input).map_err(rejected)?;
+    check_input(&decoded, &expect.input).map_err(|(code, text)| rejected(code, &text))?;
     let content_hash = blake3::hash(&bytes).to_hex().to_string();
     Ok(Source { picture: decoded.picture, version, content_hash, decode_time: begin.elapsed() })
 }
@@ -95,19 +97,27 @@ fn has_hole(file: &File, size: u64) -> bool {
     back.is_err() || hole.is_ok_and(|at| at < size)
 }
 
-fn check_input(decoded: &Decoded, input: &InputConfig) -> Result<(), String> {
+fn check_input(decoded: &Decoded, input: &InputConfig) -> Result<(), (ReasonCode, String)> {
     let picture = &decoded.picture;
-    let wrong = |what: &str, is: u64, expected: u64| {
-        Err(format!("has {what} {is}, but the product's input.{what} is {expected}; correct the camera or the configuration"))
+    let wrong = |code: ReasonCode, what: &str, is: u64, expected: u64| {
+        Err((code, format!("has {what} {is}, but the product's input.{what} is {expected}; correct the camera or the configuration")))
     };
     match input {
-        InputConfig { width: Some(w), .. } if *w != picture.width => wrong("width", picture.width.into(), (*w).into()),
-        InputConfig { height: Some(h), .. } if *h != picture.height => wrong("height", picture.height.into(), (*h).into()),
-        InputConfig { channels: Some(c), .. } if *c != decoded.file_channels => {
-            wrong("channels", decoded.file_channels.into(), (*c).into())
+        InputConfig { width: Some(w), .. } if *w != picture.width => {
+            wrong(ReasonCode::WrongSize, "width", picture.width.into(), (*w).into())
         }
-        InputConfig { bit_depth: Some(8), .. } if decoded.file_bit_depth != 8 => wrong("bit_depth", decoded.file_bit_depth.into(), 8),
-        InputConfig { bit_depth: Some(b), .. } if *b > 8 && decoded.file_bit_depth == 8 => wrong("bit_depth", 8, (*b).into()),
+        InputConfig { height: Some(h), .. } if *h != picture.height => {
+            wrong(ReasonCode::WrongSize, "height", picture.height.into(), (*h).into())
+        }
+        InputConfig { channels: Some(c), .. } if *c != decoded.file_channels => {
+            wrong(ReasonCode::WrongChannels, "channels", decoded.file_channels.into(), (*c).into())
+        }
+        InputConfig { bit_depth: Some(8), .. } if decoded.file_bit_depth != 8 => {
+            wrong(ReasonCode::WrongDepth, "bit_depth", decoded.file_bit_depth.into(), 8)
+        }
+        InputConfig { bit_depth: Some(b), .. } if *b > 8 && decoded.file_bit_depth == 8 => {
+            wrong(ReasonCode::WrongDepth, "bit_depth", 8, (*b).into())
+        }
         _ => Ok(()),
     }
 }

@@ -6,7 +6,8 @@
 mod intake_thread;
 
 use super::Line;
-use crate::history::{EventLevel, HistoryErrorKind};
+use crate::codes::EventKind;
+use crate::history::HistoryErrorKind;
 use crate::intake::Pulse;
 use intake_thread::IntakeThread;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -47,10 +48,10 @@ async fn folders(line: &Line, threads: &[Arc<IntakeThread>]) {
                 line.status.folder(root, STUCK, true);
                 let detail =
                     format!("{}: does not answer; its new images wait, other folders go on; check the share or the disk", root.display());
-                line.event(EventLevel::Error, "drop_folder_stuck", None, &detail).await;
+                line.event(EventKind::DropFolderStuck, None, &detail).await;
             } else if !is_stuck && stuck.remove(root) {
                 line.status.folder(root, STUCK, false);
-                line.event(EventLevel::Info, "drop_folder_stuck_over", None, &format!("{}: answers again", root.display())).await;
+                line.event(EventKind::DropFolderStuckOver, None, &format!("{}: answers again", root.display())).await;
             }
         }
     }
@@ -66,14 +67,14 @@ async fn workers(line: &Line) {
             let (name, seconds) = (&worker.worker, worker.silent_for.as_secs());
             if known.insert(name.clone(), worker.silent_for).is_none() {
                 let detail = format!("{name}: has work and made no step for {seconds} s; systemd restarts the daemon if that goes on");
-                line.event(EventLevel::Error, "worker_stuck", None, &detail).await;
+                line.event(EventKind::WorkerStuck, None, &detail).await;
             }
         }
         let names: BTreeSet<_> = stuck.into_iter().map(|worker| worker.worker).collect();
         let over: Vec<_> = known.keys().filter(|name| !names.contains(*name)).cloned().collect();
         for name in over {
             let seconds = known.remove(&name).unwrap_or_default().as_secs();
-            line.event(EventLevel::Info, "worker_stuck_over", None, &format!("{name}: gets on again, after {seconds} s or more")).await;
+            line.event(EventKind::WorkerStuckOver, None, &format!("{name}: gets on again, after {seconds} s or more")).await;
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Files that arrived: one row each, however often they are reported.
 
 use super::rows::{Arrival, ArrivalState, PathColumns, Recorded, time_text};
-use super::{HistoryError, HistoryStore, NO_BANK, NOT_CLOSED};
+use super::{HistoryError, HistoryStore};
+use crate::codes::{Reason, ReasonCode};
 use jiff::Timestamp;
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
@@ -9,9 +10,6 @@ use std::collections::HashMap;
 
 /// Arrivals looked up per query: few round trips, and still a small JSON text.
 const LOOKUP: usize = 2000;
-
-/// How the reason of a row begins whose file turned out to be one that has a row.
-pub const SAME_FILE: &str = "same file as inspection";
 
 impl HistoryStore {
     /// Records what a scan or a watcher saw; one answer per arrival, in order. New and changed rows are one transaction.
@@ -48,10 +46,10 @@ impl HistoryStore {
              CROSS JOIN inspections AS i
                ON i.image_path = a.value ->> 0 AND i.file_size = a.value ->> 1 AND i.mtime_ns = a.value ->> 2
               AND ifnull(i.image_path_raw, x'') = unhex(a.value ->> 3)
-             WHERE i.state <> 'failed' OR instr(i.reason, ?) = 0",
+             WHERE i.state <> 'failed' OR i.reason_code <> ?",
         )
         .bind(serde_json::Value::from(keys).to_string())
-        .bind(NOT_CLOSED)
+        .bind(ReasonCode::NotClosed.as_str())
         .fetch_all(&self.read)
         .await
         .map_err(|e| self.error(e))?;
@@ -88,7 +86,7 @@ async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival) -> Res
     let found: Option<(i64, bool, i64)> = sqlx::query_as(
         "WITH pending AS (SELECT id FROM inspections
                           WHERE image_path = ?1 AND ifnull(image_path_raw, x'') = ifnull(?2, x'') AND state = 'pending')
-         SELECT id, state <> 'failed' OR instr(reason, ?5) = 0 OR EXISTS (SELECT 1 FROM pending) AS stays, 1 AS choice FROM inspections
+         SELECT id, state <> 'failed' OR reason_code <> ?5 OR EXISTS (SELECT 1 FROM pending) AS stays, 1 AS choice FROM inspections
          WHERE image_path = ?1 AND ifnull(image_path_raw, x'') = ifnull(?2, x'') AND file_size = ?3 AND mtime_ns = ?4
          UNION ALL
          SELECT id, FALSE AS stays, 2 AS choice FROM pending
@@ -98,7 +96,7 @@ async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival) -> Res
     .bind(&path.raw)
     .bind(arrival.size as i64)
     .bind(arrival.mtime_ns)
-    .bind(NOT_CLOSED)
+    .bind(ReasonCode::NotClosed.as_str())
     .fetch_optional(&mut *connection)
     .await?;
     match found {
@@ -109,9 +107,9 @@ async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival) -> Res
 }
 
 /// The columns state, reason, decided_at with which an arrival enters.
-fn entry(arrival: &Arrival) -> (&'static str, Option<&str>, Option<String>) {
+fn entry(arrival: &Arrival) -> (&'static str, Option<&Reason>, Option<String>) {
     match &arrival.state {
-        ArrivalState::Pending => ("pending", arrival.reason.as_deref(), None),
+        ArrivalState::Pending => ("pending", arrival.reason.as_ref(), None),
         ArrivalState::Failed { reason } => ("failed", Some(reason), Some(time_text(arrival.seen_at))),
     }
 }
@@ -119,8 +117,9 @@ fn entry(arrival: &Arrival) -> (&'static str, Option<&str>, Option<String>) {
 async fn insert(connection: &mut SqliteConnection, path: &PathColumns, arrival: &Arrival) -> Result<i64, sqlx::Error> {
     let (state, reason, decided_at) = entry(arrival);
     sqlx::query_scalar(
-        "INSERT INTO inspections (product, image_path, image_path_raw, file_size, mtime_ns, state, reason, seen_at, give_up_at, decided_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO inspections (product, image_path, image_path_raw, file_size, mtime_ns, state, reason, reason_code, seen_at, give_up_at,
+                                  decided_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          RETURNING id",
     )
     .bind(&arrival.product)
@@ -129,7 +128,8 @@ async fn insert(connection: &mut SqliteConnection, path: &PathColumns, arrival: 
     .bind(arrival.size as i64)
     .bind(arrival.mtime_ns)
     .bind(state)
-    .bind(reason)
+    .bind(reason.map(|reason| reason.text.as_str()))
+    .bind(reason.map(|reason| reason.code.as_str()))
     .bind(time_text(arrival.seen_at))
     .bind(time_text(arrival.give_up_at))
     .bind(decided_at)
@@ -142,9 +142,10 @@ async fn change(connection: &mut SqliteConnection, id: i64, arrival: &Arrival) -
     // Clearing started_at makes a running attempt on the old contents not count. A row that waits for a bank goes on waiting.
     sqlx::query(
         "UPDATE inspections
-         SET product = ?, file_size = ?, mtime_ns = ?, state = ?, give_up_at = ?, decided_at = ?, started_at = NULL, retry_at = NULL,
-             reason = coalesce(?, CASE reason WHEN ? THEN reason END)
-         WHERE id = ?",
+         SET product = ?1, file_size = ?2, mtime_ns = ?3, state = ?4, give_up_at = ?5, decided_at = ?6, started_at = NULL, retry_at = NULL,
+             reason = CASE WHEN ?7 IS NULL AND reason_code = ?9 THEN reason ELSE ?7 END,
+             reason_code = CASE WHEN ?7 IS NULL AND reason_code = ?9 THEN reason_code ELSE ?8 END
+         WHERE id = ?10",
     )
     .bind(&arrival.product)
     .bind(arrival.size as i64)
@@ -152,8 +153,9 @@ async fn change(connection: &mut SqliteConnection, id: i64, arrival: &Arrival) -
     .bind(state)
     .bind(time_text(arrival.give_up_at))
     .bind(decided_at)
-    .bind(reason)
-    .bind(NO_BANK)
+    .bind(reason.map(|reason| reason.text.as_str()))
+    .bind(reason.map(|reason| reason.code.as_str()))
+    .bind(ReasonCode::NoBank.as_str())
     .bind(id)
     .execute(connection)
     .await
@@ -175,7 +177,8 @@ async fn touch(connection: &mut SqliteConnection, id: i64, size: u64, mtime_ns: 
     if updated == 0 {
         sqlx::query(
             "UPDATE inspections
-             SET state = 'failed', retry_at = NULL, decided_at = ?1, reason = ?5 || ' ' || twin.id
+             SET state = 'failed', retry_at = NULL, decided_at = ?1, reason = 'same file as inspection ' || twin.id,
+                 reason_code = ?5
              FROM (SELECT o.id FROM inspections AS o JOIN inspections AS i
                      ON o.image_path = i.image_path AND ifnull(o.image_path_raw, x'') = ifnull(i.image_path_raw, x'')
                    WHERE i.id = ?2 AND o.file_size = ?3 AND o.mtime_ns = ?4) AS twin
@@ -185,7 +188,7 @@ async fn touch(connection: &mut SqliteConnection, id: i64, size: u64, mtime_ns: 
         .bind(id)
         .bind(size as i64)
         .bind(mtime_ns)
-        .bind(SAME_FILE)
+        .bind(ReasonCode::Duplicate.as_str())
         .execute(&mut *transaction)
         .await?;
     }

@@ -1,8 +1,10 @@
 //! The banks that were built, and which one is in use.
 
+use super::bank_requests::{RequestEnd, end_in, insert_event};
 use super::queue::{NO_BANK, RELEASE};
-use super::rows::{ActiveBank, NewBank, PathColumns, time_text};
+use super::rows::{ActiveBank, EarlierBank, NewBank, PathColumns, time_text};
 use super::{HistoryError, HistoryStore};
+use crate::codes::EventKind;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 
@@ -15,6 +17,14 @@ impl HistoryStore {
     pub async fn publish_bank(&self, bank: &NewBank) -> Result<i64, HistoryError> {
         let mut connection = self.writer().await?;
         let result = publish(&mut connection, bank).await;
+        self.settle(connection, result).await
+    }
+
+    /// [`HistoryStore::publish_bank`] for a bank that a request put back in use, with the end of the request and an event in the same
+    /// transaction. `held_ok` is the fingerprint of the ok folder of which no bank is to be built by itself; empty when it is not known.
+    pub async fn publish_rollback(&self, bank: &NewBank, held_ok: &str, request: i64, end: &RequestEnd) -> Result<i64, HistoryError> {
+        let mut connection = self.writer().await?;
+        let result = publish_rollback(&mut connection, bank, held_ok, request, end).await;
         self.settle(connection, result).await
     }
 
@@ -42,17 +52,53 @@ impl HistoryStore {
 
     /// The bank in use for `product`, as last published.
     pub async fn active_bank(&self, product: &str) -> Result<Option<ActiveBank>, HistoryError> {
-        let row: Option<(i64, i64)> = sqlx::query_as("SELECT id, version FROM banks WHERE product = ? AND state = 'active'")
+        sqlx::query_as("SELECT id, version, held_ok FROM banks WHERE product = ? AND state = 'active'")
             .bind(product)
             .fetch_optional(&self.read)
             .await
-            .map_err(|e| self.error(e))?;
-        Ok(row.map(|(id, version)| ActiveBank { id, version }))
+            .map_err(|e| self.error(e))
+    }
+
+    /// The banks that were in use before the present one and gave way to a newer one, the newest first. A bank that a rollback left
+    /// is not among them.
+    pub async fn earlier_banks(&self, product: &str) -> Result<Vec<EarlierBank>, HistoryError> {
+        sqlx::query_as(
+            "SELECT version, sha256 FROM banks
+             WHERE product = ?1 AND state = 'superseded' AND id < (SELECT id FROM banks WHERE product = ?1 AND state = 'active')
+             ORDER BY id DESC",
+        )
+        .bind(product)
+        .fetch_all(&self.read)
+        .await
+        .map_err(|e| self.error(e))
     }
 }
 
 async fn publish(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i64, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let id = put_in_use(&mut transaction, bank, false).await?;
+    transaction.commit().await?;
+    Ok(id)
+}
+
+async fn publish_rollback(
+    connection: &mut SqliteConnection,
+    bank: &NewBank,
+    held_ok: &str,
+    request: i64,
+    end: &RequestEnd,
+) -> Result<i64, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let id = put_in_use(&mut transaction, bank, true).await?;
+    sqlx::query("UPDATE banks SET held_ok = ? WHERE id = ?").bind(held_ok).bind(id).execute(&mut *transaction).await?;
+    end_in(&mut transaction, request, end).await?;
+    insert_event(&mut transaction, EventKind::Rollback, &bank.product, &format!("request {request}: {}", end.outcome)).await?;
+    transaction.commit().await?;
+    Ok(id)
+}
+
+/// `rollback`: a bank without a row, as one that is older than the database, is older than the one that it replaces.
+async fn put_in_use(transaction: &mut SqliteConnection, bank: &NewBank, rollback: bool) -> Result<i64, sqlx::Error> {
     let known: Option<i64> =
         sqlx::query_scalar("SELECT id FROM banks WHERE product = ? AND version = ? AND sha256 = ? AND state <> 'failed'")
             .bind(&bank.product)
@@ -62,11 +108,13 @@ async fn publish(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i6
             .await?;
     // A row written later than the one that comes back is what the rollback was from.
     sqlx::query(
-        "UPDATE banks SET state = CASE WHEN id > ?1 THEN 'rolled_back' ELSE 'superseded' END
+        "UPDATE banks SET state = CASE WHEN id > ?1 OR (?1 IS NULL AND ?3 AND version > ?4) THEN 'rolled_back' ELSE 'superseded' END
          WHERE product = ?2 AND state = 'active' AND id IS NOT ?1",
     )
     .bind(known)
     .bind(&bank.product)
+    .bind(rollback)
+    .bind(bank.version)
     .execute(&mut *transaction)
     .await?;
     let id = match known {
@@ -74,10 +122,9 @@ async fn publish(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i6
             sqlx::query("UPDATE banks SET state = 'active' WHERE id = ?").bind(id).execute(&mut *transaction).await?;
             id
         }
-        None => insert(&mut transaction, bank).await?,
+        None => insert(transaction, bank).await?,
     };
-    sqlx::query(RELEASE).bind(&bank.product).bind(NO_BANK).execute(&mut *transaction).await?;
-    transaction.commit().await?;
+    sqlx::query(RELEASE).bind(&bank.product).bind(NO_BANK).execute(transaction).await?;
     Ok(id)
 }
 

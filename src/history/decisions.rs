@@ -2,13 +2,14 @@
 
 use super::rows::{Finished, PathColumns, time_text};
 use super::{HistoryError, HistoryStore};
+use crate::codes::Reason;
 use crate::inspection::Decision;
 use jiff::Timestamp;
 use std::path::Path;
 
 impl HistoryStore {
-    /// pending → done. False, and nothing changes, when the row was not pending any more or the file changed under the attempt
-    /// (the row is then still pending and due).
+    /// pending → done. False, and nothing changes, when the row was not pending any more, the file changed under the attempt, or the
+    /// bank was left by a rollback meanwhile (the row is then still pending and due).
     pub async fn finish(&self, finished: &Finished) -> Result<bool, HistoryError> {
         let score = finite(finished.image_score);
         // Whoever decided, a part without a score does not pass.
@@ -16,10 +17,11 @@ impl HistoryStore {
         let shown = |path: &Option<_>| path.as_deref().map(|path: &Path| PathColumns::of(path).shown);
         let changed = sqlx::query(
             "UPDATE inspections
-             SET state = 'done', reason = NULL, retry_at = NULL, content_hash = ?, bank_id = ?, image_score = ?, image_tau = ?,
-                 pixel_tau = ?, mask_pixels = ?, mask_regions = ?, decision = ?, mask_path = ?, overlay_path = ?, heat_path = ?,
-                 side_by_side_path = ?, scores_path = ?, decode_ms = ?, engine_ms = ?, write_ms = ?, decided_at = ?
-             WHERE id = ? AND state = 'pending' AND started_at IS NOT NULL",
+             SET state = 'done', reason = NULL, reason_code = NULL, retry_at = NULL, content_hash = ?, bank_id = ?, image_score = ?,
+                 image_tau = ?, pixel_tau = ?, mask_pixels = ?, mask_regions = ?, decision = ?, mask_path = ?, overlay_path = ?,
+                 heat_path = ?, side_by_side_path = ?, scores_path = ?, decode_ms = ?, engine_ms = ?, write_ms = ?, decided_at = ?
+             WHERE id = ? AND state = 'pending' AND started_at IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM banks WHERE id = ? AND state = 'rolled_back')",
         )
         .bind(&finished.content_hash)
         .bind(finished.bank_id)
@@ -39,6 +41,7 @@ impl HistoryStore {
         .bind(finished.write_ms)
         .bind(time_text(finished.decided_at))
         .bind(finished.id)
+        .bind(finished.bank_id)
         .execute(&self.write)
         .await;
         Ok(changed.map_err(|e| self.error(e))?.rows_affected() == 1)
@@ -46,12 +49,13 @@ impl HistoryStore {
 
     /// pending → failed. False, and nothing changes, when the row was not pending any more or the file changed under the
     /// attempt (the row is then still pending and due). A row that was never tried can be failed as well.
-    pub async fn fail(&self, id: i64, reason: &str, decided_at: Timestamp) -> Result<bool, HistoryError> {
+    pub async fn fail(&self, id: i64, reason: &Reason, decided_at: Timestamp) -> Result<bool, HistoryError> {
         let changed = sqlx::query(
-            "UPDATE inspections SET state = 'failed', retry_at = NULL, reason = ?, decided_at = ?
+            "UPDATE inspections SET state = 'failed', retry_at = NULL, reason = ?, reason_code = ?, decided_at = ?
              WHERE id = ? AND state = 'pending' AND (started_at IS NOT NULL OR attempts = 0)",
         )
-        .bind(reason)
+        .bind(&reason.text)
+        .bind(reason.code.as_str())
         .bind(time_text(decided_at))
         .bind(id)
         .execute(&self.write)

@@ -1,7 +1,8 @@
 //! How the database has been doing: full disks that pass, and trouble that does not.
 
 use super::rows::time_text;
-use super::{EventLevel, HistoryError, HistoryErrorKind, HistoryStore};
+use super::{HistoryError, HistoryErrorKind, HistoryStore};
+use crate::codes::EventKind;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -105,11 +106,11 @@ impl HistoryStore {
 
 async fn insert_both(connection: &mut SqliteConnection, since: Timestamp, detail: &str) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    for (at, level, kind) in [(since, EventLevel::Error, "disk_full"), (Timestamp::now(), EventLevel::Info, "disk_full_over")] {
+    for (at, kind) in [(since, EventKind::DiskFull), (Timestamp::now(), EventKind::DiskFullOver)] {
         sqlx::query("INSERT INTO events (at, level, kind, detail) VALUES (?, ?, ?, ?)")
             .bind(time_text(at))
-            .bind(level.as_str())
-            .bind(kind)
+            .bind(kind.level().as_str())
+            .bind(kind.as_str())
             .bind(detail)
             .execute(&mut *transaction)
             .await?;

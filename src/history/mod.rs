@@ -13,6 +13,7 @@
 //! There is one writing connection, so that writers wait for one another here and not in SQLite, and a few that only read.
 
 mod arrivals;
+mod bank_requests;
 mod banks;
 mod decisions;
 mod error;
@@ -27,14 +28,14 @@ mod rows;
 mod snapshot;
 mod standing;
 
-pub use arrivals::SAME_FILE;
+pub use bank_requests::{BankRequest, BankRequestKind, RequestEnd};
 pub use error::{HistoryError, HistoryErrorKind};
 pub use profiles::ProfileChange;
-pub use queue::{NO_BANK, NOT_CLOSED};
+pub use queue::NO_BANK;
 pub use requeue::{RequeueFilter, Requeued};
 pub use retention::{KeptCursor, KeptFiles, KeptOutput};
 pub use rows::{
-    ActiveBank, Arrival, ArrivalState, Counts, EventLevel, Finished, InspectionFilter, InspectionRow, InspectionState, NewBank,
+    ActiveBank, Arrival, ArrivalState, Counts, Distance, EarlierBank, Finished, InspectionFilter, InspectionResult, InspectionRow, NewBank,
     PendingImage, ProductCounts, Recorded,
 };
 pub use snapshot::{BankInUse, Ends, EventRow, LastDecision, OldestPending, PendingOf, ProductSnapshot, Snapshot};

@@ -253,7 +253,7 @@ async fn copy_before_migration(connection: &mut SqliteConnection, file: &Path, n
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::rows::EventLevel;
+    use crate::codes::EventKind;
     use sqlx::SqlSafeStr;
     use sqlx::migrate::{Migration, MigrationType};
 
@@ -274,7 +274,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/history.db");
         let store = HistoryStore::open(&file).await.unwrap();
-        store.record_event(EventLevel::Info, "start", None, "first").await.unwrap();
+        store.record_event(EventKind::Start, None, "first").await.unwrap();
         store.close().await.unwrap();
         HistoryStore::open(&file).await.unwrap().close().await.unwrap();
         assert_eq!(names(file.parent().unwrap()), ["history.db"], "a new or current file needs no copy, and closing leaves no log");
@@ -336,7 +336,7 @@ mod tests {
         let file = folder.path().join("history.db");
         let store = HistoryStore::open(&file).await.unwrap();
         for i in 0..2000 {
-            store.record_event(EventLevel::Info, "filler", None, &format!("event {i}")).await.unwrap();
+            store.record_event(EventKind::Overflow, None, &format!("event {i}")).await.unwrap();
         }
         store.close().await.unwrap();
         let length = std::fs::metadata(&file).unwrap().len();

@@ -2,6 +2,7 @@
 
 use super::rows::{PathColumns, PendingImage, parse_time, time_text};
 use super::{HistoryError, HistoryStore};
+use crate::codes::{Reason, ReasonCode};
 use jiff::Timestamp;
 use std::path::PathBuf;
 
@@ -9,13 +10,7 @@ use std::path::PathBuf;
 ///
 /// Such a row is not due until it is released. Publishing a bank releases its product's rows in the same transaction, so a
 /// crash cannot leave a bank in use with images waiting for it; releasing what does not wait changes nothing.
-pub const NO_BANK: &str = "no_bank";
-
-/// Why an image is incomplete whose writer has it open still.
-///
-/// When such an image was given up and is reported once more, it is tried again: it may have been whole all the time, so that its close
-/// changed nothing else of it.
-pub const NOT_CLOSED: &str = "its writer has not closed it";
+pub const NO_BANK: &str = ReasonCode::NoBank.as_str();
 
 impl HistoryStore {
     /// Those of `products` that have due images, in the order given. Each costs one look into the index, however long its backlog.
@@ -93,9 +88,10 @@ impl HistoryStore {
     }
 
     /// The attempt ended without a result; the row is due again at `retry_at`. False when the row is no longer pending.
-    pub async fn retry_later(&self, id: i64, reason: &str, retry_at: Timestamp) -> Result<bool, HistoryError> {
-        let changed = sqlx::query("UPDATE inspections SET reason = ?, retry_at = ? WHERE id = ? AND state = 'pending'")
-            .bind(reason)
+    pub async fn retry_later(&self, id: i64, reason: &Reason, retry_at: Timestamp) -> Result<bool, HistoryError> {
+        let changed = sqlx::query("UPDATE inspections SET reason = ?, reason_code = ?, retry_at = ? WHERE id = ? AND state = 'pending'")
+            .bind(&reason.text)
+            .bind(reason.code.as_str())
             .bind(time_text(retry_at))
             .bind(id)
             .execute(&self.write)
@@ -106,7 +102,7 @@ impl HistoryStore {
     /// The product has no bank: its pending images wait. Returns how many began to.
     pub async fn set_waiting_for_bank(&self, product: &str) -> Result<u64, HistoryError> {
         let changed = sqlx::query(
-            "UPDATE inspections SET reason = ?1, retry_at = NULL WHERE state = 'pending' AND product = ?2 AND reason IS NOT ?1",
+            "UPDATE inspections SET reason = ?1, reason_code = ?1, retry_at = NULL WHERE state = 'pending' AND product = ?2 AND reason IS NOT ?1",
         )
         .bind(NO_BANK)
         .bind(product)
@@ -123,4 +119,5 @@ impl HistoryStore {
 }
 
 /// Parameters: product, [`NO_BANK`].
-pub(super) const RELEASE: &str = "UPDATE inspections SET reason = NULL WHERE state = 'pending' AND product = ? AND reason = ?";
+pub(super) const RELEASE: &str =
+    "UPDATE inspections SET reason = NULL, reason_code = NULL WHERE state = 'pending' AND product = ? AND reason = ?";

@@ -1,17 +1,18 @@
 //! What the history is asked: counts and lists; and events, which only people read.
 
-use super::rows::{Counts, EventLevel, InspectionFilter, InspectionRow, ProductCounts, time_text};
+use super::rows::{Counts, Distance, InspectionFilter, InspectionRow, ProductCounts, time_text};
 use super::{HistoryError, HistoryStore};
+use crate::codes::EventKind;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
 impl HistoryStore {
-    /// Notes something that happened to the daemon, now. `kind` is one word to count by.
-    pub async fn record_event(&self, level: EventLevel, kind: &str, product: Option<&str>, detail: &str) -> Result<(), HistoryError> {
+    /// Notes something that happened to the daemon, now.
+    pub async fn record_event(&self, kind: EventKind, product: Option<&str>, detail: &str) -> Result<(), HistoryError> {
         sqlx::query("INSERT INTO events (at, level, kind, product, detail) VALUES (?, ?, ?, ?, ?)")
             .bind(time_text(Timestamp::now()))
-            .bind(level.as_str())
-            .bind(kind)
+            .bind(kind.level().as_str())
+            .bind(kind.as_str())
             .bind(product)
             .bind(detail)
             .execute(&self.write)
@@ -60,14 +61,28 @@ impl HistoryStore {
         if let Some(product) = &filter.product {
             query.push(" AND i.product = ").push_bind(product);
         }
-        if let Some(decision) = filter.decision {
-            query.push(" AND i.decision = ").push_bind(decision.as_str());
+        if !filter.results.is_empty() {
+            // A decision, or the state of an image that has none.
+            let words: Vec<&str> = filter.results.iter().map(|result| result.as_str()).collect();
+            query.push(" AND ifnull(i.decision, i.state) IN (SELECT value FROM json_each(");
+            query.push_bind(serde_json::Value::from(words).to_string()).push("))");
         }
-        if let Some(state) = filter.state {
-            query.push(" AND i.state = ").push_bind(state.as_str());
+        if let Some(reason) = filter.reason {
+            query.push(" AND i.reason_code = ").push_bind(reason.as_str());
         }
         if let Some(since) = filter.since {
             query.push(" AND i.seen_at >= ").push_bind(time_text(since));
+        }
+        if let Some(until) = filter.until {
+            query.push(" AND i.seen_at < ").push_bind(time_text(until));
+        }
+        for (comparison, distance) in [(" >= ", filter.margin_from), (" <= ", filter.margin_to)] {
+            let Some(distance) = distance else { continue };
+            query.push(" AND i.image_score - i.image_tau").push(comparison);
+            match distance {
+                Distance::Score(value) => query.push_bind(value),
+                Distance::OfTau(share) => query.push_bind(share).push(" * abs(i.image_tau)"),
+            };
         }
         query.push(" ORDER BY i.seen_at DESC, i.id DESC");
         if let Some(limit) = filter.limit {

@@ -1,7 +1,8 @@
 //! Failed images that are to be tried again.
 
-use super::rows::{EventLevel, PathColumns, time_text};
+use super::rows::{PathColumns, time_text};
 use super::{HistoryError, HistoryStore, NO_BANK};
+use crate::codes::EventKind;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use std::collections::HashSet;
@@ -64,7 +65,7 @@ impl HistoryStore {
         }
         if sum.requeued > 0 {
             let detail = format!("{} failed images are tried again", sum.requeued);
-            self.record_event(EventLevel::Info, "requeue", filter.product.as_deref(), &detail).await?;
+            self.record_event(EventKind::Requeue, filter.product.as_deref(), &detail).await?;
         }
         Ok(sum)
     }
@@ -97,7 +98,8 @@ async fn back_to_pending(connection: &mut SqliteConnection, rows: &[(i64, String
         changed += sqlx::query(
             "UPDATE OR IGNORE inspections
              SET state = 'pending', product = ?1, give_up_at = ?2, attempts = 0, started_at = NULL, retry_at = NULL, decided_at = NULL,
-                 reason = CASE WHEN EXISTS (SELECT 1 FROM banks WHERE product = ?1 AND state = 'active') THEN NULL ELSE ?3 END
+                 (reason, reason_code) = (SELECT waits, waits FROM (
+                     SELECT CASE WHEN EXISTS (SELECT 1 FROM banks WHERE product = ?1 AND state = 'active') THEN NULL ELSE ?3 END AS waits))
              WHERE id = ?4 AND state = 'failed'",
         )
         .bind(product)

@@ -1,5 +1,6 @@
 //! The plain data that goes into the history and comes out of it.
 
+use crate::codes::{Reason, ReasonCode};
 use crate::inspection::Decision;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -24,8 +25,8 @@ pub struct Arrival {
     pub give_up_at: Timestamp,
     /// Whether it is to be inspected at all.
     pub state: ArrivalState,
-    /// Why it is pending, if not just for its turn: [`super::NO_BANK`] or words.
-    pub reason: Option<String>,
+    /// Why it is pending, if not just for its turn.
+    pub reason: Option<Reason>,
 }
 
 /// How an arrival enters the history.
@@ -35,8 +36,8 @@ pub enum ArrivalState {
     Pending,
     /// Refused at once.
     Failed {
-        /// Why, e.g. `unrouted`.
-        reason: String,
+        /// Why.
+        reason: Reason,
     },
 }
 
@@ -147,34 +148,23 @@ pub struct NewBank {
 }
 
 /// The bank in use for a product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct ActiveBank {
     /// Row id, for [`Finished::bank_id`].
     pub id: i64,
     /// The folder `versions/NNNNNN`.
     pub version: i64,
+    /// After a rollback: the fingerprint of the ok folder of which no bank is built by itself; empty when it was not known.
+    pub held_ok: Option<String>,
 }
 
-/// How bad an event is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventLevel {
-    /// Worth knowing.
-    Info,
-    /// Worth looking at.
-    Warn,
-    /// Something does not work.
-    Error,
-}
-
-impl EventLevel {
-    /// As written to the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-        }
-    }
+/// A bank that gave way to a newer one.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct EarlierBank {
+    /// The folder `versions/NNNNNN`, if it is still there.
+    pub version: i64,
+    /// Of `memory_bank.pt`, hexadecimal.
+    pub sha256: String,
 }
 
 /// `arrived = done + failed + pending`.
@@ -199,24 +189,46 @@ pub struct ProductCounts {
     pub counts: Counts,
 }
 
-/// Where an inspection stands.
+/// How an inspection stands, in the word that lists show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InspectionState {
-    /// To be inspected.
-    Pending,
-    /// Decided.
-    Done,
+pub enum InspectionResult {
+    /// Decided: a good part.
+    Ok,
+    /// Decided: not good.
+    Ng,
     /// Given up.
     Failed,
+    /// To be inspected.
+    Pending,
 }
 
-impl InspectionState {
-    /// As written to the database.
+impl InspectionResult {
+    /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Pending => "pending",
-            Self::Done => "done",
+            Self::Ok => "ok",
+            Self::Ng => "ng",
             Self::Failed => "failed",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+/// A distance from `image_tau`; scores above it have positive ones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Distance {
+    /// In the unit of the scores.
+    Score(f64),
+    /// A share of `image_tau`: 0.05 is 5 %.
+    OfTau(f64),
+}
+
+impl Distance {
+    /// The same on the other side of tau.
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Score(value) => Self::Score(-value),
+            Self::OfTau(share) => Self::OfTau(-share),
         }
     }
 }
@@ -226,12 +238,18 @@ impl InspectionState {
 pub struct InspectionFilter {
     /// Of this product.
     pub product: Option<String>,
-    /// With this verdict.
-    pub decision: Option<Decision>,
+    /// With one of these results; empty = all.
+    pub results: Vec<InspectionResult>,
+    /// Failed or waiting for this reason.
+    pub reason: Option<ReasonCode>,
     /// Seen at or after this time.
     pub since: Option<Timestamp>,
-    /// In this state.
-    pub state: Option<InspectionState>,
+    /// Seen before this time.
+    pub until: Option<Timestamp>,
+    /// `image_score - image_tau` at least this. Images without a score have no distance and are left out.
+    pub margin_from: Option<Distance>,
+    /// `image_score - image_tau` at most this.
+    pub margin_to: Option<Distance>,
     /// At most this many, the newest.
     pub limit: Option<u32>,
 }
@@ -270,6 +288,7 @@ pub struct InspectionRow {
     pub scores_path: Option<String>,
     pub outputs_deleted_at: Option<String>,
     pub image_deleted_at: Option<String>,
+    pub reason_code: Option<String>,
 }
 
 /// `2026-11-23T08:42:00.123Z`: one width, so that text order is time order.

@@ -54,6 +54,8 @@ pub struct ProductSnapshot {
 pub struct BankInUse {
     pub version: i64,
     pub created_at: String,
+    /// It was put back in use by a rollback, and no bank is built by itself until the ok folder changes.
+    pub after_rollback: bool,
 }
 
 /// A pending image; fields are columns of `inspections`.
@@ -139,10 +141,12 @@ async fn events(connection: &mut SqliteConnection, kinds: &[&str]) -> Result<Vec
 }
 
 async fn stand(connection: &mut SqliteConnection, product: &str, now: Timestamp) -> Result<ProductSnapshot, sqlx::Error> {
-    let bank = sqlx::query_as("SELECT version, created_at FROM banks WHERE product = ? AND state = 'active'")
-        .bind(product)
-        .fetch_optional(&mut *connection)
-        .await?;
+    let bank = sqlx::query_as(
+        "SELECT version, created_at, held_ok IS NOT NULL AS after_rollback FROM banks WHERE product = ? AND state = 'active'",
+    )
+    .bind(product)
+    .fetch_optional(&mut *connection)
+    .await?;
     let (pending, images_wait_for_bank) =
         sqlx::query_as("SELECT count(*), ifnull(max(reason IS ?), 0) FROM inspections WHERE state = 'pending' AND product = ?")
             .bind(NO_BANK)

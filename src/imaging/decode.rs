@@ -14,6 +14,7 @@ mod png;
 mod samples;
 mod tiff;
 
+use crate::codes::ReasonCode;
 use crate::error::ImageError;
 use crate::inspection::Picture;
 use samples::Raw;
@@ -46,7 +47,19 @@ enum Fault {
     /// Cut, holed or damaged: it may still be being written.
     Incomplete(String),
     /// Whole, but nothing this program inspects.
-    Rejected(String),
+    Rejected(ReasonCode, String),
+}
+
+impl Fault {
+    /// An image of a kind that is not read.
+    fn unsupported(reason: impl Into<String>) -> Fault {
+        Fault::Rejected(ReasonCode::UnsupportedFormat, reason.into())
+    }
+
+    /// Bits per sample that do not fit the product's `input.bit_depth`.
+    fn wrong_depth(reason: impl Into<String>) -> Fault {
+        Fault::Rejected(ReasonCode::WrongDepth, reason.into())
+    }
 }
 
 /// Decodes `bytes`, the content of `path` (which is used in messages only).
@@ -68,7 +81,7 @@ pub fn decode(path: &Path, bytes: &[u8], limits: &DecodeLimits, bit_depth: Optio
     };
     raw.and_then(|raw| raw.finish(bit_depth)).map_err(|fault| match fault {
         Fault::Incomplete(reason) => ImageError::Incomplete { path: path.to_owned(), reason },
-        Fault::Rejected(reason) => ImageError::Rejected { path: path.to_owned(), reason },
+        Fault::Rejected(code, reason) => ImageError::rejected(path, code, reason),
     })
 }
 
@@ -93,10 +106,13 @@ impl Format {
             [_, _, _, _, _, _, _, _, 0, 0, 0, 0, ..] => {
                 Err(Fault::Incomplete(format!("starts with `{}`: its content has not been written yet", bytes[..12].escape_ascii())))
             }
-            _ => Err(Fault::Rejected(format!(
-                "is not a JPEG, PNG, BMP or TIFF: starts with `{}`; save it as one of these or narrow `match:`",
-                bytes[..8].escape_ascii()
-            ))),
+            _ => Err(Fault::Rejected(
+                ReasonCode::NotAnImage,
+                format!(
+                    "is not a JPEG, PNG, BMP or TIFF: starts with `{}`; save it as one of these or narrow `match:`",
+                    bytes[..8].escape_ascii()
+                ),
+            )),
         }
     }
 }
@@ -109,11 +125,12 @@ impl DecodeLimits {
             return Err(Fault::Incomplete(format!("is {width}x{height} pixels: its header has not been written in full")));
         }
         if pixels > self.max_pixels {
-            return Err(Fault::Rejected(format!(
+            let text = format!(
                 "is {width}x{height} = {:.1} megapixels, above the {:.1} allowed; raise intake.max_megapixels if that is right",
                 pixels as f64 / 1e6,
                 self.max_pixels as f64 / 1e6
-            )));
+            );
+            return Err(Fault::Rejected(ReasonCode::TooLarge, text));
         }
         Ok(())
     }
@@ -140,7 +157,7 @@ fn read_pixels(decoder: impl image::ImageDecoder, limits: &DecodeLimits) -> Resu
         La16 => (2, true),
         Rgb16 => (3, true),
         Rgba16 => (4, true),
-        other => return Err(Fault::Rejected(format!("has samples of type {other:?}; save it with 8 or 16 bits per sample"))),
+        other => return Err(Fault::unsupported(format!("has samples of type {other:?}; save it with 8 or 16 bits per sample"))),
     };
     let mut buffer = vec![0; usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX)];
     decoder.read_image(&mut buffer).map_err(Fault::from)?;
@@ -151,10 +168,10 @@ impl From<image::ImageError> for Fault {
     fn from(error: image::ImageError) -> Fault {
         match error {
             image::ImageError::Unsupported(e) => {
-                Fault::Rejected(format!("{e}; save it as 8- or 16-bit gray or RGB without special compression"))
+                Fault::unsupported(format!("{e}; save it as 8- or 16-bit gray or RGB without special compression"))
             }
             image::ImageError::Limits(e) => {
-                Fault::Rejected(format!("{e}; raise intake.max_megapixels if the picture is meant to be that large"))
+                Fault::Rejected(ReasonCode::TooLarge, format!("{e}; raise intake.max_megapixels if the picture is meant to be that large"))
             }
             other => Fault::Incomplete(format!("cut or damaged: {other}")),
         }

@@ -3,7 +3,7 @@
 use super::ledger::{Book, Findings, check_dead};
 use super::plant::catch_up;
 use super::process::{Ear, last_lines};
-use crate::helper::{Line, Part, Product, old_database, sql_change, write_image};
+use crate::helper::{Line, Part, Product, arg, old_database, run_ok, sql_change, write_image};
 use patchcored::crash_point::{NAMES, VARIABLE};
 use std::os::unix::process::ExitStatusExt;
 
@@ -20,23 +20,31 @@ enum Cause {
     OldDatabase,
     /// Delete old files.
     Retention,
+    /// Put an earlier bank back in use, with an image in hand.
+    Rollback,
+    /// Build a bank because somebody asks for it.
+    Rebuild,
     /// Stop.
     Stop,
 }
 
 /// How a point is caused, and at which of the times that it is reached the daemon has to die.
 fn cases(point: &str) -> &'static [(Cause, u32)] {
-    use Cause::{FirstBank, Image, NewBank, OldDatabase, Retention, Stop};
+    use Cause::{FirstBank, Image, NewBank, OldDatabase, Rebuild, Retention, Rollback, Stop};
     match point {
         "migration_before_copy" | "migration_copied" => &[(OldDatabase, 1)],
-        "migration_step_done" => &[(OldDatabase, 1), (OldDatabase, 2)],
+        "migration_step_done" => &[(OldDatabase, 1), (OldDatabase, 2), (OldDatabase, 3)],
         "row_recorded" | "attempt_started" | "outputs_written" | "decision_recorded" => &[(Image, 1)],
         // Heat map, mask, overlay, side by side, scores.
         "file_written" => &[(Image, 1), (Image, 2), (Image, 3), (Image, 4), (Image, 5)],
         "file_renamed" => &[(Image, 1), (Image, 2), (Image, 3), (Image, 4), (Image, 5)],
         // `current` and the three names; later `current` alone.
-        "link_made" => &[(FirstBank, 1), (FirstBank, 3), (NewBank, 1)],
-        "link_swapped" => &[(FirstBank, 1), (FirstBank, 2), (FirstBank, 4), (NewBank, 1)],
+        "link_made" => &[(FirstBank, 1), (FirstBank, 3), (NewBank, 1), (Rollback, 1)],
+        "link_swapped" => &[(FirstBank, 1), (FirstBank, 2), (FirstBank, 4), (NewBank, 1), (Rollback, 1)],
+        "request_taken" => &[(Rollback, 1), (Rebuild, 1)],
+        "rollback_swapped" | "rollback_recorded" => &[(Rollback, 1)],
+        // Published, but the request is not ended.
+        "bank_recorded" => &[(NewBank, 1), (Rebuild, 2)],
         // Five outputs and the image itself, of each of three images.
         "file_deleted" => &[(Retention, 1), (Retention, 7), (Retention, 18)],
         // Outputs, then images.
@@ -57,12 +65,17 @@ const PRODUCT: [&str; 1] = ["disc"];
 impl Scene {
     /// One product with all outputs, a golden image and three OK images, that keeps one version of its bank.
     fn new() -> Self {
+        Self::keeping(1)
+    }
+
+    /// The same with so many versions.
+    fn keeping(versions: u32) -> Self {
         let mut product = Product::new("disc");
         product.extra = "    outputs: {mask: true, overlay: true, heat: true, side_by_side: true, scores: true}\n".to_owned();
         let line = Line::new(&[product]);
         let golden = line.path("golden.png");
         write_image(&golden, Part::ok(9));
-        let config = std::fs::read_to_string(line.config()).unwrap().replace("keep_versions: 3", "keep_versions: 1");
+        let config = std::fs::read_to_string(line.config()).unwrap().replace("keep_versions: 3", &format!("keep_versions: {versions}"));
         std::fs::write(line.config(), format!("{config}    reference: {}\n", golden.display())).unwrap();
         line.fill_ok("disc", 0..3);
         Self { ear: Ear::new(&line), line, book: Book::default() }
@@ -86,6 +99,15 @@ impl Scene {
                 self.line.fill_ok("disc", ok..ok + 1);
                 self.drop_image(point, times);
             }
+            Cause::Rollback | Cause::Rebuild => {
+                self.ear.wait_ready(&self.line);
+                self.drop_image(point, times);
+                self.ask(if cause == Cause::Rollback {
+                    &["rollback", "disc", "1", "--no-wait"]
+                } else {
+                    &["rebuild", "disc", "--no-wait"]
+                });
+            }
             Cause::Stop => {
                 self.ear.wait_ready(&self.line);
                 daemon.signal(rustix::process::Signal::TERM);
@@ -98,6 +120,10 @@ impl Scene {
         assert!(self.line.log().contains(VARIABLE), "the log does not warn of the crash to come");
         assert_eq!(check_dead(&self.line, &PRODUCT), Vec::<String>::new(), "{point}:{times}, dead");
         self.check(&format!("{point}:{times}"));
+    }
+
+    fn ask(&self, arguments: &[&str]) -> String {
+        run_ok(&[arguments, &["--config", arg(&self.line.config())]].concat())
     }
 
     fn check(&self, when: &str) {
@@ -158,12 +184,41 @@ fn dying_while_old_files_are_deleted_leaves_rows_that_tell_the_truth_in_the_end(
         let status = daemon.wait();
         assert_eq!(status.signal(), Some(9), "{point}:{times}: {status}\n{}", last_lines(&line.log()));
         assert_eq!(check_dead(line, &PRODUCT), Vec::<String>::new(), "{point}:{times}, dead");
-        let daemon = line.start();
+        let daemon = scene.ear.start(line);
+        scene.ear.wait_ready(line);
         line.wait_sql(left, "0");
         assert!(daemon.stop().success());
         let names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["kept"], "{point}:{times}");
         assert_eq!(line.sql("SELECT count(*) || ' ' || sum(state = 'done') FROM inspections").unwrap(), format!("{images} {images}"));
+    }
+}
+
+#[test]
+fn dying_while_a_request_is_served_does_it_all_the_same() {
+    for (point, cause, times) in points(&[Cause::Rollback, Cause::Rebuild]) {
+        let scene = Scene::keeping(3);
+        scene.check("at first");
+        // A second version from the same files.
+        let daemon = scene.ear.start(&scene.line);
+        scene.ear.wait_ready(&scene.line);
+        scene.ask(&["rebuild", "disc"]);
+        assert!(daemon.stop().success());
+
+        scene.die_and_recover(point, cause, times);
+        // What was still to be done when that daemon was stopped.
+        let daemon = scene.ear.start(&scene.line);
+        scene.ear.wait_ready(&scene.line);
+        scene.line.wait_sql("SELECT count(*) FROM requests WHERE state <> 'done'", "0");
+        let active = if cause == Cause::Rollback { "1" } else { "3" };
+        scene.line.wait_sql("SELECT version FROM banks WHERE state = 'active'", active);
+        assert!(daemon.stop().success());
+        scene.check(&format!("{point}:{times}, when the request was done"));
+        assert_eq!(
+            scene.line.sql("SELECT count(*) FROM events WHERE kind = 'rollback'").unwrap(),
+            u8::from(cause == Cause::Rollback).to_string()
+        );
+        assert_eq!(scene.line.sql("SELECT count(*) FROM banks WHERE state <> 'failed'").unwrap(), if active == "1" { "2" } else { "3" });
     }
 }
 

@@ -52,7 +52,10 @@ fn a_database_disk_that_fails_ends_the_daemon_with_the_reason() {
     drop_images(&line, 0..600);
     assert_eq!(daemon.wait().code(), Some(1), "{}", line.log());
     let log = line.log();
-    assert!(log.contains("error: history database: ") && log.contains("check the disk, the mount and the kernel log"), "{log}");
+    assert!(
+        log.contains("error[database_io]: history database: ") && log.contains("check the disk, the mount and the kernel log"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -64,7 +67,7 @@ fn a_read_only_database_does_not_start() {
     disk.remount("ro");
     let mut daemon = line.start();
     assert_eq!(daemon.wait().code(), Some(1));
-    assert!(line.log().contains("error: history database: "), "{}", line.log());
+    assert!(line.log().contains("error[database_read_only]: history database: "), "{}", line.log());
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use crate::docs::page;
 use jiff::{Timestamp, ToSpan};
 use patchcored::cli::history::{Format, HistoryArgs};
+use patchcored::codes::{EventKind, Reason, ReasonCode};
 use patchcored::history::{
-    Arrival, ArrivalState, Counts, EventLevel, Finished, HistoryErrorKind, HistoryStore, InspectionFilter, InspectionState, NO_BANK,
-    NOT_CLOSED, NewBank, Recorded,
+    Arrival, ArrivalState, Counts, Distance, Finished, HistoryErrorKind, HistoryStore, InspectionFilter, InspectionResult, NewBank,
+    Recorded,
 };
 use patchcored::inspection::Decision;
 use proptest::prelude::*;
@@ -110,6 +111,14 @@ fn finished(id: i64, bank_id: i64, score: f64) -> Finished {
     }
 }
 
+fn damaged() -> Reason {
+    Reason::new(ReasonCode::UnsupportedFormat, "damaged")
+}
+
+fn incomplete() -> Reason {
+    Reason::new(ReasonCode::Incomplete, "incomplete: 5 of 9 bytes")
+}
+
 #[tokio::test]
 async fn an_arrival_has_one_row_however_often_it_is_reported() {
     let mut line = Line::new().await;
@@ -124,11 +133,12 @@ async fn an_arrival_has_one_row_however_often_it_is_reported() {
     assert_eq!(line.arrive(arrival("/drop/a.jpg", "p", 1)).await, Recorded::Changed(1));
     let image = &line.store.next_pending("p", time(50), 1, &[2], &[]).await.unwrap()[0];
     assert_eq!((image.id, image.size, image.seen_at, image.give_up_at), (1, 1001, time(0), time(11)));
-    assert!(line.store.fail(1, "damaged", time(60)).await.unwrap());
+    assert!(line.store.fail(1, &damaged(), time(60)).await.unwrap());
     assert_eq!(line.arrive(arrival("/drop/a.jpg", "p", 1)).await, Recorded::Known(1));
     assert_eq!(line.arrive(arrival("/drop/a.jpg", "p", 2)).await, Recorded::New(3));
 
-    let refused = Arrival { product: None, state: ArrivalState::Failed { reason: "unrouted".into() }, ..arrival("/drop/x.jpg", "p", 0) };
+    let refused =
+        Arrival { product: None, state: ArrivalState::Failed { reason: ReasonCode::Unrouted.into() }, ..arrival("/drop/x.jpg", "p", 0) };
     assert_eq!(line.arrive(refused).await, Recorded::New(4));
     assert_eq!(line.store.counts().await.unwrap(), Counts { arrived: 4, done: 0, failed: 2, pending: 2 });
     let by_product = line.store.counts_by_product().await.unwrap();
@@ -140,7 +150,7 @@ async fn an_arrival_has_one_row_however_often_it_is_reported() {
 async fn what_was_given_up_for_not_being_closed_is_tried_again_when_it_is_reported_again() {
     let line = Line::new().await;
     let [first, second] = [0, 1].map(|version| arrival("/drop/a.jpg", "p", version));
-    for (arrival, reason) in [(&first, format!("incomplete: {NOT_CLOSED}; given up after 10s")), (&second, "no image".to_owned())] {
+    for (arrival, reason) in [(&first, Reason::new(ReasonCode::NotClosed, "not closed")), (&second, damaged())] {
         let Recorded::New(id) = line.arrive(arrival.clone()).await else { panic!("it is new") };
         assert!(line.store.start_attempt(id).await.unwrap());
         assert!(line.store.fail(id, &reason, time(20)).await.unwrap());
@@ -148,7 +158,7 @@ async fn what_was_given_up_for_not_being_closed_is_tried_again_when_it_is_report
     assert_eq!(line.arrive(second).await, Recorded::Known(2), "failed for another reason");
     assert_eq!(line.arrive(arrival("/drop/a.jpg", "p", 2)).await, Recorded::New(3));
     assert_eq!(line.arrive(first.clone()).await, Recorded::Known(1), "a path has one pending row");
-    assert!(line.store.start_attempt(3).await.unwrap() && line.store.fail(3, "no image", time(20)).await.unwrap());
+    assert!(line.store.start_attempt(3).await.unwrap() && line.store.fail(3, &damaged(), time(20)).await.unwrap());
     assert_eq!(line.arrive(first.clone()).await, Recorded::Changed(1));
     assert_eq!(line.due("p", time(30)).await, [1]);
     assert_eq!(line.arrive(first).await, Recorded::Known(1));
@@ -178,7 +188,7 @@ async fn the_queue_gives_the_oldest_that_are_due() {
     assert_eq!(line.store.next_pending("p", time(10), 1, &[2, 3], &[]).await.unwrap()[0].id, 1);
 
     assert!(line.store.start_attempt(2).await.unwrap());
-    assert!(line.store.retry_later(2, "incomplete: 5 of 9 bytes", time(20)).await.unwrap());
+    assert!(line.store.retry_later(2, &incomplete(), time(20)).await.unwrap());
     assert_eq!(line.due("p", time(10)).await, [3, 1]);
     assert_eq!(line.store.due_products(&["q", "none", "p"], time(10)).await.unwrap(), ["q", "p"]);
     assert_eq!(line.due("p", time(20)).await, [2, 3, 1]);
@@ -189,11 +199,11 @@ async fn the_queue_gives_the_oldest_that_are_due() {
     let passed = line.store.next_pending("p", time(20), 9, &[], &["/drop".into()]).await.unwrap();
     assert_eq!(passed.iter().map(|image| image.id).collect::<Vec<_>>(), [5]);
     for id in 1..=3 {
-        line.store.fail(id, "damaged", time(9)).await.unwrap();
+        line.store.fail(id, &damaged(), time(9)).await.unwrap();
         line.store.start_attempt(id).await.unwrap();
-        line.store.fail(id, "damaged", time(9)).await.unwrap();
+        line.store.fail(id, &damaged(), time(9)).await.unwrap();
     }
-    line.store.retry_later(5, "incomplete", time(30)).await.unwrap();
+    line.store.retry_later(5, &incomplete(), time(30)).await.unwrap();
     assert_eq!(line.store.due_products(&["p", "q"], time(20)).await.unwrap(), ["q"]);
 }
 
@@ -201,7 +211,7 @@ async fn the_queue_gives_the_oldest_that_are_due() {
 async fn images_wait_for_the_first_bank_and_are_released_by_it() {
     let line = Line::new().await;
     line.arrive(arrival("/drop/a.jpg", "p", 0)).await;
-    line.arrive(Arrival { reason: Some(NO_BANK.into()), ..arrival("/drop/b.jpg", "p", 1) }).await;
+    line.arrive(Arrival { reason: Some(ReasonCode::NoBank.into()), ..arrival("/drop/b.jpg", "p", 1) }).await;
     line.arrive(arrival("/drop/c.jpg", "q", 2)).await;
     assert_eq!(line.store.set_waiting_for_bank("p").await.unwrap(), 1);
     assert_eq!(line.store.set_waiting_for_bank("p").await.unwrap(), 0);
@@ -228,15 +238,15 @@ async fn a_result_counts_once_and_only_for_the_file_it_was_made_from() {
     line.store.start_attempt(1).await.unwrap();
     assert_eq!(line.arrive(arrival("/drop/a.jpg", "p", 1)).await, Recorded::Changed(1));
     assert!(!line.store.finish(&finished(1, bank, 3.0)).await.unwrap());
-    assert!(!line.store.fail(1, "incomplete", time(9)).await.unwrap());
+    assert!(!line.store.fail(1, &incomplete(), time(9)).await.unwrap());
     assert_eq!(line.due("p", time(9)).await, [1]);
 
     line.store.start_attempt(1).await.unwrap();
     assert!(line.store.finish(&finished(1, bank, 3.0)).await.unwrap());
     assert!(!line.store.finish(&finished(1, bank, 9.0)).await.unwrap());
-    assert!(!line.store.fail(1, "late", time(9)).await.unwrap());
+    assert!(!line.store.fail(1, &damaged(), time(9)).await.unwrap());
     assert!(!line.store.start_attempt(1).await.unwrap());
-    assert!(!line.store.retry_later(1, "late", time(9)).await.unwrap());
+    assert!(!line.store.retry_later(1, &damaged(), time(9)).await.unwrap());
     assert!(!line.store.touch(1, 5, 5, time(9)).await.unwrap());
     let row = &line.store.inspections(&InspectionFilter::default()).await.unwrap()[0];
     assert_eq!((row.state.as_str(), row.decision.as_deref(), row.image_score, row.attempts), ("done", Some("ok"), Some(3.0), 2));
@@ -258,7 +268,7 @@ async fn a_score_that_is_not_a_number_never_passes() {
 async fn a_file_that_changes_back_to_a_known_version_is_its_duplicate() {
     let line = Line::new().await;
     line.arrive(arrival("/drop/a.jpg", "p", 0)).await;
-    line.store.fail(1, "damaged", time(1)).await.unwrap();
+    line.store.fail(1, &damaged(), time(1)).await.unwrap();
     line.arrive(arrival("/drop/a.jpg", "p", 1)).await;
     assert!(line.store.touch(2, 1002, 7, time(30)).await.unwrap());
     let first = arrival("/drop/a.jpg", "p", 0);
@@ -306,9 +316,22 @@ async fn inspections_are_filtered_newest_first() {
     let all = InspectionFilter::default();
     assert_eq!(ids(all.clone()).await, [6, 5, 4, 3, 2, 1]);
     assert_eq!(ids(InspectionFilter { product: Some("p".into()), ..all.clone() }).await, [5, 3, 1]);
-    assert_eq!(ids(InspectionFilter { decision: Some(Decision::Ng), ..all.clone() }).await, [3]);
-    assert_eq!(ids(InspectionFilter { state: Some(InspectionState::Done), ..all.clone() }).await, [3, 1]);
+    let results = |results: &[InspectionResult]| InspectionFilter { results: results.to_vec(), ..all.clone() };
+    assert_eq!(ids(results(&[InspectionResult::Ng])).await, [3]);
+    assert_eq!(ids(results(&[InspectionResult::Ok, InspectionResult::Ng])).await, [3, 1]);
+    line.store.fail(2, &damaged(), time(60)).await.unwrap();
+    assert_eq!(ids(results(&[InspectionResult::Failed])).await, [2]);
+    assert_eq!(ids(results(&[InspectionResult::Pending])).await, [6, 5, 4]);
+    assert_eq!(ids(InspectionFilter { reason: Some(ReasonCode::UnsupportedFormat), ..all.clone() }).await, [2]);
     assert_eq!(ids(InspectionFilter { since: Some(time(4)), ..all.clone() }).await, [6, 5]);
+    assert_eq!(ids(InspectionFilter { since: Some(time(1)), until: Some(time(3)), ..all.clone() }).await, [3, 2]);
+    // Tau is 4: the scores lie 3 below and 5 above it.
+    let margin = |from, to| InspectionFilter { margin_from: from, margin_to: to, ..all.clone() };
+    assert_eq!(ids(margin(Some(Distance::Score(0.0)), None)).await, [3]);
+    assert_eq!(ids(margin(None, Some(Distance::Score(-3.0)))).await, [1]);
+    assert_eq!(ids(margin(Some(Distance::OfTau(-0.75)), Some(Distance::OfTau(0.75)))).await, [1]);
+    assert_eq!(ids(margin(Some(Distance::OfTau(-1.25)), Some(Distance::OfTau(1.25)))).await, [3, 1]);
+    assert!(ids(margin(Some(Distance::OfTau(-0.74)), Some(Distance::OfTau(1.24)))).await.is_empty());
     assert_eq!(ids(InspectionFilter { limit: Some(2), ..all }).await, [6, 5]);
 }
 
@@ -342,10 +365,8 @@ async fn the_history_command_prints_all_formats() {
         config: config.clone(),
         database: Some(line.file()),
         product: Some("p".into()),
-        ng: false,
-        since: None,
-        limit: None,
         format,
+        ..HistoryArgs::default()
     };
     let print = async |args| {
         let mut out = Vec::new();
@@ -419,7 +440,7 @@ async fn any_order(steps: Vec<Step>) {
             Step::Arrive { path, version, refused } => {
                 let mut arrival = arrival(format!("/drop/{path}.jpg"), "p", version);
                 if refused {
-                    arrival.state = ArrivalState::Failed { reason: "unrouted".into() };
+                    arrival.state = ArrivalState::Failed { reason: ReasonCode::Unrouted.into() };
                 }
                 match line.arrive(arrival.clone()).await {
                     Recorded::New(id) => assert!(rows.insert(id), "{step:?}"),
@@ -433,8 +454,8 @@ async fn any_order(steps: Vec<Step>) {
                     assert!(!line.store.finish(&finished(id, bank_id, score)).await.unwrap(), "{step:?}: a result counts once");
                 }
             }
-            Step::Fail(id) => drop(line.store.fail(id, "damaged", time(50)).await.unwrap()),
-            Step::Retry(id) => drop(line.store.retry_later(id, "incomplete", time(40)).await.unwrap()),
+            Step::Fail(id) => drop(line.store.fail(id, &damaged(), time(50)).await.unwrap()),
+            Step::Retry(id) => drop(line.store.retry_later(id, &incomplete(), time(40)).await.unwrap()),
             Step::Touch(id, version) => {
                 let a = arrival("", "p", version);
                 line.store.touch(id, a.size, a.mtime_ns, a.give_up_at).await.unwrap();
@@ -451,6 +472,8 @@ async fn any_order(steps: Vec<Step>) {
         assert_eq!(due == 1, !line.due("p", time(30)).await.is_empty(), "{step:?}: a product is due when an image of it is");
         let mut keys = BTreeSet::new();
         for row in line.store.inspections(&InspectionFilter::default()).await.unwrap() {
+            assert_eq!(row.reason.is_some(), row.reason_code.is_some(), "{step:?}: a reason has its code, and a code its words");
+            assert!(row.state != "failed" || row.reason_code.is_some(), "{step:?}");
             assert!(keys.insert((row.image_path.clone(), row.file_size, row.mtime_ns)), "{step:?}: an arrival has one row");
             assert!(row.decision.as_deref() != Some("ok") || row.image_score.is_some_and(|score| score <= 4.0), "{step:?}");
             if row.state != "pending" {
@@ -489,8 +512,8 @@ async fn a_day_on_the_line() -> Line {
         let seen_at = now - (i + 2).minutes();
         arrivals.push(Arrival { seen_at, ..arrival(format!("/srv/camera/line1/{folder}/part-{:04}.jpg", i / 2 + 1), product, i) });
     }
-    arrivals.push(Arrival { reason: Some(NO_BANK.into()), ..arrival("/srv/camera/line2/part-0001.jpg", "prod2", 0) });
-    let refused = ArrivalState::Failed { reason: "unrouted".into() };
+    arrivals.push(Arrival { reason: Some(ReasonCode::NoBank.into()), ..arrival("/srv/camera/line2/part-0001.jpg", "prod2", 0) });
+    let refused = ArrivalState::Failed { reason: ReasonCode::Unrouted.into() };
     arrivals.push(Arrival { product: None, state: refused, ..arrival("/srv/camera/line1/notes.jpg", "", 0) });
     for (i, recorded) in store.record_arrivals(&arrivals).await.unwrap().into_iter().enumerate().take(38) {
         let Recorded::New(id) = recorded else { panic!("{recorded:?}") };
@@ -505,11 +528,11 @@ async fn a_day_on_the_line() -> Line {
         line.decide(&Finished { content_hash, decided_at: now - 1.minute(), ..finished(id, bank_id, score) }).await;
     }
     store.start_attempt(39).await.unwrap();
-    store.fail(39, "incomplete: 5 of 9 bytes", now).await.unwrap();
+    store.fail(39, &incomplete(), now).await.unwrap();
     store.start_attempt(40).await.unwrap();
-    store.retry_later(40, "incomplete: 5 of 9 bytes", now).await.unwrap();
-    store.record_event(EventLevel::Info, "start", None, "patchcored 0.1.0").await.unwrap();
-    store.record_event(EventLevel::Warn, "overflow", Some("prod1-front"), "inotify queue overflow, scanning").await.unwrap();
+    store.retry_later(40, &incomplete(), now).await.unwrap();
+    store.record_event(EventKind::Start, None, "patchcored 0.1.0").await.unwrap();
+    store.record_event(EventKind::Overflow, Some("prod1-front"), "inotify queue overflow, scanning").await.unwrap();
     line
 }
 

@@ -13,6 +13,7 @@ mod rebuild_safety;
 mod reload;
 mod requeue;
 mod retention;
+mod rollback;
 mod service;
 mod status;
 mod stop;

@@ -10,7 +10,7 @@ fn a_second_daemon_is_refused_and_a_killed_one_is_followed_at_once() {
     line.wait_for_bank("disc");
     let mut second = line.start();
     assert_eq!(second.wait().code(), Some(1));
-    let told = format!("history.db: another patchcored run (process {}) works with it", first.pid());
+    let told = format!("history.db: another patchcored (process {}) works with it", first.pid());
     assert!(line.log().contains(&told), "{}", line.log());
     write_image(&line.drop("disc").join("a.png"), Part::ok(1));
     line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "1");

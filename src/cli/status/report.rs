@@ -76,7 +76,7 @@ pub struct Product {
     pub product: String,
     /// False when the profile in use leaves it out: no new images are taken for it.
     pub on: bool,
-    /// The bank in use: `version`, and when it was built, `created_at`.
+    /// The bank in use: `version`, when it was built, `created_at`, and whether a rollback put it back, `after_rollback`.
     pub bank: Option<BankInUse>,
     /// Age of the bank.
     pub bank_age_seconds: Option<i64>,

@@ -69,7 +69,8 @@ fn print_product(product: &Product, out: &mut dyn Write) -> io::Result<()> {
 fn bank(product: &Product) -> String {
     let Some(bank) = &product.bank else { return "none: images wait for it".to_owned() };
     let waits = if product.waits_for_bank { "; cannot be used, images wait" } else { "" };
-    format!("version {}, built {}{}{waits}", bank.version, bank.created_at, ago(product.bank_age_seconds))
+    let back = if bank.after_rollback { "; in use again after a rollback" } else { "" };
+    format!("version {}, built {}{}{back}{waits}", bank.version, bank.created_at, ago(product.bank_age_seconds))
 }
 
 fn pending(product: &Product) -> String {

@@ -3,8 +3,8 @@
 use super::pages::{answer, pages};
 use super::socket::{NoSocket, Socket};
 use super::{News, Shared};
+use crate::codes::EventKind;
 use crate::config::MetricsAddress;
-use crate::history::EventLevel;
 use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,14 +33,14 @@ pub async fn run(shared: Arc<Shared>, mut address: watch::Receiver<Option<Metric
                 tracing::info!(address = %show(&wanted), "metrics can be asked for");
                 if said.take().is_some() {
                     let detail = format!("{}: metrics can be asked for", show(&wanted));
-                    shared.tell(News { level: EventLevel::Info, kind: "metrics_available", detail });
+                    shared.tell(News { kind: EventKind::MetricsAvailable, detail });
                 }
                 serve(&socket, &pages, &mut address).await
             }
             Err(why) => {
                 if said.as_ref() != Some(&why) {
                     let detail = format!("{why}; the line runs on without monitoring, and it is tried again every {AGAIN:?}");
-                    shared.tell(News { level: EventLevel::Warn, kind: "metrics_unavailable", detail });
+                    shared.tell(News { kind: EventKind::MetricsUnavailable, detail });
                 }
                 said = Some(why);
                 tokio::select! {

@@ -1,9 +1,9 @@
 //! What is counted while the line works. The counters begin at zero with the process and outlive every line, so that a reload does not
 //! set them back.
 
-use super::failure::{FAILURES, failure_code};
+use crate::codes::{EventKind, Level, ReasonCode};
 use crate::config::ProductConfig;
-use crate::history::{Arrival, ArrivalState, EventLevel, Finished, Recorded};
+use crate::history::{Arrival, ArrivalState, Finished, Recorded};
 use crate::inspection::Decision;
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -53,7 +53,7 @@ struct Rebuilt {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfKind {
     level: &'static str,
-    kind: String,
+    kind: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -141,6 +141,11 @@ const ACCEPTED: Outcome = Outcome { outcome: "accepted" };
 const REFUSED: Outcome = Outcome { outcome: "refused" };
 const STAGES: [&str; 3] = ["decode", "engine", "write"];
 
+/// The reasons for which images fail, and do not only wait.
+fn failures() -> impl Iterator<Item = &'static str> {
+    ReasonCode::ALL.iter().map(|reason| reason.entry()).filter(|entry| entry.level == Level::Error).map(|entry| entry.code)
+}
+
 impl Meters {
     /// Everything that was counted.
     pub(super) fn registry(&self) -> &Registry {
@@ -155,7 +160,7 @@ impl Meters {
             for decision in [Decision::Ok, Decision::Ng] {
                 drop(self.decided.get_or_create(&Decided { product: product.clone(), decision: decision.as_str() }));
             }
-            for reason in FAILURES {
+            for reason in failures() {
                 drop(self.failed.get_or_create(&Failed { product: product.clone(), reason }));
             }
             drop(self.latency.get_or_create(&of_product(product)));
@@ -172,7 +177,7 @@ impl Meters {
             let product = arrival.product.as_deref().unwrap_or_default();
             self.arrived.get_or_create(&of_product(product)).inc();
             if let ArrivalState::Failed { reason } = &arrival.state {
-                self.failed(product, reason);
+                self.failed(product, reason.code);
             }
         }
     }
@@ -189,8 +194,8 @@ impl Meters {
     }
 
     /// An image was given up; `reason` is that of its row.
-    pub fn failed(&self, product: &str, reason: &str) {
-        self.failed.get_or_create(&Failed { product: product.to_owned(), reason: failure_code(reason) }).inc();
+    pub fn failed(&self, product: &str, reason: ReasonCode) {
+        self.failed.get_or_create(&Failed { product: product.to_owned(), reason: reason.as_str() }).inc();
     }
 
     /// A build gave a bank, which is in use.
@@ -205,11 +210,11 @@ impl Meters {
     }
 
     /// An event was recorded. Reloads are counted here, so that they cannot differ from their events.
-    pub fn event(&self, level: EventLevel, kind: &str) {
-        self.events.get_or_create(&OfKind { level: level.as_str(), kind: kind.to_owned() }).inc();
+    pub fn event(&self, kind: EventKind) {
+        self.events.get_or_create(&OfKind { level: kind.level().as_str(), kind: kind.as_str() }).inc();
         match kind {
-            "reload" => self.reloads.get_or_create(&ACCEPTED).inc(),
-            "reload_refused" => self.reloads.get_or_create(&REFUSED).inc(),
+            EventKind::Reload => self.reloads.get_or_create(&ACCEPTED).inc(),
+            EventKind::ReloadRefused => self.reloads.get_or_create(&REFUSED).inc(),
             _ => return,
         };
     }

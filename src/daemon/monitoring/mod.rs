@@ -7,7 +7,6 @@
 mod disks;
 mod exposition;
 mod facts;
-mod failure;
 mod listener;
 mod meters;
 mod pages;
@@ -21,8 +20,8 @@ pub use meters::{Meters, NotRebuilt};
 pub use trial::address_problem;
 
 use super::line::Line;
+use crate::codes::EventKind;
 use crate::config::MetricsAddress;
-use crate::history::EventLevel;
 use crate::intake::Pulse;
 use sight::{Looker, Phase, Sight, Watched};
 use std::path::PathBuf;
@@ -53,8 +52,7 @@ struct Shared {
 
 /// Something to be recorded as an event.
 struct News {
-    level: EventLevel,
-    kind: &'static str,
+    kind: EventKind,
     detail: String,
 }
 
@@ -122,7 +120,7 @@ impl Shared {
     fn tell(&self, news: News) {
         if let Err(error) = self.news.try_send(news) {
             let News { kind, detail, .. } = error.into_inner();
-            tracing::warn!(kind, detail, "event not recorded");
+            tracing::warn!(kind = kind.as_str(), detail, "event not recorded");
         }
     }
 }
@@ -145,12 +143,12 @@ fn serve(shared: Arc<Shared>, address: watch::Receiver<Option<MetricsAddress>>, 
 /// Has events recorded by the line that runs, or the next that will.
 async fn record(shared: &Shared, mut inbox: mpsc::Receiver<News>) {
     let mut phase = shared.phase.subscribe();
-    while let Some(News { level, kind, detail }) = inbox.recv().await {
+    while let Some(News { kind, detail }) = inbox.recv().await {
         let running = phase.wait_for(|phase| matches!(phase, Phase::Running(_))).await.map(|phase| phase.clone());
         match running {
             Ok(Phase::Running(watched)) => {
                 if let Some(line) = watched.line() {
-                    line.event(level, kind, None, &detail).await;
+                    line.event(kind, None, &detail).await;
                 }
             }
             _ => return,

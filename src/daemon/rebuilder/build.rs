@@ -11,9 +11,9 @@ use super::in_use::{describe, put_in_use};
 use super::off_runtime;
 use super::ok_listing::{answers, stuck, until_stuck};
 use crate::banks::{BankFolder, OkFolder, refuse_build};
+use crate::codes::EventKind;
 use crate::config::ProductConfig;
 use crate::crash_point;
-use crate::history::EventLevel;
 use std::path::Path;
 use std::time::Instant;
 use tokio::sync::SemaphorePermit;
@@ -24,12 +24,19 @@ const REFUSED: &str = "refused: ";
 
 /// How a build ended.
 pub(super) enum Ended {
-    /// With a bank in use, built from the files of this fingerprint.
-    WithBank(Option<String>),
-    /// For a reason that lies in the ok folder or the machine's disk, or because the daemon stops.
-    Without,
+    /// With a bank in use.
+    WithBank {
+        /// Its version.
+        version: u64,
+        /// Of the files that it was built from, if it says so.
+        fingerprint: Option<String>,
+    },
+    /// For this reason, which lies in the ok folder or the machine's disk.
+    Without(String),
     /// By a signal to its process: nobody will change the ok folder because of that.
-    Killed,
+    Killed(String),
+    /// Because it is not wanted any more.
+    Cut,
 }
 
 /// A new version that is on disk, whole and current.
@@ -39,23 +46,22 @@ struct Published {
     seconds: f64,
 }
 
-/// Builds a bank and puts it in use; records why when it does not come to that.
-pub(super) async fn build(line: &Line, product: &ProductConfig, listing: &OkFolder, stop: &CancellationToken) -> Ended {
+/// Builds a bank and puts it in use; records why when it does not come to that. `cut` ends a build that is running.
+pub(super) async fn build(line: &Line, product: &ProductConfig, listing: &OkFolder, trigger: &str, cut: &CancellationToken) -> Ended {
     let active = line.banks.get(&product.name);
-    let trigger = if active.is_some() { "ok_changed" } else { "first" };
     let begin = Instant::now();
-    match try_build(line, product, listing, active.as_ref(), trigger, stop).await {
+    match try_build(line, product, listing, active.as_ref(), trigger, cut).await {
         Ok(ended) => ended,
-        Err(_) if stop.is_cancelled() => Ended::Without,
+        Err(_) if cut.is_cancelled() => Ended::Cut,
         Err(error) => {
             let reason = format!("{error:#}");
             line.meters.not_rebuilt(&product.name, outcome(&error, &reason));
             tracing::error!(product = %product.name, %reason, "bank not built; the one in use stays");
-            line.event(EventLevel::Error, "build_failed", Some(&product.name), &reason).await;
+            line.event(EventKind::BuildFailed, Some(&product.name), &reason).await;
             if let Err(error) = line.store.failed_bank(&product.name, None, trigger, &reason, begin.elapsed().as_secs_f64()).await {
                 tracing::error!(%error, "failed build not recorded");
             }
-            if error.is::<Killed>() { Ended::Killed } else { Ended::Without }
+            if error.is::<Killed>() { Ended::Killed(reason) } else { Ended::Without(reason) }
         }
     }
 }
@@ -77,7 +83,7 @@ async fn try_build(
     listing: &OkFolder,
     active: Option<&ActiveBank>,
     trigger: &str,
-    stop: &CancellationToken,
+    cut: &CancellationToken,
 ) -> anyhow::Result<Ended> {
     let previous = match active {
         Some(bank) => describe(bank.dir.clone()).await.ok().and_then(|(config, _)| config.images),
@@ -88,7 +94,7 @@ async fn try_build(
     }
     let turn = tokio::select! {
         turn = line.build_turn.acquire() => turn?,
-        () = stop.cancelled() => return Ok(Ended::Without),
+        () = cut.cancelled() => return Ok(Ended::Cut),
     };
     let folder = BankFolder::new(&product.bank);
     let beginning = folder.clone();
@@ -96,9 +102,13 @@ async fn try_build(
     line.status.building(Some(&product.name));
     tracing::info!(product = %product.name, images = listing.len(), trigger, "building a bank");
     crash_point::reach("build_begun");
-    // The staging folder of a build that is cut off here is removed at the next start.
-    let Some(built) = run_builder(line, product, &staging, turn, stop).await else { return Ok(Ended::Without) };
+    let built = run_builder(line, product, &staging, turn, cut).await;
     line.status.building(None);
+    let Some(built) = built else {
+        // What the ended process still writes there keeps it from being removed; the next start tries again.
+        let _ = off_runtime(move || std::fs::remove_dir_all(staging)).await;
+        return Ok(Ended::Cut);
+    };
     crash_point::reach("build_ended");
     let published = match built {
         Ok(built) => check_and_publish(line, product, &folder, &staging, previous, &built).await,
@@ -113,35 +123,35 @@ async fn try_build(
         }
     };
     crash_point::reach("version_published");
-    put_in_use(line, product, &folder, published.version, trigger, Some(published.seconds)).await?;
+    put_in_use(line, product, published.version, trigger, Some(published.seconds)).await?;
     line.meters.rebuilt(&product.name, published.seconds);
-    let keep = product.rebuild.keep_versions;
-    for removed in off_runtime(move || folder.prune(keep)).await?? {
+    let (keep, before) = (product.rebuild.keep_versions, active.map(|bank| bank.version));
+    for removed in off_runtime(move || folder.prune(keep, before)).await?? {
         tracing::info!(product = %product.name, version = removed, "old bank version removed");
     }
-    Ok(Ended::WithBank(published.fingerprint))
+    Ok(Ended::WithBank { version: published.version, fingerprint: published.fingerprint })
 }
 
-/// Runs the build process; `None` when `stop` came first. One that hangs with its ok folder gives its `turn` to others.
+/// Runs the build process; `None` when `cut` came first. One that hangs with its ok folder gives its `turn` to others.
 async fn run_builder(
     line: &Line,
     product: &ProductConfig,
     staging: &Path,
     turn: SemaphorePermit<'_>,
-    stop: &CancellationToken,
+    cut: &CancellationToken,
 ) -> Option<anyhow::Result<Built>> {
     let mut building = std::pin::pin!(builder_process::run(&line.config.engine, product, staging, &line.progress));
     tokio::select! {
         built = &mut building => return Some(built),
         // Dropping the child ends it.
-        () = stop.cancelled() => return None,
+        () = cut.cancelled() => return None,
         () = until_stuck(product) => {}
     }
     drop(turn);
     stuck(line, product).await;
     let built = tokio::select! {
         built = &mut building => built,
-        () = stop.cancelled() => return None,
+        () = cut.cancelled() => return None,
     };
     answers(line, product).await;
     Some(built)
@@ -157,7 +167,7 @@ async fn check_and_publish(
 ) -> anyhow::Result<Published> {
     let fingerprint = check_built(product, staging, previous, built).await?;
     if !built.left_out.is_empty() {
-        line.event(EventLevel::Warn, "ok_images_left_out", Some(&product.name), &left_out(built)).await;
+        line.event(EventKind::OkImagesLeftOut, Some(&product.name), &left_out(built)).await;
     }
     let (folder, staging) = (folder.clone(), staging.to_owned());
     let version = off_runtime(move || folder.publish(&staging)).await??;

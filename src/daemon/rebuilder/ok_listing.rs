@@ -3,8 +3,8 @@
 use super::super::Line;
 use super::off_runtime;
 use crate::banks::OkFolder;
+use crate::codes::EventKind;
 use crate::config::ProductConfig;
-use crate::history::EventLevel;
 use std::time::Duration;
 
 /// An ok folder that has not been listed after this long does not answer.
@@ -13,6 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 async fn list(product: &ProductConfig) -> std::io::Result<OkFolder> {
     let ok = product.ok.clone();
     off_runtime(move || OkFolder::list(&ok)).await.map_err(std::io::Error::other)?
+}
+
+/// The ok folder as it is now; `None` when it cannot be listed, or does not answer.
+pub(in crate::daemon) async fn list_for(product: &ProductConfig) -> Option<OkFolder> {
+    tokio::time::timeout(PATIENCE, list(product)).await.ok()?.ok()
 }
 
 /// [`list`], with an event when the folder does not answer and another when it does again.
@@ -36,9 +41,9 @@ pub(super) async fn until_stuck(product: &ProductConfig) {
 
 pub(super) async fn stuck(line: &Line, product: &ProductConfig) {
     let detail = format!("{}: does not answer; the bank in use stays; check the share or the disk", product.ok.display());
-    line.event(EventLevel::Error, "folder_stuck", Some(&product.name), &detail).await;
+    line.event(EventKind::FolderStuck, Some(&product.name), &detail).await;
 }
 
 pub(super) async fn answers(line: &Line, product: &ProductConfig) {
-    line.event(EventLevel::Info, "folder_stuck_over", Some(&product.name), &format!("{}: answers again", product.ok.display())).await;
+    line.event(EventKind::FolderStuckOver, Some(&product.name), &format!("{}: answers again", product.ok.display())).await;
 }

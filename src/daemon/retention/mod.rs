@@ -17,8 +17,9 @@ pub use disks::Shortage;
 pub use tally::{Count, Tally, Why, size};
 
 use super::Line;
+use crate::codes::EventKind;
 use crate::config::ProductConfig;
-use crate::history::{EventLevel, HistoryError, HistoryStore};
+use crate::history::{HistoryError, HistoryStore};
 use crate::inspection::FileKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,7 +77,7 @@ struct Worker {
     sweep: Sweep,
     told: Option<Instant>,
     /// Events to be recorded; on a full disk they wait here.
-    untold: Vec<(EventLevel, &'static str, String)>,
+    untold: Vec<(EventKind, String)>,
 }
 
 impl Worker {
@@ -84,7 +85,7 @@ impl Worker {
         if !self.sweep.tally.is_empty() && self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
             let tally = std::mem::take(&mut self.sweep.tally);
             self.told = Some(Instant::now());
-            self.event(EventLevel::Info, "retention", tally.text());
+            self.event(EventKind::Retention, tally.text());
         }
     }
 
@@ -95,12 +96,12 @@ impl Worker {
                     if self.line.places.stuck(&folder) {
                         let detail =
                             format!("{}: does not answer; its old files wait, others go on; check the share or the disk", folder.display());
-                        self.event(EventLevel::Error, "folder_stuck", detail);
+                        self.event(EventKind::FolderStuck, detail);
                     }
                 }
                 News::Answers(folder) => {
                     if self.line.places.answered(&folder) {
-                        self.event(EventLevel::Info, "folder_stuck_over", format!("{}: answers again", folder.display()));
+                        self.event(EventKind::FolderStuckOver, format!("{}: answers again", folder.display()));
                         self.line.wake.notify_one();
                     }
                 }
@@ -109,32 +110,29 @@ impl Worker {
                         "{}: {reason}; give the service's user read and write rights to the folder, or have its files kept",
                         folder.display()
                     );
-                    self.event(EventLevel::Warn, "retention_refused", detail);
+                    self.event(EventKind::RetentionRefused, detail);
                 }
-                News::Short(shortage) => self.event(EventLevel::Error, "retention_short", shortage.text()),
+                News::Short(shortage) => self.event(EventKind::RetentionShort, shortage.text()),
                 News::Enough(folder) => {
                     let detail = format!("{}: the free space that retention.min_free asks for is there again", folder.display());
-                    self.event(EventLevel::Info, "retention_short_over", detail);
+                    self.event(EventKind::RetentionShortOver, detail);
                 }
             }
         }
     }
 
-    fn event(&mut self, level: EventLevel, kind: &'static str, detail: String) {
-        match level {
-            EventLevel::Error => tracing::error!(kind, detail, "event"),
-            EventLevel::Warn => tracing::warn!(kind, detail, "event"),
-            EventLevel::Info => tracing::info!(kind, detail, "event"),
-        }
-        self.untold.push((level, kind, detail));
+    fn event(&mut self, kind: EventKind, detail: String) {
+        self.line.log_event(kind, None, &detail);
+        self.untold.push((kind, detail));
     }
 
     async fn record(&mut self) {
-        while let Some((level, kind, detail)) = self.untold.first() {
-            if let Err(error) = self.line.store.record_event(*level, kind, None, detail).await {
+        while let Some((kind, detail)) = self.untold.first() {
+            if let Err(error) = self.line.store.record_event(*kind, None, detail).await {
                 tracing::debug!(%error, "event not recorded yet");
                 return;
             }
+            self.line.meters.event(*kind);
             self.untold.remove(0);
         }
     }

@@ -9,7 +9,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Raw, Fault> 
     // The compression field stands at byte 30, except in the short header of OS/2, which has none.
     if header_size >= 40 && matches!(u32::from_le_bytes(take(bytes, 30)?), 1 | 2) {
         // Run-length data may end anywhere, so a cut file could not be told from a whole one.
-        return Err(Fault::Rejected("is a run-length encoded BMP; save it uncompressed".into()));
+        return Err(Fault::unsupported("is a run-length encoded BMP; save it uncompressed"));
     }
     if header_size == 0 {
         return Err(Fault::Incomplete("its BMP header has not been written yet".into()));

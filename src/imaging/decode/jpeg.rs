@@ -65,12 +65,12 @@ fn walk(bytes: &[u8], limits: &DecodeLimits) -> Result<Orientation, Fault> {
             0xc4 => zeros.read_tables(segment)?,
             // The other frame headers, and the conditioning of arithmetic coding.
             0xc3 | 0xc5..=0xcf => {
-                return Err(Fault::Rejected("is a lossless, hierarchical or arithmetic-coded JPEG; save it as baseline JPEG".into()));
+                return Err(Fault::unsupported("is a lossless, hierarchical or arithmetic-coded JPEG; save it as baseline JPEG"));
             }
             0xda => {
                 scans += 1;
                 if scans > MOST_SCANS {
-                    return Err(Fault::Rejected(format!("is a JPEG of more than {MOST_SCANS} scans; save it as baseline JPEG")));
+                    return Err(Fault::unsupported(format!("is a JPEG of more than {MOST_SCANS} scans; save it as baseline JPEG")));
                 }
                 holes_tell = !progressive && !zeros.mean_flat(segment);
             }
@@ -97,8 +97,8 @@ fn frame(segment: &[u8], limits: &DecodeLimits) -> Result<(), Fault> {
     match (precision, count) {
         (0, _) | (_, 0) => Err(damaged("its frame header has not been written in full")),
         (8, 1 | 3) => Ok(()),
-        (8, _) => Err(Fault::Rejected(format!("is a JPEG of {count} colour components (CMYK has 4); save it as gray or RGB"))),
-        _ => Err(Fault::Rejected(format!("is a JPEG of {precision} bits per sample; save it with 8, or as PNG or TIFF"))),
+        (8, _) => Err(Fault::unsupported(format!("is a JPEG of {count} colour components (CMYK has 4); save it as gray or RGB"))),
+        _ => Err(Fault::unsupported(format!("is a JPEG of {precision} bits per sample; save it with 8, or as PNG or TIFF"))),
     }
 }
 

@@ -53,7 +53,7 @@ impl Raw {
 fn narrow_depth(configured: Option<u8>) -> Result<u8, Fault> {
     match configured {
         None | Some(8) => Ok(8),
-        Some(bits) => Err(Fault::Rejected(format!(
+        Some(bits) => Err(Fault::wrong_depth(format!(
             "has 8 bits per sample but input.bit_depth is {bits}; set the camera to more than 8 bits or input.bit_depth to 8"
         ))),
     }
@@ -63,20 +63,19 @@ fn wide_depth(samples: &[u16], configured: Option<u8>, declared: Option<u8>) -> 
     let depth = match configured.or(declared) {
         Some(bits @ 9..=16) => bits,
         Some(bits) => {
-            return Err(Fault::Rejected(format!(
+            return Err(Fault::wrong_depth(format!(
                 "has 16 bits per sample but its bit depth is given as {bits}; set input.bit_depth to what the camera delivers (9 to 16)"
             )));
         }
         None => {
-            return Err(Fault::Rejected(
-                "has 16 bits per sample and does not say how many of them are used; set input.bit_depth, e.g. 12 for a 12-bit camera"
-                    .into(),
+            return Err(Fault::wrong_depth(
+                "has 16 bits per sample and does not say how many of them are used; set input.bit_depth, e.g. 12 for a 12-bit camera",
             ));
         }
     };
     let largest = samples.iter().copied().max().unwrap_or(0);
     if u32::from(largest) >= 1 << depth {
-        return Err(Fault::Rejected(format!(
+        return Err(Fault::wrong_depth(format!(
             "has a sample of {largest}, above the {} of {depth} bits; correct input.bit_depth (16 if the camera fills the upper bits)",
             (1u32 << depth) - 1
         )));

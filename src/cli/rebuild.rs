@@ -1,0 +1,43 @@
+//! `patchcored rebuild`: a new bank from the ok folder as it is.
+
+use super::bank_request::{RequestArgs, wait};
+use super::say;
+use crate::daemon::database_holder;
+use crate::history::{BankRequestKind, HistoryStore};
+use anyhow::Context;
+use std::process::ExitCode;
+
+/// Arguments of `rebuild`.
+#[derive(clap::Args)]
+pub struct RebuildArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+}
+
+/// Asks the daemon for it and waits for what becomes of it. Without a daemon, the next one does it.
+///
+/// # Errors
+/// A product that is not in the configuration, a database that cannot be changed, or a build that was refused or failed.
+pub fn run(args: &RebuildArgs) -> anyhow::Result<ExitCode> {
+    let RequestArgs { product, no_wait, .. } = &args.request;
+    let (config, _) = args.request.load()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(async {
+        let store = HistoryStore::open_to_change(&config.database).await.context("history database")?;
+        let outcome = async {
+            let id = store.ask(product, BankRequestKind::Rebuild).await.context("history database")?;
+            if database_holder(&config.database)?.is_none() {
+                say(&format!("{product}: the line is stopped; the bank is built when it is started (request {id})\n"))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            if *no_wait {
+                say(&format!("{product}: the bank is built (request {id})\n"))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            wait(&store, product, id).await
+        };
+        let outcome = outcome.await;
+        store.close().await.context("history database")?;
+        outcome
+    })
+}

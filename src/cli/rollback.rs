@@ -1,0 +1,74 @@
+//! `patchcored rollback`: an earlier bank version in use again.
+
+use super::bank_request::{RequestArgs, wait};
+use super::say;
+use crate::config::{Config, ProductConfig};
+use crate::daemon::{DatabaseLock, LockError, current_version, database_holder, roll_back, rollback_target};
+use crate::error::FatalError;
+use crate::history::{BankRequest, BankRequestKind, HistoryStore, RequestEnd};
+use anyhow::Context;
+use jiff::Timestamp;
+use std::process::ExitCode;
+
+/// Arguments of `rollback`.
+#[derive(clap::Args)]
+pub struct RollbackArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+    /// The bank version to use, as `patchcored status` and the table `banks` show it [default: the one used before the present one]
+    #[arg(value_name = "VERSION")]
+    version: Option<u64>,
+}
+
+/// Asks the daemon for it and waits until it is done; without a daemon, does it.
+///
+/// # Errors
+/// A product or a version that is not there, a damaged version, or a database or bank folder that cannot be changed.
+pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
+    let (config, product) = args.request.load()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(async {
+        let store = HistoryStore::open_to_change(&config.database).await.context("history database")?;
+        let outcome = ask(args, &config, &product, &store).await;
+        store.close().await.context("history database")?;
+        outcome
+    })
+}
+
+async fn ask(args: &RollbackArgs, config: &Config, product: &ProductConfig, store: &HistoryStore) -> anyhow::Result<ExitCode> {
+    // Settled now: what was built meanwhile is left as well.
+    let version = rollback_target(store, product, args.version).await?;
+    if current_version(product) == Some(version) {
+        say(&format!("{}: bank version {version} is in use already\n", product.name))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let kind = BankRequestKind::Rollback { version: version as i64 };
+    let id = store.ask(&product.name, kind).await.context("history database")?;
+    if database_holder(&config.database)?.is_none() {
+        // Held until it is done: a line that is started meanwhile must not find it half done.
+        match DatabaseLock::take(&config.database) {
+            Ok(_lock) => {
+                let request = BankRequest { id, at: Timestamp::now(), product: product.name.clone(), kind };
+                let done = match roll_back(store, product, &request, version).await {
+                    Ok(done) => done,
+                    Err(error) => {
+                        // Said here and now, it is not to be done behind anybody's back at the next start.
+                        let end = RequestEnd { done: false, outcome: error.to_string() };
+                        store.end_request(id, &end).await.context("history database")?;
+                        return Err(error.into());
+                    }
+                };
+                say(&format!("{}: {}; the line is stopped\n", product.name, done.outcome))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            // It was started this moment, and does it.
+            Err(FatalError::History(error)) if matches!(error.downcast_ref(), Some(LockError::InUse { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if args.request.no_wait {
+        say(&format!("{}: bank version {version} is put in use (request {id})\n", product.name))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    wait(store, &product.name, id).await
+}

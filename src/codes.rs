@@ -1,0 +1,86 @@
+//! Every stable code of the program, with its meaning and what to do: what happened ([`EventKind`]), why an image fails or waits
+//! ([`ReasonCode`]), and why a command ends with an error ([`ErrorCode`]).
+//!
+//! A code is a word in snake_case that people count by, search for and set alarms on: once released it is never renamed and never
+//! comes to mean something else. A code that is used in more than one of the three places means the same trouble in each.
+//!
+//! To add one, add a variant with its [`Entry`] to the list where it belongs, and make docs/troubleshooting.md anew with
+//! `UPDATE_DOCS=1 make test`.
+
+mod errors;
+mod events;
+mod page;
+mod reasons;
+
+pub use errors::ErrorCode;
+pub use events::EventKind;
+pub use page::{explain, list, markdown};
+pub use reasons::{Reason, ReasonCode};
+
+/// How much a code asks of people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Worth knowing.
+    Info,
+    /// Worth looking at.
+    Warn,
+    /// Something does not work.
+    Error,
+}
+
+impl Level {
+    /// As written to the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What there is to say of one code, for people who have never seen the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The word.
+    pub code: &'static str,
+    /// How bad it is. Of a reason: `error` when images fail for it, `warn` or `info` when they wait and are tried again by themselves.
+    pub level: Level,
+    /// What it means, in a sentence or two.
+    pub means: &'static str,
+    /// What to look at; empty when there is nothing.
+    pub look: &'static str,
+    /// Commands that show it, as they are typed.
+    pub run: &'static [&'static str],
+    /// What to do; empty when there is nothing to do.
+    pub act: &'static str,
+}
+
+/// An enum of codes, each with its entry.
+macro_rules! codes {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident => $entry:expr,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs)]
+        pub enum $name { $($variant),* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [$name] = &[$($name::$variant),*];
+
+            /// What there is to say of it.
+            pub const fn entry(self) -> &'static $crate::codes::Entry {
+                match self { $($name::$variant => const { &$entry }),* }
+            }
+
+            /// The code.
+            pub const fn as_str(self) -> &'static str {
+                self.entry().code
+            }
+        }
+    };
+}
+use codes;
+
+#[cfg(test)]
+mod tests;

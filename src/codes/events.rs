@@ -1,0 +1,328 @@
+//! What happens to the daemon: the column `kind` of the table `events`, and the field `kind` of its log lines.
+
+use super::Level::{Error, Info, Warn};
+use super::{Entry, codes};
+
+codes! {
+    /// A kind of event.
+    EventKind {
+        // The daemon.
+        Start => Entry {
+            code: "start",
+            level: Info,
+            means: "The line was started, or started anew by a reload. What was said of its folders before no longer holds.",
+            look: "Starts that nobody asked for mean that the daemon ended by itself: its last log lines say why.",
+            run: &[],
+            act: "",
+        },
+        Reload => Entry {
+            code: "reload",
+            level: Info,
+            means: "The configuration was read again and is in use.",
+            look: "",
+            run: &[],
+            act: "",
+        },
+        ReloadRefused => Entry {
+            code: "reload_refused",
+            level: Error,
+            means: "The configuration was to be read again and has mistakes. The one from before stays in use, and the line goes on.",
+            look: "The event lists every mistake with its key; so does the check.",
+            run: &["patchcored check"],
+            act: "Correct the file, check it, and reload again.",
+        },
+        Requeue => Entry {
+            code: "requeue",
+            level: Info,
+            means: "Somebody had failed images tried again with `patchcored requeue`.",
+            look: "",
+            run: &[],
+            act: "",
+        },
+
+        // Drop folders.
+        Overflow => Entry {
+            code: "overflow",
+            level: Warn,
+            means: "So many files changed at once that the system dropped some of its reports. No image is lost: the folder is scanned in full, and what the reports left out is found.",
+            look: "How often it happens, and whether something other than the camera writes many files there.",
+            run: &[],
+            act: "Seldom: nothing. Often: raise `fs.inotify.max_queued_events` (the file 60-patchcored.conf in /etc/sysctl.d sets it).",
+        },
+        NotWatched => Entry {
+            code: "not_watched",
+            level: Warn,
+            means: "The system refuses to report new files in a drop folder, or in a part of it. No image is lost: they are found by scans, every `intake.rescan`, and so a little later.",
+            look: "The reason in the event: most often the limit `fs.inotify.max_user_watches`, used up by many sub-folders.",
+            run: &["patchcored status --product prod1-front"],
+            act: "Raise the limit (the file 60-patchcored.conf in /etc/sysctl.d sets it), or have old sub-folders removed; then reload.",
+        },
+        Watched => Entry {
+            code: "watched",
+            level: Info,
+            means: "All of a drop folder is watched again, after `not_watched`.",
+            look: "",
+            run: &[],
+            act: "",
+        },
+        DropFolderLost => Entry {
+            code: "drop_folder_lost",
+            level: Error,
+            means: "A drop folder is gone, cannot be read, or another folder or disk stands in its place. Its new images are not seen until it is back; other folders go on.",
+            look: "Whether the folder is there, and what is mounted on it.",
+            run: &["patchcored status --product prod1-front", "ls -ld /srv/camera/line1/front", "findmnt --target /srv/camera/line1/front"],
+            act: "Mount the share or the disk again, or make the folder. It is looked at every 2 seconds and scanned in full when it is back: images written meanwhile are inspected then. A folder that has moved for good belongs into the configuration.",
+        },
+        DropFolderBack => Entry {
+            code: "drop_folder_back",
+            level: Info,
+            means: "A drop folder is back, after `drop_folder_lost`, and was scanned in full.",
+            look: "",
+            run: &[],
+            act: "",
+        },
+        DropFolderStuck => Entry {
+            code: "drop_folder_stuck",
+            level: Error,
+            means: "A drop folder has not answered for 10 seconds: the share or the disk under it hangs. Its new images wait; other folders go on.",
+            look: "Whether the file server can be reached, and what the kernel says (`dmesg`).",
+            run: &["findmnt --target /srv/camera/line1/front"],
+            act: "Bring the file server or the disk back. The daemon goes on by itself and needs no restart.",
+        },
+        DropFolderStuckOver => Entry {
+            code: "drop_folder_stuck_over",
+            level: Info,
+            means: "A drop folder answers again, after `drop_folder_stuck`.",
+            look: "",
+            run: &[],
+            act: "",
+        },
+
+        // Any folder.
+        FolderStuck => Entry {
+            code: "folder_stuck",
+            level: Error,
+            means: "A folder has not answered for 10 seconds while an image was read, an output was written, or OK images were listed: the share or the disk under it hangs. Images that need it wait; all others go on.",
+            look: "Which folder it is, and what it lies on.",
+            run: &["patchcored status", "findmnt --target /srv/camera/line1/front"],
+            act: "Bring the file server or the disk back. Images that waited are inspected then, without a restart.",
+        },
+        FolderStuckOver => Entry {
+            code: "folder_stuck_over",
+            level: Info,
+            means: "A folder answers again, after `folder_stuck`.",
+            look: "",
+            run: &[],
+            act: "",
+        },
+        DiskFull => Entry {
+            code: "disk_full",
+            level: Error,
+            means: "The disk of the database, or the one that outputs are written to, is full. What was recorded is safe. With a full database disk intake and inspecting pause; with a full output disk the images of that folder wait.",
+            look: "Which disk it is, and what fills it.",
+            run: &["patchcored status", "df -h /var/lib/patchcored /srv/camera/line1/front"],
+            act: "Make room: move old images, masks and overlays away. Do not touch the database or the files beside it. The daemon goes on by itself within seconds, and nothing that arrived is left out.",
+        },
+        DiskFullOver => Entry {
+            code: "disk_full_over",
+            level: Info,
+            means: "There is space again, after `disk_full`.",
+            look: "",
+            run: &[],
+            act: "",
+        },
+        NotWritable => Entry {
+            code: "not_writable",
+            level: Error,
+            means: "Outputs cannot be written beside the images (or to `outputs.dir`). Their images wait, since a part without its mask and overlay would not be documented.",
+            look: "Whether the disk is mounted read-only (a disk with errors often is), and who may write to the folder.",
+            run: &["findmnt --target /srv/camera/line1/front", "ls -ld /srv/camera/line1/front"],
+            act: "Mount it writable again, or let the user of the service write there (the group of the folder, and `ReadWritePaths=` of the service). Images that waited are inspected then.",
+        },
+        NotWritableOver => Entry {
+            code: "not_writable_over",
+            level: Info,
+            means: "Outputs are written again, after `not_writable`.",
+            look: "",
+            run: &[],
+            act: "",
+        },
+
+        // Images and cameras.
+        GaveUp => Entry {
+            code: "gave_up",
+            level: Warn,
+            means: "An image was still not whole `intake.give_up_after` its arrival, and has failed.",
+            look: "The reason in its row. One now and then: a transfer that was cut. Many: `ready:` of the drop folder does not fit the way in which the camera writes.",
+            run: &["patchcored history --failed --since 24h"],
+            act: "Have the camera send the image again, or try it once more with `patchcored requeue`. Where a camera writes for longer than that, raise `intake.give_up_after`, or use `ready: rename` or a marker.",
+        },
+        ImageBlack => Entry {
+            code: "image_black",
+            level: Warn,
+            means: "An image is darker than `health.black`. It was inspected as any other; the warning comes once for each run of dark images.",
+            look: "The image itself.",
+            run: &["patchcored history --product prod1-front --limit 5"],
+            act: "Check the lamp, the lens cap, the trigger and the cables.",
+        },
+        ImageSaturated => Entry {
+            code: "image_saturated",
+            level: Warn,
+            means: "A larger part of an image than `health.saturated` is at full scale. It was inspected as any other; the warning comes once for each run of such images.",
+            look: "The image itself.",
+            run: &["patchcored history --product prod1-front --limit 5"],
+            act: "Check exposure time, lamp and stray light.",
+        },
+        CameraFrozen => Entry {
+            code: "camera_frozen",
+            level: Warn,
+            means: "The camera delivered the very same picture `health.frozen` times in a row: it shows an old part, and what is inspected is not what passes.",
+            look: "The last images.",
+            run: &["patchcored history --product prod1-front --limit 5"],
+            act: "Restart the camera or its grabbing software, and check the parts that passed since then.",
+        },
+
+        // Banks.
+        OkFolderLost => Entry {
+            code: "ok_folder_lost",
+            level: Error,
+            means: "The ok folder of a product is gone or cannot be listed. The bank in use stays, and the line goes on; there are no new banks meanwhile.",
+            look: "Whether the folder is there, and what is mounted on it.",
+            run: &["ls -ld /srv/banks/prod1-front/ok", "findmnt --target /srv/banks/prod1-front/ok"],
+            act: "Mount it again or make it. It is looked at again by itself.",
+        },
+        OkImagesLeftOut => Entry {
+            code: "ok_images_left_out",
+            level: Warn,
+            means: "A bank was built, but not from all files of the ok folder: some could not be read as images of this product.",
+            look: "The event names the first of them, each with its reason.",
+            run: &["ls -l /srv/banks/prod1-front/ok"],
+            act: "Replace or remove these files. The bank is built again when the folder has changed.",
+        },
+        BuildFailed => Entry {
+            code: "build_failed",
+            level: Error,
+            means: "No new bank was built: it was refused by a guard, or the build failed. The bank in use stays. The same files are not tried again by themselves, unless the build process was killed.",
+            look: "The reason in the event. `refused`: too few OK images, or over half of them gone. Killed by signal 9: most often too little memory.",
+            run: &["patchcored status --product prod1-front", "ls /srv/banks/prod1-front/ok | wc -l"],
+            act: "Put OK images into the folder or put them back; for want of memory lower `reservoir_max` or raise `stride`. After that it is built by itself, or at once with `patchcored rebuild prod1-front`.",
+        },
+        BankUnusable => Entry {
+            code: "bank_unusable",
+            level: Error,
+            means: "The bank in use cannot be loaded: its files are damaged or gone, or the weights of its network are. Images of the product wait; none is passed.",
+            look: "The reason, which names the file.",
+            run: &["patchcored status --product prod1-front", "ls -lL /srv/banks/prod1-front/current", "patchcored check"],
+            act: "Go back to an earlier version with `patchcored rollback prod1-front`, or build a new one with `patchcored rebuild prod1-front`. Where weights are missing, put the file back.",
+        },
+        RebuildRequested => Entry {
+            code: "rebuild_requested",
+            level: Info,
+            means: "Somebody had the bank of a product rebuilt with `patchcored rebuild`.",
+            look: "",
+            run: &[],
+            act: "",
+        },
+        Rollback => Entry {
+            code: "rollback",
+            level: Info,
+            means: "Somebody put an earlier bank version back in use with `patchcored rollback`. The bank that was left is `rolled_back` in the table `banks`. There is no new bank until the ok folder changes or somebody asks for one.",
+            look: "Which bank is in use now.",
+            run: &["patchcored status --product prod1-front"],
+            act: "Find out what was wrong with the bank that was left, most often parts in the ok folder that are not good ones. Take them out: that builds a new bank.",
+        },
+        RollbackFailed => Entry {
+            code: "rollback_failed",
+            level: Error,
+            means: "An earlier bank version was to be put back in use, and could not be. The bank in use stays.",
+            look: "The reason in the event: most often files of that version are damaged or gone.",
+            run: &["ls /srv/banks/prod1-front/versions"],
+            act: "Name another version, as `patchcored rollback prod1-front 4`, or build a new one with `patchcored rebuild prod1-front`.",
+        },
+
+        // The line as a whole.
+        Profile => Entry {
+            code: "profile",
+            level: Info,
+            means: "The line was changed over to another profile. The products that the event calls off get no new images until they are on again; what was recorded for them before is still decided.",
+            look: "Which profile is in use, and which products are on.",
+            run: &["patchcored profile", "patchcored status"],
+            act: "",
+        },
+        WorkerStuck => Entry {
+            code: "worker_stuck",
+            level: Error,
+            means: "A part of the daemon has had work for longer than it can take and makes no progress. It stops feeding the watchdog of systemd, which then ends the daemon and starts it again. No image is lost: those in hand are inspected after the start.",
+            look: "The part that the event names: the engine most often waits for a disk or a share with a bank, the database for a program that keeps a transaction open or for a failing disk.",
+            run: &["journalctl -u patchcored --since -10min"],
+            act: "If it comes again: check the disk that is named, end the program that holds the database, and keep the log lines from before for whoever looks into it.",
+        },
+        WorkerStuckOver => Entry {
+            code: "worker_stuck_over",
+            level: Info,
+            means: "The part of the daemon that made no progress works again, before the watchdog ended the daemon.",
+            look: "",
+            run: &[],
+            act: "",
+        },
+
+        // Monitoring.
+        MetricsUnavailable => Entry {
+            code: "metrics_unavailable",
+            level: Warn,
+            means: "The address under `metrics:` cannot be opened. The line runs on without monitoring, and the address is tried again by itself.",
+            look: "The reason in the event: another program listens there, or the folder of the socket is missing.",
+            run: &["patchcored check"],
+            act: "End the other program, or name another address in the configuration and reload.",
+        },
+        MetricsAvailable => Entry {
+            code: "metrics_available",
+            level: Info,
+            means: "The address under `metrics:` can be asked again.",
+            look: "",
+            run: &[],
+            act: "",
+        },
+
+        // Old files.
+        Retention => Entry {
+            code: "retention",
+            level: Info,
+            means: "Old files were deleted as `retention:` says. Their rows stay and tell when.",
+            look: "What goes next.",
+            run: &["patchcored retention"],
+            act: "",
+        },
+        RetentionRefused => Entry {
+            code: "retention_refused",
+            level: Warn,
+            means: "Old files of a folder cannot be deleted. They stay and are tried again.",
+            look: "The reason in the event, and who owns the folder.",
+            run: &["ls -ld /srv/camera/line1/front"],
+            act: "Give the service's user write access to the folder, or take the keys for its files out of `retention:`.",
+        },
+        RetentionShort => Entry {
+            code: "retention_short",
+            level: Error,
+            means: "A disk has less free space than `retention.min_free` asks for, and nothing more may be deleted to get it.",
+            look: "What fills the disk, and what `retention.when_full` allows.",
+            run: &["patchcored retention", "df -h /srv/camera"],
+            act: "Free space by hand, or allow more in `retention.when_full`, or shorten `retention.keep_at_least`; then reload.",
+        },
+        RetentionShortOver => Entry {
+            code: "retention_short_over",
+            level: Info,
+            means: "The disk has the free space that `retention.min_free` asks for again.",
+            look: "",
+            run: &[],
+            act: "",
+        },
+    }
+}
+
+impl EventKind {
+    /// Its level.
+    pub const fn level(self) -> super::Level {
+        self.entry().level
+    }
+}

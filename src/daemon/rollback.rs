@@ -1,0 +1,155 @@
+//! Putting an earlier bank version back in use: which one, and the steps. The rebuilder does it in a running line, the command itself
+//! in a stopped one.
+//!
+//! The version is settled when it is asked for, and the request is a row before anything is done. Then: 1. the version is read in full;
+//! 2. `current` is swapped; 3. one transaction makes the bank `active`, holds the ok folder and ends the request. A crash before 2
+//! changes nothing, and one between 2 and 3 is made good by doing the request once more.
+
+use super::rebuilder::{bank_row, list_for, off_runtime};
+use crate::banks::{BankFolder, BankFolderError};
+use crate::config::ProductConfig;
+use crate::crash_point;
+use crate::history::{BankRequest, HistoryError, HistoryStore, RequestEnd};
+use crate::patchcore::{EngineError, MemoryBank};
+
+/// A version that cannot be put back in use.
+#[derive(Debug, thiserror::Error)]
+pub enum RollbackError {
+    /// Nobody has it.
+    #[error("{product}: has no bank version {version}; {versions}")]
+    UnknownVersion {
+        /// Whose.
+        product: String,
+        /// The version asked for.
+        version: u64,
+        /// Those that there are, in words.
+        versions: String,
+    },
+    /// None was asked for, and there is none before the present one.
+    #[error("{product}: no bank version is left that was in use before the present one; {versions}")]
+    NoEarlierVersion {
+        /// Whose.
+        product: String,
+        /// Those that there are, in words.
+        versions: String,
+    },
+    /// Its files are not those of a bank.
+    #[error("{product}: bank version {version} is not whole: {error}; {versions}")]
+    Damaged {
+        /// Whose.
+        product: String,
+        /// The version.
+        version: u64,
+        /// What is wrong.
+        error: EngineError,
+        /// Those that there are, in words.
+        versions: String,
+    },
+    /// The bank folder cannot be read or changed.
+    #[error(transparent)]
+    Folder(#[from] BankFolderError),
+    /// The history cannot be read or written.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// None of these.
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+/// The version to go back to: `wanted`, or else the one that was in use before the present one. It is there and whole.
+///
+/// # Errors
+/// When there is no such version, or it is damaged.
+pub async fn rollback_target(store: &HistoryStore, product: &ProductConfig, wanted: Option<u64>) -> Result<u64, RollbackError> {
+    let versions = versions_of(product).await?;
+    let version = match wanted {
+        Some(version) if versions.contains(&version) => version,
+        Some(version) => {
+            return Err(RollbackError::UnknownVersion { product: product.name.clone(), version, versions: words(product, &versions) });
+        }
+        None => earlier(store, product, &versions).await?,
+    };
+    check(product, version, &versions).await?;
+    Ok(version)
+}
+
+/// The version in use, as the bank folder says.
+pub fn current_version(product: &ProductConfig) -> Option<u64> {
+    BankFolder::new(&product.bank).current()
+}
+
+async fn versions_of(product: &ProductConfig) -> Result<Vec<u64>, RollbackError> {
+    let folder = BankFolder::new(&product.bank);
+    Ok(off_runtime(move || folder.versions()).await??)
+}
+
+async fn earlier(store: &HistoryStore, product: &ProductConfig, versions: &[u64]) -> Result<u64, RollbackError> {
+    let folder = BankFolder::new(&product.bank);
+    for bank in store.earlier_banks(&product.name).await? {
+        let version = bank.version as u64;
+        let dir = folder.version_dir(version);
+        // Version numbers start again when somebody empties a bank folder.
+        let is_other =
+            move || MemoryBank::describe(&dir).is_ok_and(|(config, _)| config.memory_bank_sha256.is_some_and(|s| s != bank.sha256));
+        if versions.contains(&version) && !off_runtime(is_other).await? {
+            return Ok(version);
+        }
+    }
+    Err(RollbackError::NoEarlierVersion { product: product.name.clone(), versions: words(product, versions) })
+}
+
+async fn check(product: &ProductConfig, version: u64, versions: &[u64]) -> Result<(), RollbackError> {
+    let folder = BankFolder::new(&product.bank);
+    let checked = off_runtime(move || folder.check(version)).await?;
+    checked.map_err(|error| RollbackError::Damaged { product: product.name.clone(), version, error, versions: words(product, versions) })
+}
+
+/// `there are 7 (in use), 6, 4`
+fn words(product: &ProductConfig, versions: &[u64]) -> String {
+    let current = current_version(product);
+    let name = |version: &u64| if Some(*version) == current { format!("{version} (in use)") } else { version.to_string() };
+    let names: Vec<String> = versions.iter().rev().map(name).collect();
+    if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) }
+}
+
+/// A version that is in use again.
+#[derive(Debug)]
+pub struct RolledBack {
+    /// Its row in the history.
+    pub bank_id: i64,
+    /// Short side that images are resized to, pixels.
+    pub shorter: u32,
+    /// What became of the request, in words.
+    pub outcome: String,
+    /// The fingerprint of the ok folder of which no bank is built by itself; `None` when the folder could not be listed.
+    pub held: Option<String>,
+}
+
+/// Does what a request asks for, and ends it.
+///
+/// # Errors
+/// When the version cannot be put in use. The bank in use stays, and the request is pending.
+pub async fn roll_back(
+    store: &HistoryStore,
+    product: &ProductConfig,
+    request: &BankRequest,
+    version: u64,
+) -> Result<RolledBack, RollbackError> {
+    rollback_target(store, product, Some(version)).await?;
+    let before = store.active_bank(&product.name).await?;
+    let held = list_for(product).await.map(|listing| listing.fingerprint(&product.build));
+    let (bank, config) = bank_row(product, version, "rollback", None).await?;
+    let folder = BankFolder::new(&product.bank);
+    off_runtime(move || folder.switch_to(version)).await??;
+    crash_point::reach("rollback_swapped");
+    let outcome = match before {
+        Some(before) if before.version != version as i64 => {
+            format!("bank version {version} is in use again, in the place of version {}", before.version)
+        }
+        _ => format!("bank version {version} is in use again"),
+    };
+    let end = RequestEnd { done: true, outcome };
+    let bank_id = store.publish_rollback(&bank, held.as_deref().unwrap_or_default(), request.id, &end).await?;
+    crash_point::reach("rollback_recorded");
+    Ok(RolledBack { bank_id, shorter: config.shorter, outcome: end.outcome, held })
+}
