@@ -19,8 +19,8 @@
 //! - [`intake`] watches drop folders and tells complete files; [`routing`] finds their product, without any I/O.
 //! - [`banks`] keeps bank versions on disk and in memory and knows when to build; [`patchcore`] is the engine, the only place that names tch.
 //! - [`imaging`] is pixels in, pixels out; [`history`] is the only place that names sqlx; [`config`] turns YAML into a checked configuration.
-//! - [`inspection`] has the shared words as plain data, [`error`] the errors by their consequence, [`files`] files that appear whole, and
-//!   [`crash_point`] the named places at which tests let the daemon die.
+//! - [`inspection`] has the shared words as plain data, [`codes`] the codes that the log, the history and errors carry, [`error`] the errors
+//!   by their consequence, [`files`] files that appear whole, and [`crash_point`] the named places at which tests let the daemon die.
 //!
 //! # What always holds
 //!
@@ -33,7 +33,8 @@
 //! 5. A bank is published whole or not at all; a failed build leaves the old one in use.
 //! 6. One bad image never stops the line, and a bad configuration never starts it.
 //! 7. What hangs, fills up or fails holds up its own images only.
-//! 8. Stop goes in the order of the flow: intake → the images in hand → outputs → commit → close the history → exit.
+//! 8. What goes on beside the line (monitoring, retention, requests of people) never holds up an image.
+//! 9. Stop goes in the order of the flow: intake → the images in hand → outputs → commit → close the history → exit.
 
 pub mod banks;
 pub mod cli;

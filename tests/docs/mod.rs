@@ -26,7 +26,20 @@ use std::process::Command;
 
 /// What a line of a `text` block must not begin with, so that no command hides there.
 const COMMANDS: [&str; 14] = [
-    "sudo", "patchcored", "systemctl", "journalctl", "make", "dnf", "sqlite3", "curl", "tar", "cp", "mkdir", "install", "usermod", "semanage",
+    "sudo",
+    "patchcored",
+    "systemctl",
+    "journalctl",
+    "make",
+    "dnf",
+    "sqlite3",
+    "curl",
+    "tar",
+    "cp",
+    "mkdir",
+    "install",
+    "usermod",
+    "semanage",
 ];
 
 const FENCES: [&str; 9] = ["sh", "sql", "yaml", "yaml prometheus", "json", "bash", "ini", "text", "console"];
@@ -39,7 +52,11 @@ fn every_fence_says_what_becomes_of_it() {
             assert!(FENCES.contains(&block.language.as_str()), "{place}: `{}` is none of {FENCES:?}", block.language);
             if block.language == "text" {
                 let command = block.text.lines().find(|line| line.split(' ').next().is_some_and(|word| COMMANDS.contains(&word)));
-                assert!(command.is_none(), "{place}: `{}` is a command: write `sh`, or `console` if it cannot be run", command.unwrap_or_default());
+                assert!(
+                    command.is_none(),
+                    "{place}: `{}` is a command: write `sh`, or `console` if it cannot be run",
+                    command.unwrap_or_default()
+                );
             }
             if block.language == "json" {
                 serde_json::from_str::<serde_json::Value>(&block.text).unwrap_or_else(|e| panic!("{place}: {e}"));
