@@ -56,7 +56,7 @@ rpm: package-tools setup
 tarball: package-tools setup
 	@FOR=$(FOR) scripts/package/tarball
 
-# Unpacks each package of dist/ and plays a line with it as its service would run: read-only system, no network, another user. Needs root.
+# Installs each package of dist/ into a folder and plays a line with it as its service would run: read-only system, no network, another user. Needs root.
 try-package: setup
 	@scripts/try-package $(PACKAGE)
 

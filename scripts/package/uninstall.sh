@@ -5,7 +5,4 @@ cd "$(dirname "$0")"
 dest=${DESTDIR:-}
 if [ -z "$dest" ]; then sh scriptlets/preun.sh 0; fi
 (cd root && find . -type f ! -path './etc/*' | sed 's/^\.//') | while IFS= read -r file; do rm -f "$dest$file"; done
-for folder in usr/lib64/patchcored usr/share/doc/patchcored usr/share/licenses/patchcored; do
-    if [ -d "$dest/$folder" ]; then find "$dest/$folder" -depth -type d -exec rmdir {} +; fi
-done
 if [ -z "$dest" ]; then sh scriptlets/postun.sh 0; fi

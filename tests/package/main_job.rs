@@ -143,7 +143,7 @@ fn the_main_job_from_a_packages_content() {
     main_job(&Installed::at(root));
 }
 
-/// `make try-package` unpacks a package to PACKAGE_ROOT for this.
+/// `make try-package` installs a package into PACKAGE_ROOT for this.
 #[test]
 #[ignore = "needs an unpacked package: make try-package"]
 fn the_main_job_from_a_package() {
