@@ -1,7 +1,7 @@
 //! A daemon that hangs for real, and what systemd is told of it.
 
 use crate::helper::{Daemon, Frozen, Line, Mount, Part, Product, Systemd, WriteLock, wait_for, write_image};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
 
 /// Short, so that a test does not wait for long; whatever stands still for a moment on a busy machine goes on again.
@@ -124,6 +124,41 @@ fn a_hung_share_does_not_have_the_daemon_restarted() {
     line.wait_sql("SELECT count(*) FROM events WHERE kind = 'drop_folder_stuck_over'", "1");
     assert!(daemon.stop().success());
     println!("{}", systemd.transcript());
+}
+
+/// Stops the build while it computes: one that is stopped in a system call seems to wait for its files.
+fn stop_computing(daemon: &Daemon) -> Pid {
+    wait_for("a build that computes", || {
+        let build = daemon.build_process().ok_or("no build")?;
+        kill_process(build, Signal::STOP).unwrap();
+        let tasks = std::fs::read_dir(format!("/proc/{build}/task")).map_err(|e| e.to_string())?.flatten();
+        let calls: Vec<_> = tasks.map(|task| std::fs::read_to_string(task.path().join("syscall")).unwrap_or_default()).collect();
+        if calls.iter().all(|call| call.starts_with("-1") || call.starts_with("202 ")) {
+            return Ok(build);
+        }
+        kill_process(build, Signal::CONT).unwrap();
+        Err(calls.concat())
+    })
+}
+
+#[test]
+fn a_build_that_does_nothing_is_not_fed_for_and_one_that_computes_is() {
+    let line = Line::new(&[Product::new("disc")]);
+    // Long enough to be found at it.
+    line.change_config("shorter: 64", "shorter: 512");
+    line.fill_ok("disc", 0..40);
+    let systemd = Systemd::new(&line);
+    let daemon = systemd.start(&line, Duration::from_secs(2));
+    let build = stop_computing(&daemon);
+    let stopped = systemd.mark();
+    let given_up = wait_until_given_up(&systemd, &line, "build of disc");
+    assert!(systemd.count(stopped, FED) >= 10, "it may read for five times as long as others work: {}", systemd.transcript());
+    systemd.wait(given_up, STATUS, 2);
+    assert_eq!(systemd.count(given_up, FED), 0, "{}", systemd.transcript());
+    kill_process(build, Signal::CONT).unwrap();
+    systemd.wait(given_up, FED, 2);
+    line.wait_for_bank("disc");
+    assert!(daemon.stop().success());
 }
 
 #[test]
