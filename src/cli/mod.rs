@@ -8,10 +8,13 @@ mod environment;
 mod eval;
 pub mod history;
 mod infer;
+mod log;
 mod metrics;
 mod requeue;
 mod run;
 mod status;
+
+pub use log::start_log;
 
 use crate::error::FatalError;
 use clap::{Parser, Subcommand};
