@@ -5,7 +5,7 @@
 CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
-.PHONY: demo test bench build lint setup tools slow-writers backlog overhead chaos soak fuzz
+.PHONY: demo test bench build lint setup tools slow-writers backlog overhead chaos soak fuzz prometheus
 
 build: setup
 	cargo build $(CARGO_FLAGS) --bins
@@ -38,6 +38,10 @@ chaos: setup
 # A line with changing OK images, faults, restarts and reloads; prints what the daemon holds every minute, and the slopes at the end.
 soak: setup
 	MINUTES=$(or $(MINUTES),30) cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture chaos::soak::soak_run
+
+# A real Prometheus (Debian: apt-get install --no-install-recommends prometheus) asks a small line, and what it knows is compared with the history.
+prometheus: setup
+	cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture monitoring::prometheus::prometheus_asks_the_daemon
 
 # Each fuzz target for SECONDS; needs a nightly compiler and cargo-fuzz, and says so.
 fuzz: setup

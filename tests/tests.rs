@@ -8,4 +8,5 @@ mod engine;
 mod faults;
 mod helper;
 mod load;
+mod monitoring;
 mod tidy;

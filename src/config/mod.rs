@@ -9,6 +9,7 @@ mod check;
 mod drops;
 mod duration;
 mod engine;
+mod metrics;
 mod places;
 mod product;
 mod raw;
@@ -23,6 +24,7 @@ pub use schema::schema;
 use crate::error::FatalError;
 use crate::inspection::{Backbone, BuildOptions, DecideBy, DeviceChoice, PrecisionChoice, Readiness};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// `intake:`
     pub intake: IntakeConfig,
+    /// `metrics:` where monitoring asks; `None` = nowhere.
+    pub metrics: Option<MetricsAddress>,
     /// `products:` in file order; never empty.
     pub products: Vec<ProductConfig>,
 }
@@ -63,6 +67,15 @@ pub struct IntakeConfig {
     pub give_up_after: Duration,
     /// Largest image accepted, in 10^6 pixels.
     pub max_megapixels: u32,
+}
+
+/// `metrics:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricsAddress {
+    /// A port of this machine that other machines do not reach.
+    Listen(SocketAddr),
+    /// A Unix socket.
+    Socket(PathBuf),
 }
 
 /// One entry of `products:`, with `defaults:` merged in.
@@ -257,6 +270,7 @@ products:
         assert_eq!(config.engine, engine);
         let seconds = Duration::from_secs;
         assert_eq!(config.intake, IntakeConfig { rescan: seconds(30), give_up_after: seconds(10), max_megapixels: 64 });
+        assert_eq!(config.metrics, None);
         let product = &config.products[0];
         assert_eq!(product.build, BuildOptions::default());
         assert_eq!((product.guide, product.min_images, product.decide_by), (false, 10, DecideBy::Image));
@@ -275,7 +289,7 @@ products:
     fn the_example_states_the_defaults() {
         let mut example = Config::parse(include_str!("../../config.yaml.example")).unwrap();
         let plain = Config::parse(SMALL).unwrap();
-        assert_eq!((&example.engine, &example.intake), (&plain.engine, &plain.intake));
+        assert_eq!((&example.engine, &example.intake, &example.metrics), (&plain.engine, &plain.intake, &plain.metrics));
         let ProductConfig { name, drop, ok, bank, reference, .. } = plain.products[0].clone();
         let first = example.products.remove(0);
         assert_eq!(

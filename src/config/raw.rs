@@ -33,6 +33,9 @@ pub(super) struct RawConfig {
     pub engine: Option<RawEngine>,
     /// How images are taken in.
     pub intake: Option<RawIntake>,
+    /// Where a monitoring system asks for metrics (`/metrics`, for Prometheus) and for the state of the line (`/healthz`). Off unless one of
+    /// the two keys is set; a reload is enough to change it.
+    pub metrics: Option<RawMetrics>,
     /// Values for all products, with any key of a product but `name`, `drop`, `ok` and `bank`. What a product sets itself wins, key by
     /// key, also within sections.
     #[schemars(transform = super::schema::without_own_keys)]
@@ -78,6 +81,17 @@ pub(super) struct RawIntake {
     /// Largest image that is decoded, in million pixels. Protects the memory from damaged or hostile files.
     #[schemars(range(min = engine::MEGAPIXELS.0, max = engine::MEGAPIXELS.1))]
     pub max_megapixels: Option<u32>,
+}
+
+/// `metrics:`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section of keys")]
+pub(super) struct RawMetrics {
+    /// Address and port on this machine, as `127.0.0.1:9464`. Only loopback addresses are taken, since there is no password; a reverse proxy
+    /// makes it available to others.
+    pub listen: Option<String>,
+    /// Path of a Unix socket in its stead, as `/run/patchcored/metrics.sock`. Its folder must exist and be writable for the service.
+    pub socket: Option<PathBuf>,
 }
 
 /// Says the bounds of a duration, which JSON Schema has no word for, in its description.

@@ -1,6 +1,7 @@
 //! Watches for a full disk under the database: says so when it begins, and has it recorded when it is over.
 
 use super::Line;
+use crate::history::EventLevel;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub(super) async fn run(line: Arc<Line>) {
         match line.store.record_full_disk().await {
             Ok(false) => {}
             Ok(true) => {
+                line.meters.event(EventLevel::Error, "disk_full");
+                line.meters.event(EventLevel::Info, "disk_full_over");
                 announced = false;
                 tracing::info!("the disk of the database has space again");
                 line.wake.notify_one();

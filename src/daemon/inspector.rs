@@ -14,7 +14,7 @@ use crate::banks::BANK_FILES;
 use crate::config::ProductConfig;
 use crate::crash_point;
 use crate::error::ImageError;
-use crate::history::{EventLevel, Finished, HistoryError, NOT_CLOSED, PendingImage};
+use crate::history::{EventLevel, Finished, HistoryError, NOT_CLOSED, PendingImage, SAME_FILE};
 use crate::imaging::exposure::{Exposure, exposure};
 use crate::imaging::resize::{check_engine_size, resize_for_engine};
 use crate::inspection::{Picture, ResizedImage};
@@ -69,6 +69,7 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
             if line.store.finish(&finished).await? {
                 crash_point::reach("decision_recorded");
                 line.status.decided(&product.name, finished.decision);
+                line.meters.decided(&product.name, image.seen_at, &finished);
                 tracing::info!(
                     product = %product.name, image = %path, decision = finished.decision.as_str(), score = finished.image_score,
                     image_tau = finished.image_tau, mask_pixels = finished.mask_pixels, decode_ms = finished.decode_ms,
@@ -86,11 +87,14 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
             tracing::warn!(product = %product.name, image = %image.path.display(), %reason, "failed");
             if line.store.fail(image.id, &reason, Timestamp::now()).await? {
                 line.status.failed();
+                line.meters.failed(&product.name, &reason);
             }
         }
         Err(Setback::GaveUp(reason)) => {
+            tracing::warn!(product = %product.name, image = %image.path.display(), %reason, "failed");
             if line.store.fail(image.id, &reason, Timestamp::now()).await? {
                 line.status.failed();
+                line.meters.failed(&product.name, &reason);
                 let detail = format!("{}: {reason}", image.path.display());
                 line.event(EventLevel::Warn, "gave_up", Some(&product.name), &detail).await;
             }
@@ -100,8 +104,13 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
             line.store.retry_later(image.id, &reason, later(wait)).await?;
         }
         Err(Setback::Changed(version)) => {
-            line.store.touch(image.id, version.size, version.mtime_ns, later(line.config.intake.give_up_after)).await?;
-            line.store.retry_later(image.id, "it was written to again", later(RETRY)).await?;
+            if line.store.touch(image.id, version.size, version.mtime_ns, later(line.config.intake.give_up_after)).await? {
+                line.store.retry_later(image.id, "it was written to again", later(RETRY)).await?;
+            } else {
+                // It is back at a version that was recorded before, and the row says so.
+                tracing::warn!(product = %product.name, image = %image.path.display(), reason = SAME_FILE, "failed");
+                line.meters.failed(&product.name, SAME_FILE);
+            }
         }
         Err(Setback::NoBank) => {
             line.store.set_waiting_for_bank(&product.name).await?;
@@ -143,7 +152,10 @@ impl Work<'_> {
         }
         let (source, resized, seen) = self.read(drop_folder, bank.shorter).await?;
         let Source { picture, content_hash, decode_time, .. } = source;
-        let scored = line.engine.score(resized, bank.clone()).await.map_err(|failure| match failure {
+        let waits = line.meters.scoring();
+        let scored = line.engine.score(resized, bank.clone()).await;
+        drop(waits);
+        let scored = scored.map_err(|failure| match failure {
             // A version that was superseded meanwhile may be gone from the disk; the new one is there.
             EngineFailure::Bank(reason) if line.banks.get(&product.name).as_ref() != Some(&bank) => Setback::Later(reason, Duration::ZERO),
             EngineFailure::Bank(reason) => Setback::Later(format!("bank: {reason}"), RETRY_OBSTACLE),

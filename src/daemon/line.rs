@@ -5,6 +5,7 @@ use super::engine::EngineHandle;
 use super::health::CameraHealth;
 use super::inspector::read_reference;
 use super::litter::Litter;
+use super::monitoring::{Meters, Monitoring};
 use super::places::Places;
 use super::source::Expectation;
 use super::status::Status;
@@ -40,6 +41,7 @@ pub struct Line {
     pub(super) places: Places,
     pub(super) writers: Arc<Writers>,
     pub(super) cameras: CameraHealth,
+    pub(super) meters: Arc<Meters>,
     /// Rung when there may be images to inspect.
     pub(super) wake: Notify,
     /// One build at a time leaves the line its cores.
@@ -63,8 +65,9 @@ impl Line {
             EventLevel::Warn => tracing::warn!(kind, product, detail, "event"),
             EventLevel::Info => tracing::info!(kind, product, detail, "event"),
         }
-        if let Err(error) = self.store.record_event(level, kind, product, detail).await {
-            tracing::error!(%error, "event not recorded");
+        match self.store.record_event(level, kind, product, detail).await {
+            Ok(()) => self.meters.event(level, kind),
+            Err(error) => tracing::error!(%error, "event not recorded"),
         }
     }
 
@@ -100,7 +103,7 @@ pub struct Running {
 ///
 /// # Errors
 /// When a thread cannot be started.
-pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) -> Result<Running, FatalError> {
+pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle, monitoring: &Monitoring) -> Result<Running, FatalError> {
     let no_thread = |e: std::io::Error| FatalError::Worker { worker: "threads", reason: e.to_string() };
     let router = rules::check_routing(&config)?;
     let line = Arc::new(Line {
@@ -114,10 +117,12 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) ->
         places: Places::default(),
         writers: Arc::default(),
         cameras: CameraHealth::default(),
+        meters: monitoring.meters(),
         wake: Notify::new(),
         build_turn: Semaphore::new(1),
         config,
     });
+    line.meters.show(&line.config.products);
     // Also after a reload: from here on the folders are looked at anew, and what was said of them before no longer holds.
     line.event(EventLevel::Info, "start", None, concat!("patchcored ", env!("CARGO_PKG_VERSION"))).await;
     futures::future::join_all(line.config.products.iter().map(|product| adopt(&line, product))).await;
@@ -133,7 +138,8 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) ->
     let recorder = tokio::spawn(recorder::run(Arc::clone(&line), inbox, stop_intake.clone()));
     let intake: Vec<RootWorker> =
         root_specs(&line).into_iter().map(|spec| RootWorker::start(spec, reports.clone())).collect::<Result<_, _>>().map_err(no_thread)?;
-    let threads = intake.iter().map(|worker| (worker.root().to_owned(), worker.pulse())).collect();
+    let threads: Vec<_> = intake.iter().map(|worker| (worker.root().to_owned(), worker.pulse())).collect();
+    monitoring.line_runs(&line, threads.clone());
     let watchdog = tokio::spawn(watchdog::run(Arc::clone(&line), threads));
     let full_disk = tokio::spawn(full_disk::run(Arc::clone(&line)));
     Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, full_disk, stop_intake, stop_work })

@@ -19,6 +19,7 @@ mod kept;
 mod line;
 mod litter;
 mod lock;
+mod monitoring;
 pub mod outputs;
 mod places;
 mod rebuilder;
@@ -32,6 +33,7 @@ mod watchdog;
 
 pub use folder_state::{FolderState, folder_event_kinds, folder_state};
 pub use lock::{Holder, database_holder};
+pub use monitoring::address_problem;
 
 use crate::config::Config;
 use crate::crash_point;
@@ -39,6 +41,7 @@ use crate::error::FatalError;
 use crate::history::EventLevel;
 use kept::{Kept, OwnHistory};
 use line::Line;
+use monitoring::{Monitoring, NotRunning};
 use sd_notify::NotifyState;
 use service::{Request, Requests, tell};
 use std::path::Path;
@@ -58,7 +61,9 @@ pub fn run(config_path: &Path) -> Result<(), FatalError> {
     }
     let no_runtime = |e: std::io::Error| FatalError::Worker { worker: "runtime", reason: e.to_string() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(no_runtime)?;
-    let outcome = runtime.block_on(serve(config_path, config));
+    let monitoring = Monitoring::start();
+    let outcome = runtime.block_on(serve(config_path, config, &monitoring));
+    drop(monitoring);
     // A thread in a hung system call must not keep the process; everything that matters is on disk.
     runtime.shutdown_timeout(Duration::from_millis(500));
     outcome
@@ -72,14 +77,16 @@ enum Next {
     Reload(Box<Config>, Option<OwnHistory>),
 }
 
-async fn serve(config_path: &Path, mut config: Config) -> Result<(), FatalError> {
+async fn serve(config_path: &Path, mut config: Config, monitoring: &Monitoring) -> Result<(), FatalError> {
     let mut requests = Requests::listen().map_err(|e| FatalError::Worker { worker: "signals", reason: e.to_string() })?;
     let mut kept = Kept::open(&config).await?;
     loop {
-        let mut running = line::start(config.clone(), kept.store(), kept.engine()).await?;
+        monitoring.listen(config.metrics.as_ref());
+        let mut running = line::start(config.clone(), kept.store(), kept.engine(), monitoring).await?;
         tracing::info!(products = config.products.len(), "ready");
         tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
         let next = watch(&mut running, &mut requests, config_path, &kept).await;
+        monitoring.line_ends(if matches!(next, Ok(Next::Reload(..))) { NotRunning::Reloading } else { NotRunning::Stopping });
         let Some(next) = stop(running, &mut requests, next).await else { return Ok(()) };
         match next {
             Ok(Next::Reload(new, history)) => {

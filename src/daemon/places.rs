@@ -85,6 +85,12 @@ impl Places {
         self.lock().iter().filter(|(_, trouble)| avoid(trouble)).map(|(folder, _)| folder.clone()).collect()
     }
 
+    /// The folders in trouble, and the word for it.
+    pub fn troubles(&self) -> Vec<(PathBuf, &'static str)> {
+        let word = |trouble: &Trouble| trouble.refused.map_or("stuck", |(kind, _)| kind);
+        self.lock().iter().map(|(folder, trouble)| (folder.clone(), word(trouble))).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Trouble>> {
         // Every change is whole by itself, whoever panicked.
         self.troubled.lock().unwrap_or_else(PoisonError::into_inner)
@@ -102,7 +108,9 @@ mod tests {
         assert!(places.stuck(folder) && !places.stuck(folder));
         assert_eq!(places.to_avoid(), [folder]);
         assert!(!places.answered(folder));
+        assert_eq!(places.troubles(), [(folder.to_owned(), "stuck")]);
         assert!(places.refused(folder, "disk_full") && !places.refused(folder, "disk_full"));
+        assert_eq!(places.troubles(), [(folder.to_owned(), "disk_full")]);
         assert!(places.answered(folder));
         assert_eq!(places.to_avoid(), [folder], "still full");
         assert!(places.refused(folder, "not_writable"), "another trouble is news");

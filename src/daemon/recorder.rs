@@ -5,7 +5,7 @@ use super::inspector::later;
 use super::outputs::OutputPaths;
 use crate::config::ProductConfig;
 use crate::crash_point;
-use crate::history::{Arrival, ArrivalState, EventLevel, NO_BANK};
+use crate::history::{Arrival, ArrivalState, EventLevel, NO_BANK, Recorded};
 use crate::intake::{FoundFile, IntakeReport};
 use crate::routing::Route;
 use jiff::Timestamp;
@@ -22,8 +22,8 @@ const HISTORY_PAUSE: Duration = Duration::from_secs(1);
 const NAME_MAX: usize = 255;
 
 /// What the status says of a drop folder.
-const LOST: &str = "is lost";
-const NOT_WATCHED: &str = "is not all watched";
+pub(super) const LOST: &str = "is lost";
+pub(super) const NOT_WATCHED: &str = "is not all watched";
 
 /// Runs until `stop`; files not recorded by then are found by the first scan of the next start.
 pub(super) async fn run(line: Arc<Line>, mut reports: Receiver<IntakeReport>, stop: CancellationToken) {
@@ -66,7 +66,9 @@ async fn record(line: &Line, files: Vec<FoundFile>, stop: &CancellationToken) {
     let arrivals: Vec<Arrival> = files.into_iter().filter_map(|file| arrival(line, file)).collect();
     loop {
         match line.store.record_arrivals(&arrivals).await {
-            Ok(_) => {
+            Ok(answers) => {
+                line.meters.recorded(&arrivals, &answers);
+                tell_refused(&arrivals, &answers);
                 crash_point::reach("row_recorded");
                 return line.wake.notify_one();
             }
@@ -75,6 +77,15 @@ async fn record(line: &Line, files: Vec<FoundFile>, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(HISTORY_PAUSE) => {}
+        }
+    }
+}
+
+/// Every image has a line in the log, also one that is not even tried.
+fn tell_refused(arrivals: &[Arrival], answers: &[Recorded]) {
+    for (arrival, _) in arrivals.iter().zip(answers).filter(|(_, answer)| matches!(answer, Recorded::New(_))) {
+        if let ArrivalState::Failed { reason } = &arrival.state {
+            tracing::warn!(product = arrival.product, image = %arrival.path.display(), %reason, "failed");
         }
     }
 }

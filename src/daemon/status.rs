@@ -53,6 +53,11 @@ impl Status {
         }
     }
 
+    /// The drop folders with something wrong, and what it is.
+    pub fn troubles(&self) -> BTreeSet<(PathBuf, &'static str)> {
+        self.lock().troubles.clone()
+    }
+
     /// One line: `backlog 3, ok 120, ng 2, failed 0, last prod1-front ok, building prod2-back, /srv/camera/line2 is lost`.
     pub fn line(&self, backlog: i64) -> String {
         let now = self.lock();

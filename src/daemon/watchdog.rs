@@ -14,7 +14,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What the status says of a drop folder.
-const STUCK: &str = "does not answer";
+pub(super) const STUCK: &str = "does not answer";
 
 /// Runs until it is aborted; touches no folder itself.
 pub(super) async fn run(line: Arc<Line>, threads: Vec<(PathBuf, Arc<Pulse>)>) {

@@ -10,6 +10,9 @@ use std::collections::HashMap;
 /// Arrivals looked up per query: few round trips, and still a small JSON text.
 const LOOKUP: usize = 2000;
 
+/// How the reason of a row begins whose file turned out to be one that has a row.
+pub const SAME_FILE: &str = "same file as inspection";
+
 impl HistoryStore {
     /// Records what a scan or a watcher saw; one answer per arrival, in order. New and changed rows are one transaction.
     ///
@@ -172,7 +175,7 @@ async fn touch(connection: &mut SqliteConnection, id: i64, size: u64, mtime_ns: 
     if updated == 0 {
         sqlx::query(
             "UPDATE inspections
-             SET state = 'failed', retry_at = NULL, decided_at = ?1, reason = 'same file as inspection ' || twin.id
+             SET state = 'failed', retry_at = NULL, decided_at = ?1, reason = ?5 || ' ' || twin.id
              FROM (SELECT o.id FROM inspections AS o JOIN inspections AS i
                      ON o.image_path = i.image_path AND ifnull(o.image_path_raw, x'') = ifnull(i.image_path_raw, x'')
                    WHERE i.id = ?2 AND o.file_size = ?3 AND o.mtime_ns = ?4) AS twin
@@ -182,6 +185,7 @@ async fn touch(connection: &mut SqliteConnection, id: i64, size: u64, mtime_ns: 
         .bind(id)
         .bind(size as i64)
         .bind(mtime_ns)
+        .bind(SAME_FILE)
         .execute(&mut *transaction)
         .await?;
     }

@@ -21,6 +21,8 @@ pub(super) struct Health {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The last error of any kind, and when.
+    last: Option<(HistoryError, Instant)>,
     full: Option<FullDisk>,
     lost: Option<HistoryError>,
 }
@@ -34,6 +36,7 @@ struct FullDisk {
 impl Health {
     pub(super) fn note(&self, error: &HistoryError) {
         let mut state = self.lock();
+        state.last = Some((error.clone(), Instant::now()));
         if error.kind == HistoryErrorKind::DiskFull {
             let since = state.full.map_or_else(Timestamp::now, |full| full.since);
             state.full = Some(FullDisk { since, last: Instant::now() });
@@ -53,6 +56,12 @@ impl HistoryStore {
     /// Since when the disk of the database is full; `None` when it is not, as far as the last calls told.
     pub fn full_since(&self) -> Option<Timestamp> {
         self.health.lock().full.map(|full| full.since)
+    }
+
+    /// The last error that a call on this store has met, if that is not longer ago than this.
+    pub fn error_within(&self, past: Duration) -> Option<HistoryError> {
+        let last = self.health.lock().last.clone();
+        last.filter(|(_, at)| at.elapsed() <= past).map(|(error, _)| error)
     }
 
     /// Writes the events `disk_full` and `disk_full_over` once there has been space for a few seconds. True when it did so.

@@ -22,7 +22,9 @@ mod report;
 mod requeue;
 mod rows;
 mod snapshot;
+mod standing;
 
+pub use arrivals::SAME_FILE;
 pub use error::{HistoryError, HistoryErrorKind};
 pub use queue::{NO_BANK, NOT_CLOSED};
 pub use requeue::{RequeueFilter, Requeued};
@@ -31,6 +33,7 @@ pub use rows::{
     PendingImage, ProductCounts, Recorded,
 };
 pub use snapshot::{BankInUse, Ends, EventRow, LastDecision, OldestPending, ProductSnapshot, Snapshot};
+pub use standing::{Backlog, BankStanding, Standing};
 
 use health::Health;
 use sqlx::pool::PoolConnection;

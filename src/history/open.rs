@@ -18,8 +18,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// At the end nobody should wait long for a reader; an unfinished checkpoint costs nothing but a larger -wal file.
 const CLOSING_BUSY_TIMEOUT_MS: u32 = 500;
 
-/// Status, dispatcher and scan read at the same time; more never do.
-const READERS: u32 = 4;
+/// Status, dispatcher, scan and monitoring read at the same time; more never do.
+const READERS: u32 = 5;
 
 /// Page cache of each of the daemon's readers. They look at the newest rows only; with SQLite's own 2 MiB each, memory grows for days
 /// with pages that are not read again.

@@ -9,13 +9,15 @@ pub struct Pulse {
     begin: Instant,
     /// Milliseconds from `begin` to the last stamp; [`RESTING`] while the thread waits for something else than the file system.
     stamp: AtomicU64,
+    /// Milliseconds from `begin` to the end of the last full scan.
+    scanned: AtomicU64,
 }
 
 const RESTING: u64 = u64::MAX;
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self { begin: Instant::now(), stamp: AtomicU64::new(RESTING) }
+        Self { begin: Instant::now(), stamp: AtomicU64::new(RESTING), scanned: AtomicU64::new(0) }
     }
 }
 
@@ -28,6 +30,16 @@ impl Pulse {
     /// The thread waits for hints or for its reports to be taken.
     pub(super) fn rest(&self) {
         self.stamp.store(RESTING, Ordering::Release);
+    }
+
+    /// A full scan has come to its end.
+    pub(super) fn scanned(&self) {
+        self.scanned.store(self.now(), Ordering::Release);
+    }
+
+    /// How long ago the last full scan ended; since the thread was made, when there was none.
+    pub fn since_scan(&self) -> Duration {
+        Duration::from_millis(self.now().saturating_sub(self.scanned.load(Ordering::Acquire)))
     }
 
     /// How long the present piece of work has taken; zero when there is none.
@@ -58,5 +70,13 @@ mod tests {
         pulse.stamp.store(1, Ordering::Release);
         pulse.rest();
         assert_eq!(pulse.silent_for(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_scan_is_as_old_as_its_end() {
+        let pulse = Pulse { begin: Instant::now() - Duration::from_secs(60), ..Pulse::default() };
+        assert!(pulse.since_scan() >= Duration::from_secs(60));
+        pulse.scanned();
+        assert!(pulse.since_scan() < Duration::from_secs(59));
     }
 }

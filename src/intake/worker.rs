@@ -182,6 +182,7 @@ impl Worker {
             return Ok(());
         }
         self.settle.end_scan();
+        self.pulse.scanned();
         match watched {
             Err(reason) => self.tell_not_watched(reason),
             Ok(()) if std::mem::take(&mut self.not_watched) => self.report(IntakeReport::Watched { root }),

@@ -3,7 +3,8 @@
 mod machine;
 
 use super::say;
-use crate::config::{Config, schema};
+use crate::config::{Config, MetricsAddress, schema};
+use crate::daemon::address_problem;
 use crate::history::{HistoryErrorKind, HistoryStore};
 use crate::patchcore::{find_weights, resolve_precision};
 use machine::{CheckFinding, Level};
@@ -35,6 +36,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut findings = machine::problems(&config);
     check_weights(&config, &mut findings);
     check_history(&config.database, &mut findings)?;
+    check_metrics(&config, &mut findings);
     findings.sort_by_key(|finding| finding.level);
 
     let errors = findings.iter().filter(|finding| finding.level == Level::Error).count();
@@ -63,6 +65,18 @@ fn check_weights(config: &Config, findings: &mut Vec<CheckFinding>) {
         if let Err(error) = find_weights(backbone, config.engine.weights.get(&backbone).map(PathBuf::as_path)) {
             findings.push(CheckFinding { level: Level::Error, key: format!("engine.weights.{backbone}"), message: error.to_string() });
         }
+    }
+}
+
+/// The line runs without its metrics, but nobody would see it stop.
+fn check_metrics(config: &Config, findings: &mut Vec<CheckFinding>) {
+    let Some(address) = &config.metrics else { return };
+    let key = match address {
+        MetricsAddress::Listen(_) => "metrics.listen",
+        MetricsAddress::Socket(_) => "metrics.socket",
+    };
+    if let Some(message) = address_problem(address) {
+        findings.push(CheckFinding { level: Level::Warning, key: key.to_owned(), message });
     }
 }
 

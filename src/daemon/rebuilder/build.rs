@@ -6,6 +6,7 @@
 use super::super::Line;
 use super::super::active::ActiveBank;
 use super::super::builder_process::{self, Built, Killed};
+use super::super::monitoring::NotRebuilt;
 use super::in_use::{describe, put_in_use};
 use super::off_runtime;
 use super::ok_listing::{answers, stuck, until_stuck};
@@ -17,6 +18,9 @@ use std::path::Path;
 use std::time::Instant;
 use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
+
+/// How the reason of a build begins that a guard did not allow.
+const REFUSED: &str = "refused: ";
 
 /// How a build ended.
 pub(super) enum Ended {
@@ -45,6 +49,7 @@ pub(super) async fn build(line: &Line, product: &ProductConfig, listing: &OkFold
         Err(_) if stop.is_cancelled() => Ended::Without,
         Err(error) => {
             let reason = format!("{error:#}");
+            line.meters.not_rebuilt(&product.name, outcome(&error, &reason));
             tracing::error!(product = %product.name, %reason, "bank not built; the one in use stays");
             line.event(EventLevel::Error, "build_failed", Some(&product.name), &reason).await;
             if let Err(error) = line.store.failed_bank(&product.name, None, trigger, &reason, begin.elapsed().as_secs_f64()).await {
@@ -52,6 +57,15 @@ pub(super) async fn build(line: &Line, product: &ProductConfig, listing: &OkFold
             }
             if error.is::<Killed>() { Ended::Killed } else { Ended::Without }
         }
+    }
+}
+
+/// How it ended, for the counters.
+fn outcome(error: &anyhow::Error, reason: &str) -> NotRebuilt {
+    match reason {
+        _ if error.is::<Killed>() => NotRebuilt::Killed,
+        _ if reason.starts_with(REFUSED) => NotRebuilt::Refused,
+        _ => NotRebuilt::Failed,
     }
 }
 
@@ -70,7 +84,7 @@ async fn try_build(
         None => None,
     };
     if let Some(reason) = refuse_build(listing.len(), "images", product.min_images, previous) {
-        anyhow::bail!("refused: {reason}");
+        anyhow::bail!("{REFUSED}{reason}");
     }
     let turn = tokio::select! {
         turn = line.build_turn.acquire() => turn?,
@@ -100,6 +114,7 @@ async fn try_build(
     };
     crash_point::reach("version_published");
     put_in_use(line, product, &folder, published.version, trigger, Some(published.seconds)).await?;
+    line.meters.rebuilt(&product.name, published.seconds);
     let keep = product.rebuild.keep_versions;
     for removed in off_runtime(move || folder.prune(keep)).await?? {
         tracing::info!(product = %product.name, version = removed, "old bank version removed");
@@ -155,7 +170,7 @@ async fn check_built(product: &ProductConfig, staging: &Path, previous: Option<u
     if let Some(used) = config.images
         && let Some(reason) = refuse_build(used, "usable images", product.min_images, previous)
     {
-        anyhow::bail!("refused: {reason} ({})", left_out(built));
+        anyhow::bail!("{REFUSED}{reason} ({})", left_out(built));
     }
     Ok(config.ok_fingerprint)
 }

@@ -1,0 +1,158 @@
+//! Whether the line is well: facts in, problems out. Pure, so that every rule can be tried without a line.
+
+use super::super::FolderState;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A line that is not running this long after a reload does not come back by itself. Loading large banks takes its time.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(60);
+/// A scan may be late by this, besides some turns: a folder of a million files takes a while.
+const SCAN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is known of the line at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Why no line runs, and for how long; `None` when one does.
+    pub not_running: Option<(NotRunning, Duration)>,
+    /// Workers that have something to do and have not come on with it for too long.
+    pub stuck: Vec<StuckWorker>,
+    /// What is wrong with the database, if anything.
+    pub database: Option<String>,
+    /// Intake and inspecting pause, as the disk of the database is full.
+    pub disk_full: bool,
+    /// The drop folders.
+    pub folders: Vec<FolderFacts>,
+    /// Folders that file work has trouble with, and the word for it: `stuck`, `disk_full`, `not_writable`.
+    pub places: Vec<(PathBuf, &'static str)>,
+}
+
+/// Why no line runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRunning {
+    /// The first one is being started.
+    Starting,
+    /// A new configuration is being put in use.
+    Reloading,
+    /// The daemon ends.
+    Stopping,
+}
+
+/// A worker that does not come on.
+#[derive(Debug, Clone)]
+pub struct StuckWorker {
+    /// Its name.
+    pub worker: String,
+    /// How long it has shown no progress.
+    pub silent_for: Duration,
+}
+
+/// A drop folder.
+#[derive(Debug, Clone)]
+pub struct FolderFacts {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How its new files are found.
+    pub state: FolderState,
+    /// How long ago the last full scan ended.
+    pub since_scan: Duration,
+    /// The configured time between two.
+    pub rescan: Duration,
+}
+
+/// Something that keeps the line, or a part of it, from working.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// One word to tell it by: one of [`CODES`].
+    pub code: &'static str,
+    /// What and where, for people.
+    pub detail: String,
+}
+
+/// Every code that a [`Problem`] can have.
+pub const CODES: [&str; 8] =
+    ["not_running", "worker_stuck", "database", "disk_full", "folder_lost", "folder_stuck", "folder_not_writable", "no_recent_scan"];
+
+/// What keeps the line from working; empty when all is well. A folder that is found by scans alone works, only slower.
+pub fn problems(facts: &Facts) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut add = |code, detail: String| found.push(Problem { code, detail });
+    match facts.not_running {
+        None => {}
+        Some((NotRunning::Reloading, since)) if since <= RELOAD_PATIENCE => {}
+        Some((NotRunning::Reloading, since)) => {
+            add("not_running", format!("the line has not come back {} s after a reload", since.as_secs()));
+        }
+        Some((NotRunning::Starting, since)) => add("not_running", format!("the line has been starting for {} s", since.as_secs())),
+        Some((NotRunning::Stopping, _)) => add("not_running", "the daemon is stopping".to_owned()),
+    }
+    for StuckWorker { worker, silent_for } in &facts.stuck {
+        add("worker_stuck", format!("{worker}: no progress for {} s", silent_for.as_secs()));
+    }
+    if let Some(trouble) = &facts.database {
+        add("database", trouble.clone());
+    }
+    if facts.disk_full {
+        add("disk_full", "the disk of the database is full; intake and inspecting pause until there is space".to_owned());
+    }
+    for FolderFacts { folder, state, since_scan, rescan } in &facts.folders {
+        let shown = folder.display();
+        match state {
+            FolderState::Lost => add("folder_lost", format!("{shown}: the drop folder is not there, or not the one it was")),
+            FolderState::Stuck => add("folder_stuck", format!("{shown}: the drop folder does not answer")),
+            FolderState::Watched | FolderState::ScannedOnly if *since_scan > *rescan * 3 + SCAN_PATIENCE => {
+                add("no_recent_scan", format!("{shown}: the last whole scan ended {} s ago", since_scan.as_secs()));
+            }
+            FolderState::Watched | FolderState::ScannedOnly => {}
+        }
+    }
+    for (folder, trouble) in &facts.places {
+        let shown = folder.display();
+        match *trouble {
+            "stuck" => add("folder_stuck", format!("{shown}: does not answer; its images wait")),
+            "disk_full" => add("folder_not_writable", format!("{shown}: its disk is full; its images wait")),
+            _ => add("folder_not_writable", format!("{shown}: cannot be written; its images wait")),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(facts: &Facts) -> Vec<&'static str> {
+        let found: Vec<_> = problems(facts).into_iter().map(|problem| problem.code).collect();
+        assert!(found.iter().all(|code| CODES.contains(code)));
+        found
+    }
+
+    fn folder(state: FolderState, since_scan: u64) -> Facts {
+        let (since_scan, rescan) = (Duration::from_secs(since_scan), Duration::from_secs(30));
+        Facts { folders: vec![FolderFacts { folder: "/drop".into(), state, since_scan, rescan }], ..Facts::default() }
+    }
+
+    #[test]
+    fn every_fact_that_stops_something_is_a_problem() {
+        assert_eq!(codes(&Facts::default()), [""; 0]);
+        let not_running = |why, seconds| Facts { not_running: Some((why, Duration::from_secs(seconds))), ..Facts::default() };
+        assert_eq!(codes(&not_running(NotRunning::Starting, 0)), ["not_running"]);
+        assert_eq!(codes(&not_running(NotRunning::Stopping, 0)), ["not_running"]);
+        assert_eq!(codes(&not_running(NotRunning::Reloading, 1)), [""; 0], "a reload is no fault");
+        assert_eq!(codes(&not_running(NotRunning::Reloading, 61)), ["not_running"]);
+        let stuck = StuckWorker { worker: "engine".into(), silent_for: Duration::from_secs(75) };
+        let facts = Facts { stuck: vec![stuck], database: Some("locked".into()), disk_full: true, ..Facts::default() };
+        assert_eq!(codes(&facts), ["worker_stuck", "database", "disk_full"]);
+        assert_eq!(problems(&facts)[0].detail, "engine: no progress for 75 s");
+        let places = vec![("/a".into(), "stuck"), ("/b".into(), "disk_full"), ("/c".into(), "not_writable")];
+        assert_eq!(codes(&Facts { places, ..Facts::default() }), ["folder_stuck", "folder_not_writable", "folder_not_writable"]);
+    }
+
+    #[test]
+    fn a_folder_counts_by_its_worst() {
+        assert_eq!(codes(&folder(FolderState::Watched, 149)), [""; 0]);
+        assert_eq!(codes(&folder(FolderState::Watched, 151)), ["no_recent_scan"]);
+        assert_eq!(codes(&folder(FolderState::ScannedOnly, 0)), [""; 0], "slower, but it works");
+        assert_eq!(codes(&folder(FolderState::Lost, 1000)), ["folder_lost"]);
+        assert_eq!(codes(&folder(FolderState::Stuck, 1000)), ["folder_stuck"]);
+    }
+}

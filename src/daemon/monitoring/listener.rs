@@ -1,0 +1,91 @@
+//! Listens where the configuration says, and goes on trying where it cannot: monitoring never stops the line.
+
+use super::pages::{answer, pages};
+use super::socket::{NoSocket, Socket};
+use super::{News, Shared};
+use crate::config::MetricsAddress;
+use crate::history::EventLevel;
+use axum::Router;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+
+/// Connections at once: a handful of monitoring systems. Others wait in the kernel's queue, and cost nothing there.
+const CONNECTIONS: usize = 8;
+/// Pause before an address that cannot be used is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Runs until the sender of `address` is gone.
+pub async fn run(shared: Arc<Shared>, mut address: watch::Receiver<Option<MetricsAddress>>) {
+    let pages = pages(Arc::clone(&shared));
+    let mut said: Option<NoSocket> = None;
+    loop {
+        let wanted = address.borrow_and_update().clone();
+        let Some(wanted) = wanted else {
+            said = None;
+            if address.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let gone = match Socket::open(&wanted).await {
+            Ok(socket) => {
+                tracing::info!(address = %show(&wanted), "metrics can be asked for");
+                if said.take().is_some() {
+                    let detail = format!("{}: metrics can be asked for", show(&wanted));
+                    shared.tell(News { level: EventLevel::Info, kind: "metrics_available", detail });
+                }
+                serve(&socket, &pages, &mut address).await
+            }
+            Err(why) => {
+                if said.as_ref() != Some(&why) {
+                    let detail = format!("{why}; the line runs on without monitoring, and it is tried again every {AGAIN:?}");
+                    shared.tell(News { level: EventLevel::Warn, kind: "metrics_unavailable", detail });
+                }
+                said = Some(why);
+                tokio::select! {
+                    changed = address.changed() => changed.is_err(),
+                    () = tokio::time::sleep(AGAIN) => false,
+                }
+            }
+        };
+        if gone {
+            return;
+        }
+    }
+}
+
+/// Answers until the address is to change; true when there will be no other.
+async fn serve(socket: &Socket, pages: &Router, address: &mut watch::Receiver<Option<MetricsAddress>>) -> bool {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&connections).acquire_owned().await;
+            (socket.accept().await, place)
+        };
+        tokio::select! {
+            changed = address.changed() => return changed.is_err(),
+            (stream, place) = accepted => match stream {
+                Ok(stream) => {
+                    let pages = pages.clone();
+                    tokio::spawn(async move {
+                        answer(stream, pages).await;
+                        drop(place);
+                    });
+                }
+                // Most often no descriptor is free.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection for metrics could not be taken");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            },
+        }
+    }
+}
+
+fn show(address: &MetricsAddress) -> String {
+    match address {
+        MetricsAddress::Listen(address) => format!("http://{address}/metrics"),
+        MetricsAddress::Socket(path) => path.display().to_string(),
+    }
+}

@@ -1,0 +1,258 @@
+//! What is counted while the line works. The counters begin at zero with the process and outlive every line, so that a reload does not
+//! set them back.
+
+use super::failure::{FAILURES, failure_code};
+use crate::config::ProductConfig;
+use crate::history::{Arrival, ArrivalState, EventLevel, Finished, Recorded};
+use crate::inspection::Decision;
+use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Seconds, from a small network on a GPU to a large one on an old processor, and what a backlog adds.
+const LATENCY: [f64; 15] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
+/// Seconds that one step of the way of an image takes.
+const STAGE: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Seconds of a build: from a few small images to a thousand large ones.
+const REBUILD: [f64; 10] = [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfProduct {
+    product: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Decided {
+    product: String,
+    decision: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failed {
+    product: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stage {
+    stage: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Rebuilt {
+    product: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfKind {
+    level: &'static str,
+    kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// How a rebuild ended without a new bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRebuilt {
+    /// A guard refused it: too few images, or half of them gone.
+    Refused,
+    /// It failed.
+    Failed,
+    /// Its process was ended from outside, most often for want of memory.
+    Killed,
+}
+
+const BUILT: &str = "built";
+const OUTCOMES: [&str; 4] = [BUILT, NotRebuilt::Refused.as_str(), NotRebuilt::Failed.as_str(), NotRebuilt::Killed.as_str()];
+
+impl NotRebuilt {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Killed => "killed",
+        }
+    }
+}
+
+/// The counters. Counting takes about a microsecond and waits for nothing.
+#[derive(Debug)]
+pub struct Meters {
+    registry: Registry,
+    arrived: Family<OfProduct, Counter>,
+    decided: Family<Decided, Counter>,
+    failed: Family<Failed, Counter>,
+    stage: Family<Stage, Histogram>,
+    latency: Family<OfProduct, Histogram>,
+    rebuilt: Family<Rebuilt, Counter>,
+    rebuild_time: Family<OfProduct, Histogram>,
+    events: Family<OfKind, Counter>,
+    reloads: Family<Outcome, Counter>,
+    scoring: Mutex<Scorings>,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        let (arrived, decided, failed) = (Family::default(), Family::default(), Family::default());
+        let (rebuilt, events, reloads) = (Family::default(), Family::default(), Family::default());
+        let stage: Family<Stage, Histogram> = Family::new_with_constructor(|| Histogram::new(STAGE));
+        let latency: Family<OfProduct, Histogram> = Family::new_with_constructor(|| Histogram::new(LATENCY));
+        let rebuild_time: Family<OfProduct, Histogram> = Family::new_with_constructor(|| Histogram::new(REBUILD));
+
+        let mut registry = Registry::with_prefix("patchcored");
+        registry.register(
+            "arrivals",
+            "Images that were recorded for the first time; unrouted ones have no product",
+            Family::clone(&arrived),
+        );
+        registry.register("inspections", "Images that were decided", Family::clone(&decided));
+        registry.register("failures", "Images that were given up, by reason; unrouted ones have no product", Family::clone(&failed));
+        let help = "Time of one step of the way of a decided image";
+        registry.register_with_unit("stage_duration", help, Unit::Seconds, stage.clone());
+        let help = "Time from seeing a file to its decision";
+        registry.register_with_unit("inspection_latency", help, Unit::Seconds, latency.clone());
+        registry.register("rebuilds", "Rebuilds of a bank that ended, by outcome", Family::clone(&rebuilt));
+        let help = "Time of the builds that gave a bank";
+        registry.register_with_unit("rebuild_duration", help, Unit::Seconds, rebuild_time.clone());
+        registry.register("events", "What happened to the daemon, as in the table events", Family::clone(&events));
+        registry.register("reloads", "Requests to read the configuration again, by outcome", Family::clone(&reloads));
+
+        for outcome in [ACCEPTED, REFUSED] {
+            drop(reloads.get_or_create(&outcome));
+        }
+        for stage_name in STAGES {
+            drop(stage.get_or_create(&Stage { stage: stage_name }));
+        }
+        Self { registry, arrived, decided, failed, stage, latency, rebuilt, rebuild_time, events, reloads, scoring: Mutex::default() }
+    }
+}
+
+const ACCEPTED: Outcome = Outcome { outcome: "accepted" };
+const REFUSED: Outcome = Outcome { outcome: "refused" };
+const STAGES: [&str; 3] = ["decode", "engine", "write"];
+
+impl Meters {
+    /// Everything that was counted.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Shows the counters of these products from the start, at zero: a rate cannot be told of a counter that first appears at one.
+    pub fn show(&self, products: &[ProductConfig]) {
+        for product in products {
+            let product = &product.name;
+            drop(self.arrived.get_or_create(&of_product(product)));
+            for decision in [Decision::Ok, Decision::Ng] {
+                drop(self.decided.get_or_create(&Decided { product: product.clone(), decision: decision.as_str() }));
+            }
+            for reason in FAILURES {
+                drop(self.failed.get_or_create(&Failed { product: product.clone(), reason }));
+            }
+            drop(self.latency.get_or_create(&of_product(product)));
+            for outcome in OUTCOMES {
+                drop(self.rebuilt.get_or_create(&Rebuilt { product: product.clone(), outcome }));
+            }
+            drop(self.rebuild_time.get_or_create(&of_product(product)));
+        }
+    }
+
+    /// Arrivals were recorded; the answers of the history are in their order.
+    pub fn recorded(&self, arrivals: &[Arrival], answers: &[Recorded]) {
+        for (arrival, _) in arrivals.iter().zip(answers).filter(|(_, answer)| matches!(answer, Recorded::New(_))) {
+            let product = arrival.product.as_deref().unwrap_or_default();
+            self.arrived.get_or_create(&of_product(product)).inc();
+            if let ArrivalState::Failed { reason } = &arrival.state {
+                self.failed(product, reason);
+            }
+        }
+    }
+
+    /// An image was decided.
+    pub fn decided(&self, product: &str, seen_at: Timestamp, finished: &Finished) {
+        self.decided.get_or_create(&Decided { product: product.to_owned(), decision: finished.decision.as_str() }).inc();
+        for (stage, millis) in STAGES.into_iter().zip([finished.decode_ms, finished.engine_ms, finished.write_ms]) {
+            self.stage.get_or_create(&Stage { stage }).observe(millis / 1e3);
+        }
+        // Clocks are set back now and then.
+        let seconds = finished.decided_at.duration_since(seen_at).as_secs_f64().max(0.0);
+        self.latency.get_or_create(&of_product(product)).observe(seconds);
+    }
+
+    /// An image was given up; `reason` is that of its row.
+    pub fn failed(&self, product: &str, reason: &str) {
+        self.failed.get_or_create(&Failed { product: product.to_owned(), reason: failure_code(reason) }).inc();
+    }
+
+    /// A build gave a bank, which is in use.
+    pub fn rebuilt(&self, product: &str, seconds: f64) {
+        self.rebuilt.get_or_create(&Rebuilt { product: product.to_owned(), outcome: BUILT }).inc();
+        self.rebuild_time.get_or_create(&of_product(product)).observe(seconds);
+    }
+
+    /// A rebuild gave none.
+    pub fn not_rebuilt(&self, product: &str, outcome: NotRebuilt) {
+        self.rebuilt.get_or_create(&Rebuilt { product: product.to_owned(), outcome: outcome.as_str() }).inc();
+    }
+
+    /// An event was recorded. Reloads are counted here, so that they cannot differ from their events.
+    pub fn event(&self, level: EventLevel, kind: &str) {
+        self.events.get_or_create(&OfKind { level: level.as_str(), kind: kind.to_owned() }).inc();
+        match kind {
+            "reload" => self.reloads.get_or_create(&ACCEPTED).inc(),
+            "reload_refused" => self.reloads.get_or_create(&REFUSED).inc(),
+            _ => return,
+        };
+    }
+
+    /// An image is given to the engine, until the answer is dropped.
+    pub fn scoring(&self) -> Scoring<'_> {
+        let mut scorings = self.scorings();
+        scorings.next += 1;
+        let number = scorings.next;
+        scorings.since.insert(number, Instant::now());
+        Scoring { meters: self, number }
+    }
+
+    /// How long the image that has waited longest for the engine has waited; zero when none does.
+    pub fn engine_silent_for(&self) -> Duration {
+        self.scorings().since.values().min().map_or(Duration::ZERO, Instant::elapsed)
+    }
+
+    fn scorings(&self) -> MutexGuard<'_, Scorings> {
+        // Every change is whole by itself, whoever panicked.
+        self.scoring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn of_product(product: &str) -> OfProduct {
+    OfProduct { product: product.to_owned() }
+}
+
+/// The images that wait for the engine: few, as few are in hand.
+#[derive(Debug, Default)]
+struct Scorings {
+    next: u64,
+    since: BTreeMap<u64, Instant>,
+}
+
+/// An image that waits for the engine.
+pub struct Scoring<'a> {
+    meters: &'a Meters,
+    number: u64,
+}
+
+impl Drop for Scoring<'_> {
+    fn drop(&mut self) {
+        self.meters.scorings().since.remove(&self.number);
+    }
+}
