@@ -113,7 +113,9 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
                 line.store.retry_later(image.id, &written_again(), later(RETRY)).await?;
             } else {
                 // It is back at a version that was recorded before, and the row says so.
-                line.meters.failed(&product.name, ReasonCode::Duplicate);
+                let code = ReasonCode::Duplicate;
+                tracing::warn!(product = %product.name, image = %image.path.display(), reason_code = code.as_str(), "failed");
+                line.meters.failed(&product.name, code);
             }
         }
         Err(Setback::NoBank) => {

@@ -146,7 +146,7 @@ pub async fn start(
         asked: watch::Sender::default(),
         config,
     });
-    line.meters.expect(&line.config.products);
+    line.meters.show(&line.config.products);
     let (pulse, _watch) = progress.worker("start");
     let work = pulse.begin();
     // Also after a reload: from here on the folders are looked at anew, and what was said of them before no longer holds.

@@ -60,7 +60,7 @@ impl Journal {
     }
 
     /// Lines are lost rather than waited for; how many, the next one says.
-    fn send(&self, line: &Line) {
+    fn send(&self, line: &LogLine) {
         let mut lost = self.lost();
         if lost.until.is_some_and(|until| Instant::now() < until) {
             lost.lines += 1;
@@ -88,7 +88,7 @@ impl<S: Subscriber> Layer<S> for Journal {
             Level::INFO => "6",
             Level::DEBUG | Level::TRACE => "7",
         };
-        let mut line = Line::default();
+        let mut line = LogLine::default();
         event.record(&mut line);
         line.fields.push(("PRIORITY".to_owned(), priority.to_owned()));
         line.fields.push(("SYSLOG_IDENTIFIER".to_owned(), "patchcored".to_owned()));
@@ -99,7 +99,7 @@ impl<S: Subscriber> Layer<S> for Journal {
 
 /// A log line: what people read, and its fields.
 #[derive(Default)]
-struct Line {
+struct LogLine {
     /// The constant text.
     message: String,
     /// The facts as `name=value`, for people.
@@ -108,7 +108,7 @@ struct Line {
     fields: Vec<(String, String)>,
 }
 
-impl Line {
+impl LogLine {
     fn add(&mut self, name: &str, value: String) {
         if name == "message" {
             self.message = value;
@@ -145,7 +145,7 @@ fn put(text: &mut Vec<u8>, name: &str, value: &str) {
     text.push(b'\n');
 }
 
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.add(field.name(), value.to_owned());
     }
@@ -203,7 +203,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let journald = UnixDatagram::bind(folder.path().join("socket")).unwrap();
         let journal = Journal::at(&folder.path().join("socket")).unwrap();
-        let line = Line { message: "x".into(), ..Line::default() };
+        let line = LogLine { message: "x".into(), ..LogLine::default() };
         let mut sent = 0;
         while journal.lost().lines == 0 {
             journal.send(&line);

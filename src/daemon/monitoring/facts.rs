@@ -41,7 +41,7 @@ pub enum NotRunning {
 #[derive(Debug, Clone)]
 pub struct StuckWorker {
     /// Its name.
-    pub worker: &'static str,
+    pub worker: String,
     /// How long it has shown no progress.
     pub silent_for: Duration,
 }
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(codes(&not_running(NotRunning::Stopping, 0)), ["not_running"]);
         assert_eq!(codes(&not_running(NotRunning::Reloading, 1)), [""; 0], "a reload is no fault");
         assert_eq!(codes(&not_running(NotRunning::Reloading, 61)), ["not_running"]);
-        let stuck = StuckWorker { worker: "engine", silent_for: Duration::from_secs(75) };
+        let stuck = StuckWorker { worker: "engine".into(), silent_for: Duration::from_secs(75) };
         let facts = Facts { stuck: vec![stuck], database: Some("locked".into()), disk_full: true, ..Facts::default() };
         assert_eq!(codes(&facts), ["worker_stuck", "database", "disk_full"]);
         assert_eq!(problems(&facts)[0].detail, "engine: no progress for 75 s");

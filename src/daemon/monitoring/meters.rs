@@ -153,7 +153,7 @@ impl Meters {
     }
 
     /// Shows the counters of these products from the start, at zero: a rate cannot be told of a counter that first appears at one.
-    pub fn expect(&self, products: &[ProductConfig]) {
+    pub fn show(&self, products: &[ProductConfig]) {
         for product in products {
             let product = &product.name;
             drop(self.arrived.get_or_create(&of_product(product)));

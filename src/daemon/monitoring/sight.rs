@@ -84,13 +84,14 @@ impl Looker {
         let wanted = places(&line.config);
         let space = self.disks.space(&wanted.iter().map(|(_, folder)| folder.clone()).collect()).await;
         let disks = wanted.into_iter().filter_map(|(what, folder)| Some((what, folder.clone(), *space.get(&folder)?))).collect();
-        let silent_for = meters.engine_silent_for();
+        // A full disk has a word of its own.
+        let disk_full = line.store.full_since().is_some();
+        let trouble = standing.as_ref().err().cloned().or_else(|| line.store.error_within(TROUBLE).map(|error| error.to_string()));
         let facts = Facts {
             not_running: None,
-            stuck: (silent_for >= ENGINE_PATIENCE).then_some(StuckWorker { worker: "engine", silent_for }).into_iter().collect(),
-            // A full disk has a word of its own.
-            database: standing.as_ref().err().cloned().filter(|_| line.store.full_since().is_none()),
-            disk_full: line.store.full_since().is_some(),
+            stuck: stuck_workers(meters),
+            database: trouble.filter(|_| !disk_full),
+            disk_full,
             folders: folders(&line, &watched.roots),
             places: line.places.troubles(),
         };
@@ -102,22 +103,23 @@ impl Looker {
     async fn standing(&self, line: &Line) -> Result<Standing, String> {
         let mut kept = self.standing.lock().await;
         let fresh = kept.as_ref().filter(|(at, _)| at.elapsed() < FRESH);
-        let answer = match fresh {
-            Some((_, answer)) => answer.clone(),
-            None => {
-                let answer = match tokio::time::timeout(PATIENCE, line.store.standing()).await {
-                    Ok(answer) => answer.map_err(|error| error.to_string()),
-                    Err(_) => Err(format!("{}: does not answer within {PATIENCE:?}", line.store.file().display())),
-                };
-                *kept = Some((Instant::now(), answer.clone()));
-                answer
-            }
-        };
-        match line.store.error_within(TROUBLE) {
-            Some(error) => Err(error.to_string()),
-            None => answer,
+        if let Some((_, answer)) = fresh {
+            return answer.clone();
         }
+        let answer = match tokio::time::timeout(PATIENCE, line.store.standing()).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("{}: does not answer within {PATIENCE:?}", line.store.file().display())),
+        };
+        *kept = Some((Instant::now(), answer.clone()));
+        answer
     }
+}
+
+/// The one place that says which workers are stuck.
+fn stuck_workers(meters: &Meters) -> Vec<StuckWorker> {
+    let silent_for = meters.engine_silent_for();
+    let stuck = StuckWorker { worker: "engine".to_owned(), silent_for };
+    (silent_for >= ENGINE_PATIENCE).then_some(stuck).into_iter().collect()
 }
 
 fn not_running(why: NotRunning, since: Duration) -> Sight {
