@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::daemon::profile;
 use crate::daemon::rules::check_routing;
 use crate::daemon::{database_holder, folder_event_kinds};
-use crate::history::{HistoryStore, Snapshot};
+use crate::history::{HistoryStore, PendingOf, Snapshot};
 use anyhow::Context;
 use configuration::{Configuration, known};
 use jiff::Timestamp;
@@ -53,33 +53,27 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -> anyhow::Result<Report> {
     let now = Timestamp::now();
     let Known { snapshot, profile } = read(&mut config, now).context("history database")?;
-    let config = config;
     let roots = check_routing(&config)?.roots();
     let wanted = |name: &str| args.product.as_deref().is_none_or(|product| product == name);
-    let products: Vec<_> = config.products.iter().filter(|product| wanted(&product.name)).collect();
-    if let (true, Some(name)) = (products.is_empty(), &args.product) {
+    let products: Vec<_> = config.products.iter().zip(snapshot.products).filter(|(product, _)| wanted(&product.name)).collect();
+    let is_gone = |waiting: &&PendingOf| config.products.iter().all(|product| product.name != waiting.product) && wanted(&waiting.product);
+    let gone: Vec<&PendingOf> = snapshot.pending.iter().filter(is_gone).collect();
+    if let (true, true, Some(name)) = (products.is_empty(), gone.is_empty(), &args.product) {
         return Err(Coded::unknown_product(&args.config, &config, name).into());
     }
     let daemon = Daemon::of(database_holder(&config.database)?);
     let database_folder = config.database.parent().unwrap_or(Path::new("/"));
-    let asked = products.iter().flat_map(|product| folders(product)).chain([database_folder]).map(Path::to_owned).collect();
+    let asked = products.iter().flat_map(|(product, _)| folders(product)).chain([database_folder]).map(Path::to_owned).collect();
     let sources =
         Sources { now, config: &config, events: &snapshot.events, roots: &roots, free: space::free_bytes(asked), running: daemon.running };
-    let others = snapshot.pending.iter().filter(|waiting| config.products.iter().all(|product| product.name != waiting.product));
     Ok(Report {
         at: format!("{now:.3}"),
         database: sources.place(&config.database, database_folder),
         daemon,
         configuration,
         profile: profile.filter(|_| !config.profiles.is_empty()),
-        products: config
-            .products
-            .iter()
-            .zip(snapshot.products)
-            .filter(|(product, _)| wanted(&product.name))
-            .map(|(product, seen)| sources.product(product, seen))
-            .collect(),
-        not_in_configuration: others.filter(|other| wanted(&other.product)).map(|other| sources.other(other)).collect(),
+        products: products.into_iter().map(|(product, seen)| sources.product(product, seen)).collect(),
+        not_in_configuration: gone.into_iter().map(|waiting| sources.other(waiting)).collect(),
     })
 }
 

@@ -175,7 +175,7 @@ mod tests {
     fn what_means_the_same_is_no_change() {
         let spelled = BASE
             .replace("path: /a}", "path: /a, recursive: true, ready: close_write}")
-            .replace("ok: /a_ok", "ok: /a_ok, build: {stride: 2}, mask:, reference: null");
+            .replace("ok: /a_ok", "ok: /a_ok, build: {stride: 2}, mask: null, reference: null");
         assert_eq!(changed(BASE, &format!("engine: {{threads: 0}}\ndefaults: {{decide_by: image}}\n# a comment\n{spelled}")), "");
     }
 

@@ -72,7 +72,8 @@ impl HistoryStore {
 
     async fn failed(&self, filter: &RequeueFilter) -> Result<Vec<Failed>, HistoryError> {
         let ids: HashSet<i64> = filter.ids.iter().copied().collect();
-        let rows: Vec<(i64, Option<String>, String, Option<Vec<u8>>)> = sqlx::query_as(
+        type Row = (i64, Option<String>, String, Option<Vec<u8>>);
+        let rows: Vec<Row> = sqlx::query_as(
             "SELECT id, product, image_path, image_path_raw FROM inspections WHERE state = 'failed' AND (?1 IS NULL OR decided_at >= ?1) ORDER BY id",
         )
         .bind(filter.since.map(time_text))

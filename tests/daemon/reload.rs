@@ -1,6 +1,6 @@
 //! What a reload keeps, and what it does not begin.
 
-use crate::helper::{Daemon, Line, Part, Product, arg, run_fails, run_ok, write_image};
+use crate::helper::{Daemon, Line, Part, Product, arg, run_fails, run_ok, wait_for, write_image};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -113,7 +113,13 @@ fn a_file_that_cannot_be_used_is_told_of_until_it_is_right() {
     line.wait_for_bank("disc");
     let good = std::fs::read_to_string(line.config()).unwrap();
     let status = |line: &Line| line.status()["configuration"].clone();
-    let logged = |times: usize, line: &Line| line.log().matches("the configuration file has mistakes and is not in use").count() == times;
+    let told = |statuses: usize| {
+        daemon.signal(Signal::USR1);
+        wait_for("the status in the log", || {
+            if line.log().matches(" status=backlog ").count() == statuses { Ok(()) } else { Err(line.log()) }
+        });
+        line.log().matches("the configuration file has mistakes and is not in use").count()
+    };
 
     // Each entry is fine; together they would take the same files.
     line.configure(&[Product::new("disc"), Product { folder: Some("disc"), ..Product::new("twin") }]);
@@ -122,9 +128,7 @@ fn a_file_that_cannot_be_used_is_told_of_until_it_is_right() {
         "SELECT detail LIKE '%`disc` and `twin` would both take%the old one stays in use' FROM events WHERE kind = 'reload_refused'",
         "1",
     );
-    daemon.signal(Signal::USR1);
-    line.wait_for_log("the configuration file has mistakes and is not in use");
-    assert!(logged(1, &line));
+    assert_eq!(told(1), 1);
 
     for (mistakes, words) in [("shorter: sixty-four", "products[0].build.shorter"), ("shorter: 64: 5", "line ")] {
         std::fs::write(line.config(), good.replace("shorter: 64", mistakes)).unwrap();
@@ -145,9 +149,7 @@ fn a_file_that_cannot_be_used_is_told_of_until_it_is_right() {
     line.wait_sql("SELECT count(*) FROM events WHERE kind = 'start'", "2");
     line.wait_sql("SELECT version FROM banks WHERE state = 'active'", "2");
     assert_eq!(status(&line), json!({"path": arg(&line.config()), "in_use": true, "reason": null}));
-    daemon.signal(Signal::USR1);
-    line.wait_for_log("status=\"backlog 0");
-    assert!(logged(1, &line));
+    assert_eq!(told(2), 1, "it is told of no more");
 
     assert!(daemon.stop().success());
     assert_eq!(status(&line)["in_use"], serde_json::Value::Null);

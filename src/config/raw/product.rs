@@ -27,7 +27,8 @@ pub(in crate::config) struct RawProduct {
     pub bank: Option<PathBuf>,
     /// Golden image for the side-by-side picture.
     pub reference: Option<PathBuf>,
-    /// How the bank is built. A change leads to a new build, and counts from then on.
+    /// How the bank is built. A change leads to a new bank, built when `ok` has been still for `rebuild.quiet_period`; the one in use goes on
+    /// until then.
     pub build: Option<RawBuild>,
     /// When the bank is rebuilt after a change in `ok`.
     pub rebuild: Option<RawRebuild>,

@@ -3,13 +3,8 @@
 use super::pages::{answer, pages};
 use super::socket::{NoSocket, Socket};
 use super::{News, Shared};
-<<<<<<< HEAD
 use crate::codes::EventKind;
 use crate::config::MetricsAddress;
-=======
-use crate::config::MetricsAddress;
-use crate::history::EventLevel;
->>>>>>> monitor
 use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,22 +33,14 @@ pub async fn run(shared: Arc<Shared>, mut address: watch::Receiver<Option<Metric
                 tracing::info!(address = %show(&wanted), "metrics can be asked for");
                 if said.take().is_some() {
                     let detail = format!("{}: metrics can be asked for", show(&wanted));
-<<<<<<< HEAD
                     shared.tell(News { kind: EventKind::MetricsAvailable, detail });
-=======
-                    shared.tell(News { level: EventLevel::Info, kind: "metrics_available", detail });
->>>>>>> monitor
                 }
                 serve(&socket, &pages, &mut address).await
             }
             Err(why) => {
                 if said.as_ref() != Some(&why) {
                     let detail = format!("{why}; the line runs on without monitoring, and it is tried again every {AGAIN:?}");
-<<<<<<< HEAD
                     shared.tell(News { kind: EventKind::MetricsUnavailable, detail });
-=======
-                    shared.tell(News { level: EventLevel::Warn, kind: "metrics_unavailable", detail });
->>>>>>> monitor
                 }
                 said = Some(why);
                 tokio::select! {
