@@ -36,7 +36,7 @@ codes! {
             level: Error,
             means: "The configuration cannot be used: the file cannot be read, or something in it is wrong. Exit code 78, on which systemd does not start the service again.",
             look: "The message lists every problem with its key; the check finds problems of the machine as well.",
-            run: &["patchcored check"],
+            run: &["sudo -u patchcored patchcored check"],
             act: "Correct the keys named. `config.yaml.example` has every key with its default and its unit.",
         },
         Failed => Entry {
@@ -184,7 +184,7 @@ codes! {
             level: Warn,
             means: "There is no database yet under `database:`. The daemon makes it at its first start.",
             look: "Whether the configuration is the one that the daemon uses.",
-            run: &["patchcored check"],
+            run: &["sudo -u patchcored patchcored check"],
             act: "Start the daemon, or name its configuration with `--config`.",
         },
         DatabaseTrouble => Entry {
@@ -202,7 +202,7 @@ codes! {
             level: Error,
             means: "The file with the weights of the network was not found.",
             look: "The message, which names the folders that were looked in and where to get the file.",
-            run: &["patchcored check", "ls -l /var/lib/patchcored/weights"],
+            run: &["sudo -u patchcored patchcored check", "ls -l /var/lib/patchcored/weights"],
             act: "Put the file into one of these folders, or name it under `engine.weights`.",
         },
         WeightsMismatch => Entry {
@@ -258,7 +258,7 @@ codes! {
             level: Error,
             means: "The device that was asked for, as `cuda:0`, is not there.",
             look: "The driver, and whether this libtorch is one with CUDA.",
-            run: &["patchcored check"],
+            run: &["sudo -u patchcored patchcored check"],
             act: "Repair the driver, or set `engine.device: auto`.",
         },
         FileNotRead => Entry {

@@ -28,7 +28,7 @@ codes! {
             level: Error,
             means: "The configuration was to be read again and has mistakes. The one from before stays in use, and the line goes on.",
             look: "The event lists every mistake with its key; so does the check.",
-            run: &["patchcored check"],
+            run: &["sudo -u patchcored patchcored check"],
             act: "Correct the file, check it, and reload again.",
         },
         Requeue => Entry {
@@ -47,7 +47,7 @@ codes! {
             means: "So many files changed at once that the system dropped some of its reports. No image is lost: the folder is scanned in full, and what the reports left out is found.",
             look: "How often it happens, and whether something other than the camera writes many files there.",
             run: &[],
-            act: "Seldom: nothing. Often: raise `fs.inotify.max_queued_events` (the file 60-patchcored.conf in /etc/sysctl.d sets it).",
+            act: "Seldom: nothing. Often: raise `fs.inotify.max_queued_events` with a file in /etc/sysctl.d.",
         },
         NotWatched => Entry {
             code: "not_watched",
@@ -55,7 +55,7 @@ codes! {
             means: "The system refuses to report new files in a drop folder, or in a part of it. No image is lost: they are found by scans, every `intake.rescan`, and so a little later.",
             look: "The reason in the event: most often the limit `fs.inotify.max_user_watches`, used up by many sub-folders.",
             run: &["patchcored status --product prod1-front"],
-            act: "Raise the limit (the file 60-patchcored.conf in /etc/sysctl.d sets it), or have old sub-folders removed; then reload.",
+            act: "Raise the limit with a file in /etc/sysctl.d, or have old sub-folders removed; then reload.",
         },
         Watched => Entry {
             code: "watched",
@@ -212,7 +212,7 @@ codes! {
             level: Error,
             means: "The bank in use cannot be loaded: its files are damaged or gone, or the weights of its network are. Images of the product wait; none is passed.",
             look: "The reason, which names the file.",
-            run: &["patchcored status --product prod1-front", "ls -lL /srv/banks/prod1-front/current", "patchcored check"],
+            run: &["patchcored status --product prod1-front", "ls -lL /srv/banks/prod1-front/current", "sudo -u patchcored patchcored check"],
             act: "Go back to an earlier version with `patchcored rollback prod1-front`, or build a new one with `patchcored rebuild prod1-front`. Where weights are missing, put the file back.",
         },
         RebuildRequested => Entry {
@@ -245,8 +245,8 @@ codes! {
             code: "profile",
             level: Info,
             means: "The line was changed over to another profile. The products that the event calls off get no new images until they are on again; what was recorded for them before is still decided.",
-            look: "Which profile is in use, and which products are on.",
-            run: &["patchcored profile", "patchcored status"],
+            look: "Which profile is in use (`patchcored profile`), and which products are on.",
+            run: &["patchcored status"],
             act: "",
         },
         WorkerStuck => Entry {
@@ -272,7 +272,7 @@ codes! {
             level: Warn,
             means: "The address under `metrics:` cannot be opened. The line runs on without monitoring, and the address is tried again by itself.",
             look: "The reason in the event: another program listens there, or the folder of the socket is missing.",
-            run: &["patchcored check"],
+            run: &["sudo -u patchcored patchcored check"],
             act: "End the other program, or name another address in the configuration and reload.",
         },
         MetricsAvailable => Entry {
@@ -290,7 +290,7 @@ codes! {
             level: Info,
             means: "Old files were deleted as `retention:` says. Their rows stay and tell when.",
             look: "What goes next.",
-            run: &["patchcored retention"],
+            run: &["patchcored retention --dry-run"],
             act: "",
         },
         RetentionRefused => Entry {
@@ -306,7 +306,7 @@ codes! {
             level: Error,
             means: "A disk has less free space than `retention.min_free` asks for, and nothing more may be deleted to get it.",
             look: "What fills the disk, and what `retention.when_full` allows.",
-            run: &["patchcored retention", "df -h /srv/camera"],
+            run: &["patchcored retention --dry-run", "df -h /srv/camera"],
             act: "Free space by hand, or allow more in `retention.when_full`, or shorten `retention.keep_at_least`; then reload.",
         },
         RetentionShortOver => Entry {

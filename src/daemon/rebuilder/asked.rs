@@ -140,7 +140,10 @@ impl Rebuilder<'_> {
             Ended::WithBank { version, .. } => {
                 Some(Ok(format!("bank version {version} is in use, built from {} OK images", listing.len())))
             }
-            Ended::Without(reason) | Ended::Killed(reason) => Some(Err(format!("{reason}; the bank in use stays"))),
+            Ended::Without(reason) | Ended::Killed(reason) => {
+                let stays = if self.line.banks.get(&self.product.name).is_some() { "; the bank in use stays" } else { "" };
+                Some(Err(reason + stays))
+            }
             Ended::Cut if self.stop.is_cancelled() => None,
             Ended::Cut => given_way(),
         }
