@@ -11,9 +11,6 @@ use std::collections::HashMap;
 /// Arrivals looked up per query: few round trips, and still a small JSON text.
 const LOOKUP: usize = 2000;
 
-/// How the reason of a row begins whose file turned out to be one that has a row.
-pub const SAME_FILE: &str = "same file as inspection";
-
 impl HistoryStore {
     /// Records what a scan or a watcher saw; one answer per arrival, in order. New and changed rows are one transaction.
     ///
