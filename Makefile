@@ -5,7 +5,7 @@
 CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
-.PHONY: demo test bench build lint setup tools slow-writers backlog overhead chaos soak fuzz
+.PHONY: demo test bench build lint setup tools slow-writers backlog overhead mqtt-outage chaos soak fuzz
 
 build: setup
 	cargo build $(CARGO_FLAGS) --bins
@@ -30,6 +30,10 @@ backlog: setup
 
 overhead: setup
 	MINUTES=$(or $(MINUTES),10) cargo test $(CARGO_FLAGS) --test tests load::overhead -- --ignored --nocapture
+
+# A broker is killed for MINUTES while images come; then what a message costs the decision. Needs mosquitto and says so.
+mqtt-outage: setup
+	MINUTES=$(or $(MINUTES),1) cargo test $(CARGO_FLAGS) --test tests load::mqtt -- --ignored --nocapture --test-threads=1
 
 # Cameras write, the daemon is killed N times at random moments, and the ledger must come out even. SEED=… repeats a run.
 chaos: setup

@@ -56,7 +56,7 @@ fn report(args: &StatusArgs, config: &Config) -> anyhow::Result<Report> {
     }
     let now = Timestamp::now();
     let names: Vec<&str> = products.iter().map(|product| product.name.as_str()).collect();
-    let Snapshot { products: seen, events } = read(&config.database, &names, now).context("history database")?;
+    let Snapshot { products: seen, events, messages_waiting } = read(&config.database, &names, now).context("history database")?;
     let daemon = Daemon::of(database_holder(&config.database)?);
     let database_folder = config.database.parent().unwrap_or(Path::new("/"));
     let asked = products.iter().flat_map(|product| folders(product)).chain([database_folder]).map(Path::to_owned).collect();
@@ -65,6 +65,7 @@ fn report(args: &StatusArgs, config: &Config) -> anyhow::Result<Report> {
         at: format!("{now:.3}"),
         database: sources.place(&config.database, database_folder),
         daemon,
+        messages_waiting,
         products: products.into_iter().zip(seen).map(|(product, seen)| sources.product(product, seen)).collect(),
     })
 }

@@ -3,7 +3,7 @@
 use super::duration::show;
 use super::raw::{RawConfig, RawProduct};
 use super::yaml::Read;
-use super::{Config, ProductConfig, engine, places, product};
+use super::{Config, ProductConfig, engine, mqtt, places, product};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -38,10 +38,11 @@ impl std::error::Error for ConfigProblems {}
 pub(super) fn check(read: Read, folder: Option<&Path>) -> Result<Config, ConfigProblems> {
     let Read { raw, inherited, problems } = read;
     let mut problems = Problems::new(problems, folder);
-    let RawConfig { database, engine, intake, defaults, products } = raw;
+    let RawConfig { database, engine, intake, mqtt, defaults, products } = raw;
     let database = problems.required_path("database", database, "/var/lib/patchcored/history.db");
     let engine = engine::check_engine(engine.unwrap_or_default(), &mut problems);
     let intake = engine::check_intake(intake.unwrap_or_default(), &mut problems);
+    let mqtt = mqtt::check(mqtt.unwrap_or_default(), &mut problems);
     if let Some(defaults) = defaults {
         refuse_in_defaults(&defaults, &mut problems);
     }
@@ -60,7 +61,7 @@ pub(super) fn check(read: Read, folder: Option<&Path>) -> Result<Config, ConfigP
         }
     }
     places::check(&products, &mut problems);
-    if problems.found.is_empty() { Ok(Config { database, engine, intake, products }) } else { Err(ConfigProblems(problems.found)) }
+    if problems.found.is_empty() { Ok(Config { database, engine, intake, mqtt, products }) } else { Err(ConfigProblems(problems.found)) }
 }
 
 /// The problems of the folders alone.

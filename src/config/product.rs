@@ -2,7 +2,7 @@
 
 use super::check::{Problems, Scope};
 use super::raw::{RawHealth, RawInput, RawMask, RawOutputs, RawProduct, RawRebuild, Span, Word};
-use super::{HealthConfig, InputConfig, IntakeConfig, MaskConfig, OutputsConfig, ProductConfig, RebuildConfig, build, drops};
+use super::{HealthConfig, InputConfig, IntakeConfig, MaskConfig, OutputsConfig, ProductConfig, RebuildConfig, build, drops, on_ng};
 use std::time::Duration;
 
 /// What a name looks like; the schema says so, too.
@@ -34,8 +34,25 @@ pub(super) fn check(raw: RawProduct, scope: &Scope<'_>, intake: &IntakeConfig, p
     let mask = check_mask(raw.mask.unwrap_or_default(), scope, problems);
     let decide_by = raw.decide_by.map(|Word(by)| by).unwrap_or_default();
     let outputs = check_outputs(raw.outputs.unwrap_or_default(), reference.is_some(), scope, problems);
+    let on_ng = on_ng::check(raw.on_ng.unwrap_or_default(), scope, problems);
     let build::Built { options, guide, min_images } = built;
-    ProductConfig { name, drop, ok, bank, reference, build: options, guide, min_images, rebuild, input, health, mask, decide_by, outputs }
+    ProductConfig {
+        name,
+        drop,
+        ok,
+        bank,
+        reference,
+        build: options,
+        guide,
+        min_images,
+        rebuild,
+        input,
+        health,
+        mask,
+        decide_by,
+        outputs,
+        on_ng,
+    }
 }
 
 fn check_name(name: Option<String>, scope: &Scope<'_>, problems: &mut Problems) -> String {

@@ -5,9 +5,11 @@
 //! its unit. Default and allowed values stand beside it there: the default is what config.yaml.example shows, ranges are the constants
 //! that `check` goes by.
 
+mod acting;
 mod product;
 mod values;
 
+pub(super) use acting::{RawMqtt, RawOnNg};
 pub(super) use product::{RawBuild, RawDrop, RawHealth, RawInput, RawMask, RawOutputs, RawProduct, RawRebuild};
 pub(super) use values::{RawReady, RawReadyKeys, Span, Word};
 
@@ -33,6 +35,8 @@ pub(super) struct RawConfig {
     pub engine: Option<RawEngine>,
     /// How images are taken in.
     pub intake: Option<RawIntake>,
+    /// Decisions as messages for an MQTT broker.
+    pub mqtt: Option<RawMqtt>,
     /// Values for all products, with any key of a product but `name`, `drop`, `ok` and `bank`. What a product sets itself wins, key by
     /// key, also within sections.
     #[schemars(transform = super::schema::without_own_keys)]

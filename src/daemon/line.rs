@@ -1,5 +1,6 @@
 //! One run of the line with one configuration: what the tasks share, and the order in which they start and stop.
 
+use super::acting::{self, Acting};
 use super::active::ActiveBanks;
 use super::engine::EngineHandle;
 use super::health::CameraHealth;
@@ -18,7 +19,7 @@ use crate::routing::{Route, Router};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,8 @@ pub struct Line {
     pub(super) cameras: CameraHealth,
     /// Rung when there may be images to inspect.
     pub(super) wake: Notify,
+    /// Marked when an image has been decided.
+    pub(super) decided: watch::Sender<()>,
     /// One build at a time leaves the line its cores.
     pub(super) build_turn: Semaphore,
     references: HashMap<String, Arc<Picture>>,
@@ -79,6 +82,13 @@ impl Line {
         for folder in self.places.to_avoid() {
             line += &format!(", waits for {}", folder.display());
         }
+        if let Ok(waiting) = self.store.waiting().await {
+            for (count, what) in [(waiting.actions, "actions"), (waiting.messages, "messages")] {
+                if count > 0 {
+                    line += &format!(", {count} {what} wait");
+                }
+            }
+        }
         line
     }
 }
@@ -91,12 +101,13 @@ pub struct Running {
     recorder: tokio::task::JoinHandle<()>,
     watchdog: tokio::task::JoinHandle<()>,
     rebuilders: JoinSet<()>,
+    acting: Acting,
     full_disk: tokio::task::JoinHandle<()>,
     stop_intake: CancellationToken,
     stop_work: CancellationToken,
 }
 
-/// Starts a line on a history and an engine: banks → rebuilders → dispatcher → recorder → intake.
+/// Starts a line on a history and an engine: banks → rebuilders → actions → dispatcher → recorder → intake.
 ///
 /// # Errors
 /// When a thread cannot be started.
@@ -115,6 +126,7 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) ->
         writers: Arc::default(),
         cameras: CameraHealth::default(),
         wake: Notify::new(),
+        decided: watch::Sender::new(()),
         build_turn: Semaphore::new(1),
         config,
     });
@@ -128,6 +140,7 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) ->
     for product in line.config.products.clone() {
         rebuilders.spawn(rebuilder::run(Arc::clone(&line), product, stop_work.clone()));
     }
+    let acting = acting::start(&line).await;
     let dispatcher = tokio::spawn(dispatcher::run(Arc::clone(&line), stop_work.clone()));
     let (reports, inbox) = mpsc::channel(REPORTS);
     let recorder = tokio::spawn(recorder::run(Arc::clone(&line), inbox, stop_intake.clone()));
@@ -136,7 +149,7 @@ pub async fn start(config: Config, store: HistoryStore, engine: EngineHandle) ->
     let threads = intake.iter().map(|worker| (worker.root().to_owned(), worker.pulse())).collect();
     let watchdog = tokio::spawn(watchdog::run(Arc::clone(&line), threads));
     let full_disk = tokio::spawn(full_disk::run(Arc::clone(&line)));
-    Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, full_disk, stop_intake, stop_work })
+    Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, acting, full_disk, stop_intake, stop_work })
 }
 
 /// A bank folder that does not answer does not keep the others from starting; its rebuilder takes it up when it does.
@@ -206,12 +219,14 @@ impl Running {
                 Err(error) => worker("dispatcher", error.to_string()),
             },
             ended = &mut self.recorder => worker("recorder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
+            reason = self.acting.ended() => worker("acting", reason),
             error = self.line.store.lost() => FatalError::History(error.into()),
             Some(ended) = self.rebuilders.join_next() => worker("rebuilder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
         }
     }
 
-    /// Stops in this order: intake → recorder → the images in hand → rebuilders and their children. History and engine stay.
+    /// Stops in this order: intake → recorder → the images in hand → rebuilders and their children → actions. History and engine
+    /// stay.
     pub async fn stop(mut self) {
         for worker in &self.intake {
             worker.stop();
@@ -229,6 +244,7 @@ impl Running {
         if tokio::time::timeout(PATIENCE, rebuilders_end).await.is_err() {
             tracing::warn!("an ok or bank folder does not answer; it is not waited for");
         }
+        self.acting.stop().await;
         self.full_disk.abort();
         // The threads hold the line through their specs; they end at their next turn, and a hung one is left behind.
         let patience = tokio::time::Instant::now() + Duration::from_secs(2);

@@ -6,6 +6,7 @@
 //!                              rebuilders ─ banks ──┘◀──────────── done, in one transaction ─┘
 //! ```
 
+mod acting;
 mod active;
 mod builder_process;
 mod dispatcher;
@@ -30,6 +31,7 @@ mod status;
 pub mod verdict;
 mod watchdog;
 
+pub use acting::broker_file_problems;
 pub use folder_state::{FolderState, folder_event_kinds, folder_state};
 pub use lock::{Holder, database_holder};
 

@@ -43,7 +43,7 @@ impl Status {
         self.lock().building = product.map(str::to_owned);
     }
 
-    /// Something is wrong with this drop folder (`trouble` is a predicate, as `is lost`), or is no longer.
+    /// Something is wrong with this drop folder or broker (`trouble` is a predicate, as `is lost`), or is no longer.
     pub fn folder(&self, folder: &Path, trouble: &'static str, is_so: bool) {
         let mut now = self.lock();
         if is_so {

@@ -11,23 +11,27 @@
 //!
 //! There is one writing connection, so that writers wait for one another here and not in SQLite, and a few that only read.
 
+mod actions;
 mod arrivals;
 mod banks;
 mod decisions;
 mod error;
 mod health;
 mod open;
+mod outbox;
 mod queue;
 mod report;
 mod requeue;
 mod rows;
 mod snapshot;
 
+pub use actions::{ActionEnd, Defect, GivenUp, Waiting};
 pub use error::{HistoryError, HistoryErrorKind};
+pub use outbox::Message;
 pub use queue::{NO_BANK, NOT_CLOSED};
 pub use requeue::{RequeueFilter, Requeued};
 pub use rows::{
-    ActiveBank, Arrival, ArrivalState, Counts, EventLevel, Finished, InspectionFilter, InspectionRow, InspectionState, NewBank,
+    ActiveBank, Arrival, ArrivalState, Counts, EventLevel, Finished, FollowUp, InspectionFilter, InspectionRow, InspectionState, NewBank,
     PendingImage, ProductCounts, Recorded,
 };
 pub use snapshot::{BankInUse, Ends, EventRow, LastDecision, OldestPending, ProductSnapshot, Snapshot};

@@ -1,14 +1,18 @@
 //! What the tests share: a line in a temporary folder, images made by formula, the real binary, and waiting for conditions.
 
+mod broker;
 mod disks;
 mod images;
 mod line;
+mod script;
 mod sql;
 
+pub use broker::{Broker, Subscriber};
 pub use disks::{Mount, can, fill};
 pub use images::{Part, image_bytes, jpeg_bytes, write_image};
 pub use line::{Daemon, Line, Product};
-pub use sql::{old_database, value as sql_value};
+pub use script::script;
+pub use sql::{change as sql_change, old_database, value as sql_value};
 
 use std::path::Path;
 use std::process::{Command, Output};

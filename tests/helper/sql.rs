@@ -19,6 +19,16 @@ pub fn old_database(database: &Path, schema: i64) {
     });
 }
 
+/// Changes the database, as nobody but a test should.
+pub fn change(database: &Path, statements: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = SqliteConnectOptions::new().filename(database).connect().await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    });
+}
+
 /// The query's one value as text; NULL is an empty text.
 pub fn value(database: &Path, query: &str) -> Result<String, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

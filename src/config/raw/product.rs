@@ -1,7 +1,7 @@
 //! `products:` and `defaults:`
 
 use super::super::{build, product};
-use super::{RawReady, Span, Word, within};
+use super::{RawOnNg, RawReady, Span, Word, within};
 use crate::inspection::{Backbone, BuildOptions, Calibration, CoresetMethod, DecideBy, Layer};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -42,6 +42,8 @@ pub(in crate::config) struct RawProduct {
     pub decide_by: Option<Word<DecideBy>>,
     /// Files written for each image `X.jpg`.
     pub outputs: Option<RawOutputs>,
+    /// What is done about a defect: a command, started once for each ng image when its row is in the database. No image waits for it.
+    pub on_ng: Option<RawOnNg>,
 }
 
 /// An entry of `drop:`

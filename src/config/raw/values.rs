@@ -1,7 +1,9 @@
 //! Values with a spelling of their own: words, durations, `ready:`. For each its reading, and what the schema says of it.
 
 use crate::config::duration::{self, parse_duration};
-use crate::inspection::{Backbone, Calibration, CoresetMethod, DecideBy, DeviceChoice, Layer, Precision, PrecisionChoice, Readiness};
+use crate::inspection::{
+    Backbone, Calibration, CoresetMethod, DecideBy, DeviceChoice, Layer, Precision, PrecisionChoice, Publish, Readiness,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
@@ -49,7 +51,7 @@ macro_rules! allowed_words {
         }
     )+ };
 }
-allowed_words!(Backbone, Layer, CoresetMethod, Calibration, DecideBy);
+allowed_words!(Backbone, Layer, CoresetMethod, Calibration, DecideBy, Publish);
 
 impl Allowed for PrecisionChoice {
     fn schema() -> Schema {
