@@ -5,7 +5,7 @@
 CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
-.PHONY: demo test bench build lint setup tools slow-writers backlog overhead reload-load chaos soak fuzz prometheus \
+.PHONY: demo test bench build lint setup tools slow-writers backlog overhead reload-load mqtt-outage chaos soak fuzz prometheus \
 	rpm tarball try-package package-tools
 
 build: setup
@@ -35,6 +35,10 @@ overhead: setup
 # Cameras write while the configuration is changed and read again N times, in ways that cannot be used too. SEED=… repeats a run.
 reload-load: setup
 	N=$(or $(N),500) SEED=$(SEED) cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture load::reloads::many_reloads
+
+# A broker is killed for MINUTES while images come; then what a message costs the decision. Needs mosquitto and says so.
+mqtt-outage: setup
+	MINUTES=$(or $(MINUTES),1) cargo test $(CARGO_FLAGS) --test tests load::mqtt -- --ignored --nocapture --test-threads=1
 
 # Cameras write, the daemon is killed N times at random moments, and the ledger must come out even. SEED=… repeats a run.
 chaos: setup

@@ -15,7 +15,7 @@ pub const VARIABLE: &str = "PATCHCORED_CRASH_AT";
 
 /// Every point, in the order in which a daemon that is started on an old database, inspects an image, builds a bank and deletes old
 /// files comes by.
-pub const NAMES: [&str; 27] = [
+pub const NAMES: [&str; 32] = [
     // The database is brought up to date.
     "migration_before_copy",
     "migration_copied",
@@ -27,6 +27,12 @@ pub const NAMES: [&str; 27] = [
     "file_renamed",
     "outputs_written",
     "decision_recorded",
+    // What follows the decision: a command is run, a message is published.
+    "action_started",
+    "action_ended",
+    "message_sent",
+    "message_acknowledged",
+    "messages_forgotten",
     // A bank is built, published and put in use, and an old one removed.
     "build_begun",
     "build_ended",

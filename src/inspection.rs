@@ -168,6 +168,18 @@ impl DecideBy {
     }
 }
 
+words! {
+    /// Which decisions are published.
+    #[derive(Default)]
+    Publish {
+        /// Defects.
+        #[default]
+        Ng = "ng",
+        /// Every one.
+        All = "all",
+    }
+}
+
 /// How a drop folder tells that a file is complete.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Readiness {

@@ -60,6 +60,8 @@ fn libraries_stay_in_their_rooms() {
         ("axum", "daemon/monitoring/"),
         ("hyper", "daemon/monitoring/"),
         ("prometheus_client", "daemon/monitoring/"),
+        ("rumqttc", "daemon/acting/"),
+        ("rustls", "daemon/acting/"),
     ] {
         for (path, lines) in program() {
             if !path.starts_with(room) {

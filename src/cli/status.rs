@@ -72,6 +72,7 @@ fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -
         daemon,
         configuration,
         profile: profile.filter(|_| !config.profiles.is_empty()),
+        messages_waiting: snapshot.messages_waiting,
         products: products.into_iter().map(|(product, seen)| sources.product(product, seen)).collect(),
         not_in_configuration: gone.into_iter().map(|waiting| sources.other(waiting)).collect(),
     })

@@ -3,7 +3,7 @@
 use super::duration::show;
 use super::raw::{RawConfig, RawProduct};
 use super::yaml::Read;
-use super::{Config, ProductConfig, engine, metrics, places, product, profiles};
+use super::{Config, ProductConfig, engine, metrics, mqtt, places, product, profiles};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -38,11 +38,12 @@ impl std::error::Error for ConfigProblems {}
 pub(super) fn check(read: Read, folder: Option<&Path>) -> Result<Config, ConfigProblems> {
     let Read { raw, document, inherited, problems } = read;
     let mut problems = Problems::new(problems, folder);
-    let RawConfig { database, engine, intake, metrics, defaults, products, profiles, profile } = raw;
+    let RawConfig { database, engine, intake, metrics, mqtt, defaults, products, profiles, profile } = raw;
     let database = problems.required_path("database", database, "/var/lib/patchcored/history.db");
     let engine = engine::check_engine(engine.unwrap_or_default(), &mut problems);
     let intake = engine::check_intake(intake.unwrap_or_default(), &mut problems);
     let metrics = metrics::check(metrics.unwrap_or_default(), &mut problems);
+    let mqtt = mqtt::check(mqtt.unwrap_or_default(), &mut problems);
     if let Some(defaults) = defaults {
         refuse_in_defaults(&defaults, &mut problems);
     }
@@ -64,7 +65,7 @@ pub(super) fn check(read: Read, folder: Option<&Path>) -> Result<Config, ConfigP
     let profiles = profiles.unwrap_or_default();
     profiles::check(&profiles, profile.as_deref(), &products, &mut problems);
     if problems.found.is_empty() {
-        Ok(Config { database, engine, intake, metrics, products, profiles, profile, document })
+        Ok(Config { database, engine, intake, metrics, mqtt, products, profiles, profile, document })
     } else {
         Err(ConfigProblems(problems.found))
     }

@@ -11,6 +11,8 @@ mod drops;
 mod duration;
 mod engine;
 mod metrics;
+mod mqtt;
+mod on_ng;
 mod places;
 mod product;
 mod profiles;
@@ -28,7 +30,7 @@ pub use retention::{MinFree, RetentionConfig};
 pub use schema::schema;
 
 use crate::error::FatalError;
-use crate::inspection::{Backbone, BuildOptions, DecideBy, DeviceChoice, PrecisionChoice, Readiness};
+use crate::inspection::{Backbone, BuildOptions, DecideBy, DeviceChoice, PrecisionChoice, Publish, Readiness};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -45,6 +47,8 @@ pub struct Config {
     pub intake: IntakeConfig,
     /// `metrics:` where monitoring asks; `None` = nowhere.
     pub metrics: Option<MetricsAddress>,
+    /// `mqtt:`; `None` = nothing is published.
+    pub mqtt: Option<MqttConfig>,
     /// `products:` in file order; never empty.
     pub products: Vec<ProductConfig>,
     /// `profiles:`
@@ -123,6 +127,8 @@ pub struct ProductConfig {
     pub outputs: OutputsConfig,
     /// How long files are kept.
     pub retention: RetentionConfig,
+    /// What is done about a defect; `None` = nothing.
+    pub on_ng: Option<OnNgConfig>,
 }
 
 /// One entry of `drop:`
@@ -217,6 +223,51 @@ pub struct OutputsConfig {
     pub dir: Option<PathBuf>,
 }
 
+/// `on_ng:`
+#[derive(Debug, Clone, PartialEq)]
+pub struct OnNgConfig {
+    /// The program, absolute, and its arguments; never empty.
+    pub command: Vec<String>,
+    /// A command that takes longer is killed.
+    pub timeout: Duration,
+    /// Commands of this product that may run at the same time, at least 1.
+    pub concurrent: usize,
+    /// Not run for an image that came longer ago.
+    pub max_age: Duration,
+}
+
+/// `mqtt:`
+#[derive(Debug, Clone, PartialEq)]
+pub struct MqttConfig {
+    /// Name or address of the broker; an IPv6 address is in brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// Certificates to check the broker's against; `None` = those that the system trusts.
+    pub ca: Option<PathBuf>,
+    /// The name of this client; `None` = made from the name of the machine.
+    pub client_id: Option<String>,
+    /// The user name, if one is needed.
+    pub username: Option<String>,
+    /// The file with the password, if one is needed.
+    pub password_file: Option<PathBuf>,
+    /// The topic, with `{product}` and `{decision}` to be filled in.
+    pub topic: String,
+    /// Which decisions are published.
+    pub publish: Publish,
+    /// Messages kept while the broker is away.
+    pub keep: u64,
+}
+
+impl MqttConfig {
+    /// The broker as in the configuration: `mqtt://HOST:PORT`.
+    pub fn broker(&self) -> String {
+        format!("{}://{}:{}", if self.tls { "mqtts" } else { "mqtt" }, self.host, self.port)
+    }
+}
+
 impl Config {
     /// Reads and checks the file. Relative paths in it are resolved against the folder it lies in.
     ///
@@ -308,6 +359,7 @@ products:
         assert_eq!(product.mask, MaskConfig { open: 0, close: 0, min_area: 0 });
         assert_eq!(product.input, InputConfig::default());
         assert!(!product.health.is_on());
+        assert_eq!((&product.on_ng, &config.mqtt), (&None, &None));
         let outputs = OutputsConfig { mask: true, overlay: true, heat: false, side_by_side: false, scores: false, dir: None };
         assert_eq!(product.outputs, outputs);
         let retention =
@@ -323,7 +375,10 @@ products:
     fn the_example_states_the_defaults() {
         let mut example = Config::parse(include_str!("../../config.yaml.example")).unwrap();
         let plain = Config::parse(SMALL).unwrap();
-        assert_eq!((&example.engine, &example.intake, &example.metrics), (&plain.engine, &plain.intake, &plain.metrics));
+        assert_eq!(
+            (&example.engine, &example.intake, &example.metrics, &example.mqtt),
+            (&plain.engine, &plain.intake, &plain.metrics, &None)
+        );
         let ProductConfig { name, drop, ok, bank, reference, .. } = plain.products[0].clone();
         let first = example.products.remove(0);
         assert_eq!(

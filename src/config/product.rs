@@ -2,7 +2,9 @@
 
 use super::check::{Problems, Scope};
 use super::raw::{RawHealth, RawInput, RawMask, RawOutputs, RawProduct, RawRebuild, Span, Word};
-use super::{HealthConfig, InputConfig, IntakeConfig, MaskConfig, OutputsConfig, ProductConfig, RebuildConfig, build, drops, retention};
+use super::{
+    HealthConfig, InputConfig, IntakeConfig, MaskConfig, OutputsConfig, ProductConfig, RebuildConfig, build, drops, on_ng, retention,
+};
 use std::time::Duration;
 
 /// What a name looks like; the schema says so, too.
@@ -35,6 +37,7 @@ pub(super) fn check(raw: RawProduct, scope: &Scope<'_>, intake: &IntakeConfig, p
     let decide_by = raw.decide_by.map(|Word(by)| by).unwrap_or_default();
     let outputs = check_outputs(raw.outputs.unwrap_or_default(), reference.is_some(), scope, problems);
     let retention = retention::check(raw.retention.unwrap_or_default(), scope, problems);
+    let on_ng = on_ng::check(raw.on_ng.unwrap_or_default(), scope, problems);
     let build::Built { options, guide, min_images } = built;
     ProductConfig {
         name,
@@ -52,6 +55,7 @@ pub(super) fn check(raw: RawProduct, scope: &Scope<'_>, intake: &IntakeConfig, p
         decide_by,
         outputs,
         retention,
+        on_ng,
     }
 }
 

@@ -5,10 +5,12 @@
 //! its unit. Default and allowed values stand beside it there: the default is what config.yaml.example shows, ranges are the constants
 //! that `check` goes by.
 
+mod acting;
 mod product;
 mod retention;
 mod values;
 
+pub(super) use acting::{RawMqtt, RawOnNg};
 pub(super) use product::{RawBuild, RawDrop, RawHealth, RawInput, RawMask, RawOutputs, RawProduct, RawRebuild};
 pub(super) use retention::RawRetention;
 pub(super) use values::{RawReady, RawReadyKeys, Span, Word};
@@ -38,6 +40,8 @@ pub(super) struct RawConfig {
     /// Where a monitoring system asks for metrics (`/metrics`, for Prometheus) and for the state of the line (`/healthz`). Off unless one of
     /// the two keys is set; a reload is enough to change it.
     pub metrics: Option<RawMetrics>,
+    /// Decisions as messages for an MQTT broker.
+    pub mqtt: Option<RawMqtt>,
     /// Values for all products, with any key of a product but `name`, `drop`, `ok` and `bank`. What a product sets itself wins, key by
     /// key, also within sections.
     #[schemars(transform = super::schema::without_own_keys)]

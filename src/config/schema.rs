@@ -129,6 +129,12 @@ mod tests {
             (top("intake: {rescan: 30 s}"), "intake/rescan"),
             (top("intake: {rescan: 1d}"), "intake/rescan"),
             (top("intake: {max_megapixels: 1001}"), "intake/max_megapixels"),
+            (top("mqtt: {broker: 'tcp://b'}"), "mqtt/broker"),
+            (top("mqtt: {broker: 'mqtt://me:secret@b'}"), "mqtt/broker"),
+            (top("mqtt: {client_id: line 1}"), "mqtt/client_id"),
+            (top("mqtt: {topic: 'line/#'}"), "mqtt/topic"),
+            (top("mqtt: {publish: some}"), "mqtt/publish"),
+            (top("mqtt: {keep: 999}"), "mqtt/keep"),
             (top("defaults: {name: a}"), "defaults"),
             (top("defaults: {build: {stride: 0}}"), "defaults/build/stride"),
             ("{products: [{name: a, drop: [{path: /d}], ok: /o, bank: /b}]}".to_owned(), ""),
@@ -177,6 +183,11 @@ mod tests {
             (product("mask: {open: 201}"), "products/0/mask/open"),
             (product("decide_by: score"), "products/0/decide_by"),
             (product("outputs: {heat: 1}"), "products/0/outputs/heat"),
+            (product("on_ng: {command: /bin/true}"), "products/0/on_ng/command"),
+            (product("on_ng: {command: []}"), "products/0/on_ng/command"),
+            (product("on_ng: {command: [/bin/true, 3]}"), "products/0/on_ng/command/1"),
+            (product("on_ng: {timeout: 5}"), "products/0/on_ng/timeout"),
+            (product("on_ng: {concurrent: 17}"), "products/0/on_ng/concurrent"),
         ];
         for (text, place) in cases {
             let found = refused(&validator, &text);

@@ -4,6 +4,7 @@
 //! row that is simply done again; the names of the outputs follow from the image, so the second time replaces the first.
 
 use super::Line;
+use super::acting::follow_up;
 use super::active::ActiveBank;
 use super::engine::EngineFailure;
 use super::hand::Hand;
@@ -15,7 +16,7 @@ use crate::codes::{EventKind, Reason, ReasonCode};
 use crate::config::ProductConfig;
 use crate::crash_point;
 use crate::error::{ImageError, NOT_CLOSED};
-use crate::history::{Finished, HistoryError, PendingImage};
+use crate::history::{Finished, FollowUp, HistoryError, PendingImage};
 use crate::imaging::exposure::{Exposure, exposure};
 use crate::imaging::resize::{check_engine_size, resize_for_engine};
 use crate::inspection::{Picture, ResizedImage};
@@ -69,6 +70,7 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
             crash_point::reach("outputs_written");
             if line.store.finish(&finished).await? {
                 crash_point::reach("decision_recorded");
+                line.decided.send_replace(());
                 line.status.decided(&product.name, finished.decision);
                 line.meters.decided(&product.name, image.seen_at, &finished);
                 tracing::info!(
@@ -160,7 +162,7 @@ impl Work<'_> {
             let _ = self.file_work(&product.bank, reading).await?;
         }
         let (source, resized, seen) = self.read(drop_folder, bank.shorter).await?;
-        let Source { picture, content_hash, decode_time, .. } = source;
+        let Source { picture, content_hash, decode_time, changed_at, .. } = source;
         let waits = line.meters.scoring();
         let scored = line.engine.score(resized, bank.clone()).await;
         drop(waits);
@@ -189,7 +191,12 @@ impl Work<'_> {
         };
         written(line, output_place).await;
         let times = [decode_time, scored.engine_time, begin.elapsed()];
-        Ok((finished(image, &bank, &verdict, paths, content_hash, times), seen))
+        let finished = Finished {
+            // An image that lay there before the daemon looked, or that its writer was long about, has been there since.
+            follow_up: follow_up(&line.config, product, image.seen_at.min(changed_at)),
+            ..finished(image, &bank, &verdict, paths, content_hash, times)
+        };
+        Ok((finished, seen))
     }
 
     async fn read(&mut self, drop_folder: &Path, shorter: u32) -> Result<(Source, ResizedImage, Option<Exposure>), Setback> {
@@ -360,6 +367,7 @@ fn finished(
         engine_ms,
         write_ms,
         decided_at: Timestamp::now(),
+        follow_up: FollowUp::default(),
     }
 }
 

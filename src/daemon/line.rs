@@ -1,5 +1,6 @@
 //! One run of the line with one configuration: what the tasks share, and the order in which they start and stop.
 
+use super::acting::{self, Acting};
 use super::active::{ActiveBank, ActiveBanks};
 use super::engine::EngineHandle;
 use super::health::CameraHealth;
@@ -47,6 +48,8 @@ pub struct Line {
     pub(super) meters: Arc<Meters>,
     /// Rung when there may be images to inspect.
     pub(super) wake: Notify,
+    /// Marked when an image has been decided.
+    pub(super) decided: watch::Sender<()>,
     /// One build at a time leaves the line its cores.
     pub(super) build_turn: Semaphore,
     /// What people ask of the banks and is not done yet.
@@ -96,6 +99,13 @@ impl Line {
         for stuck in self.progress.stuck() {
             line += &format!(", {} is stuck", stuck.worker);
         }
+        if let Ok(waiting) = self.store.waiting().await {
+            for (count, what) in [(waiting.actions, "actions"), (waiting.messages, "messages")] {
+                if count > 0 {
+                    line += &format!(", {count} {what} wait");
+                }
+            }
+        }
         line
     }
 }
@@ -109,13 +119,14 @@ pub struct Running {
     watchdog: tokio::task::JoinHandle<()>,
     rebuilders: JoinSet<()>,
     retention: tokio::task::JoinHandle<()>,
+    acting: Acting,
     full_disk: tokio::task::JoinHandle<()>,
     requests: tokio::task::JoinHandle<()>,
     stop_intake: CancellationToken,
     stop_work: CancellationToken,
 }
 
-/// Starts a line on a history and an engine: banks → rebuilders → dispatcher → recorder → intake.
+/// Starts a line on a history and an engine: banks → rebuilders → actions → dispatcher → recorder → intake.
 ///
 /// # Errors
 /// When a thread cannot be started.
@@ -142,6 +153,7 @@ pub async fn start(
         cameras: CameraHealth::default(),
         meters: monitoring.meters(),
         wake: Notify::new(),
+        decided: watch::Sender::new(()),
         build_turn: Semaphore::new(1),
         asked: watch::Sender::default(),
         config,
@@ -163,6 +175,7 @@ pub async fn start(
     for product in line.config.products.clone() {
         rebuilders.spawn(rebuilder::run(Arc::clone(&line), product, stop_work.clone()));
     }
+    let acting = acting::start(&line).await;
     let dispatcher = tokio::spawn(dispatcher::run(Arc::clone(&line), stop_work.clone()));
     let (reports, inbox) = mpsc::channel(REPORTS);
     let recorder = tokio::spawn(recorder::run(Arc::clone(&line), inbox, stop_intake.clone()));
@@ -174,7 +187,7 @@ pub async fn start(
     let full_disk = tokio::spawn(full_disk::run(Arc::clone(&line)));
     let retention = tokio::spawn(retention::run(Arc::clone(&line), stop_work.clone()));
     let requests = tokio::spawn(requests::run(Arc::clone(&line)));
-    Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, retention, full_disk, requests, stop_intake, stop_work })
+    Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, retention, acting, full_disk, requests, stop_intake, stop_work })
 }
 
 /// All banks in use, those first whose images come.
@@ -252,12 +265,14 @@ impl Running {
             },
             ended = &mut self.recorder => worker("recorder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
             ended = &mut self.retention => worker("retention", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
+            reason = self.acting.ended() => worker("acting", reason),
             error = self.line.store.lost() => FatalError::History(error.into()),
             Some(ended) = self.rebuilders.join_next() => worker("rebuilder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
         }
     }
 
-    /// Stops in this order: intake → recorder → the images in hand → rebuilders and their children → retention. History and engine stay.
+    /// Stops in this order: intake → recorder → the images in hand → rebuilders and their children → retention → actions. History and
+    /// engine stay.
     pub async fn stop(mut self) {
         for worker in &self.intake {
             worker.stop();
@@ -279,6 +294,7 @@ impl Running {
             self.retention.abort();
             tracing::warn!("a folder with old files does not answer; it is not waited for");
         }
+        self.acting.stop().await;
         self.full_disk.abort();
         self.requests.abort();
         // The threads hold the line through their specs; they end at their next turn, and a hung one is left behind.

@@ -8,6 +8,7 @@
 //!
 //! Beside them, retention deletes files of rows that have long been done.
 
+mod acting;
 mod active;
 mod builder_process;
 mod dispatcher;
@@ -44,6 +45,7 @@ mod systemd;
 pub mod verdict;
 mod watchdog;
 
+pub use acting::broker_file_problems;
 pub use folder_state::{FolderState, folder_event_kinds, folder_state};
 pub use in_use::{InUse, config_in_use};
 pub use lock::{DatabaseLock, Holder, LockError, database_holder};

@@ -6,9 +6,11 @@ use crate::error::ImageError;
 use crate::imaging::decode::{DecodeLimits, Decoded, decode};
 use crate::inspection::Picture;
 use crate::intake::{FileVersion, version_of};
+use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags, SeekFrom};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,8 @@ pub struct Source {
     pub picture: Picture,
     /// What was read, so that a later writing of the same path is told apart.
     pub version: FileVersion,
+    /// When the file system last changed the file, by its own clock: nobody sets this time.
+    pub changed_at: Timestamp,
     /// BLAKE3 of the file, hex.
     pub content_hash: String,
     /// Reading and decoding.
@@ -87,7 +91,12 @@ pub fn read(path: &Path, expect: &Expectation) -> Result<Source, ImageError> {
     let decoded = decode(path, &bytes, &DecodeLimits { max_pixels }, expect.input.bit_depth)?;
     check_input(&decoded, &expect.input).map_err(|(code, text)| rejected(code, &text))?;
     let content_hash = blake3::hash(&bytes).to_hex().to_string();
-    Ok(Source { picture: decoded.picture, version, content_hash, decode_time: begin.elapsed() })
+    Ok(Source { picture: decoded.picture, version, changed_at: changed_at(&meta), content_hash, decode_time: begin.elapsed() })
+}
+
+fn changed_at(meta: &Metadata) -> Timestamp {
+    let nanoseconds = i32::try_from(meta.ctime_nsec()).unwrap_or(0);
+    Timestamp::new(meta.ctime(), nanoseconds).unwrap_or(Timestamp::MAX)
 }
 
 /// A preallocated or partly copied file has holes. File systems that cannot tell report none.

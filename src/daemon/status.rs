@@ -61,7 +61,7 @@ impl Status {
         self.lock().configuration_refused = true;
     }
 
-    /// Something is wrong with this drop folder (`trouble` is a predicate, as `is lost`), or is no longer.
+    /// Something is wrong with this drop folder or broker (`trouble` is a predicate, as `is lost`), or is no longer.
     pub fn folder(&self, folder: &Path, trouble: &'static str, is_so: bool) {
         let mut now = self.lock();
         if is_so {

@@ -1,50 +1,28 @@
-//! How an inspection ends. Each end is one statement and so one transaction.
+//! How an inspection ends. Each end is one transaction, with all that follows from it.
 
-use super::rows::{Finished, PathColumns, time_text};
+use super::rows::{Finished, FollowUp, PathColumns, time_text};
 use super::{HistoryError, HistoryStore};
 use crate::codes::Reason;
-use crate::inspection::Decision;
+use crate::inspection::{Decision, Publish};
 use jiff::Timestamp;
+use sqlx::{Connection, Sqlite, SqliteConnection};
 use std::path::Path;
 
 impl HistoryStore {
-    /// pending → done. False, and nothing changes, when the row was not pending any more, the file changed under the attempt, or the
-    /// bank was left by a rollback meanwhile (the row is then still pending and due).
+    /// pending → done, with what is to follow. False, and nothing changes, when the row was not pending any more, the file changed under
+    /// the attempt, or the bank was left by a rollback meanwhile (the row is then still pending and due).
     pub async fn finish(&self, finished: &Finished) -> Result<bool, HistoryError> {
-        let score = finite(finished.image_score);
         // Whoever decided, a part without a score does not pass.
-        let decision = if score.is_none() { Decision::Ng } else { finished.decision };
-        let shown = |path: &Option<_>| path.as_deref().map(|path: &Path| PathColumns::of(path).shown);
-        let changed = sqlx::query(
-            "UPDATE inspections
-             SET state = 'done', reason = NULL, reason_code = NULL, retry_at = NULL, content_hash = ?, bank_id = ?, image_score = ?,
-                 image_tau = ?, pixel_tau = ?, mask_pixels = ?, mask_regions = ?, decision = ?, mask_path = ?, overlay_path = ?,
-                 heat_path = ?, side_by_side_path = ?, scores_path = ?, decode_ms = ?, engine_ms = ?, write_ms = ?, decided_at = ?
-             WHERE id = ? AND state = 'pending' AND started_at IS NOT NULL
-               AND NOT EXISTS (SELECT 1 FROM banks WHERE id = ? AND state = 'rolled_back')",
-        )
-        .bind(&finished.content_hash)
-        .bind(finished.bank_id)
-        .bind(score)
-        .bind(finite(finished.image_tau))
-        .bind(finite(finished.pixel_tau))
-        .bind(finished.mask_pixels as i64)
-        .bind(finished.mask_regions as i64)
-        .bind(decision.as_str())
-        .bind(shown(&finished.mask_path))
-        .bind(shown(&finished.overlay_path))
-        .bind(shown(&finished.heat_path))
-        .bind(shown(&finished.side_by_side_path))
-        .bind(shown(&finished.scores_path))
-        .bind(finished.decode_ms)
-        .bind(finished.engine_ms)
-        .bind(finished.write_ms)
-        .bind(time_text(finished.decided_at))
-        .bind(finished.id)
-        .bind(finished.bank_id)
-        .execute(&self.write)
-        .await;
-        Ok(changed.map_err(|e| self.error(e))?.rows_affected() == 1)
+        let decision = if finite(finished.image_score).is_none() { Decision::Ng } else { finished.decision };
+        let follow_up = &finished.follow_up;
+        let acts = decision == Decision::Ng && follow_up.act_since.is_some();
+        let publishes = matches!((follow_up.publish, decision), (Some(Publish::All), _) | (Some(Publish::Ng), Decision::Ng));
+        if !acts && !publishes {
+            return mark_done(finished, decision, &self.write).await.map_err(|e| self.error(e));
+        }
+        let mut connection = self.writer().await?;
+        let result = finish(&mut connection, finished, decision, acts, publishes).await;
+        self.settle(connection, result).await
     }
 
     /// pending → failed. False, and nothing changes, when the row was not pending any more or the file changed under the
@@ -62,6 +40,78 @@ impl HistoryStore {
         .await;
         Ok(changed.map_err(|e| self.error(e))?.rows_affected() == 1)
     }
+}
+
+async fn finish(
+    connection: &mut SqliteConnection,
+    finished: &Finished,
+    decision: Decision,
+    acts: bool,
+    publishes: bool,
+) -> Result<bool, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if !mark_done(finished, decision, &mut *transaction).await? {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    if let FollowUp { act_since: Some(since), .. } = finished.follow_up
+        && acts
+    {
+        let raw = |path: &Option<_>| path.as_deref().and_then(|path: &Path| PathColumns::of(path).raw);
+        sqlx::query(
+            "INSERT INTO actions (inspection_id, product, state, arrived_at, mask_path_raw, overlay_path_raw)
+             SELECT id, product, 'pending', ?, ?, ? FROM inspections WHERE id = ?",
+        )
+        .bind(time_text(since))
+        .bind(raw(&finished.mask_path))
+        .bind(raw(&finished.overlay_path))
+        .bind(finished.id)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    if publishes {
+        sqlx::query("INSERT INTO mqtt_outbox (inspection_id) VALUES (?)").bind(finished.id).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn mark_done<'e>(
+    finished: &Finished,
+    decision: Decision,
+    executor: impl sqlx::Executor<'e, Database = Sqlite>,
+) -> Result<bool, sqlx::Error> {
+    let shown = |path: &Option<_>| path.as_deref().map(|path: &Path| PathColumns::of(path).shown);
+    let changed = sqlx::query(
+        "UPDATE inspections
+         SET state = 'done', reason = NULL, reason_code = NULL, retry_at = NULL, content_hash = ?, bank_id = ?, image_score = ?,
+             image_tau = ?, pixel_tau = ?, mask_pixels = ?, mask_regions = ?, decision = ?, mask_path = ?, overlay_path = ?,
+             heat_path = ?, side_by_side_path = ?, scores_path = ?, decode_ms = ?, engine_ms = ?, write_ms = ?, decided_at = ?
+         WHERE id = ? AND state = 'pending' AND started_at IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM banks WHERE id = ? AND state = 'rolled_back')",
+    )
+    .bind(&finished.content_hash)
+    .bind(finished.bank_id)
+    .bind(finite(finished.image_score))
+    .bind(finite(finished.image_tau))
+    .bind(finite(finished.pixel_tau))
+    .bind(finished.mask_pixels as i64)
+    .bind(finished.mask_regions as i64)
+    .bind(decision.as_str())
+    .bind(shown(&finished.mask_path))
+    .bind(shown(&finished.overlay_path))
+    .bind(shown(&finished.heat_path))
+    .bind(shown(&finished.side_by_side_path))
+    .bind(shown(&finished.scores_path))
+    .bind(finished.decode_ms)
+    .bind(finished.engine_ms)
+    .bind(finished.write_ms)
+    .bind(time_text(finished.decided_at))
+    .bind(finished.id)
+    .bind(finished.bank_id)
+    .execute(executor)
+    .await?;
+    Ok(changed.rows_affected() == 1)
 }
 
 /// SQLite has no NaN; infinities would surprise whoever averages the column.

@@ -12,6 +12,7 @@
 //!
 //! There is one writing connection, so that writers wait for one another here and not in SQLite, and a few that only read.
 
+mod actions;
 mod arrivals;
 mod bank_requests;
 mod banks;
@@ -19,6 +20,7 @@ mod decisions;
 mod error;
 mod health;
 mod open;
+mod outbox;
 mod profiles;
 mod queue;
 mod report;
@@ -28,15 +30,17 @@ mod rows;
 mod snapshot;
 mod standing;
 
+pub use actions::{ActionEnd, Defect, GivenUp, Waiting};
 pub use bank_requests::{BankRequest, BankRequestKind, RequestEnd};
 pub use error::{HistoryError, HistoryErrorKind};
+pub use outbox::Message;
 pub use profiles::ProfileChange;
 pub use queue::NO_BANK;
 pub use requeue::{RequeueFilter, Requeued};
 pub use retention::{KeptCursor, KeptFiles, KeptOutput};
 pub use rows::{
-    ActiveBank, Arrival, ArrivalState, Counts, Distance, EarlierBank, Finished, InspectionFilter, InspectionResult, InspectionRow, NewBank,
-    PendingImage, ProductCounts, Recorded,
+    ActiveBank, Arrival, ArrivalState, Counts, Distance, EarlierBank, Finished, FollowUp, InspectionFilter, InspectionResult,
+    InspectionRow, NewBank, PendingImage, ProductCounts, Recorded,
 };
 pub use snapshot::{BankInUse, Ends, EventRow, LastDecision, OldestPending, PendingOf, ProductSnapshot, Snapshot};
 pub use standing::{Backlog, BankStanding, Standing};

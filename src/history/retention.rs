@@ -116,11 +116,16 @@ fn kept_query(kind: FileKind) -> String {
          FROM inspections AS i INDEXED BY {index}
          WHERE i.state = 'done' AND {still_there}
            AND i.product = ? AND i.decision = ? AND i.decided_at <= ? AND (i.decided_at, i.id) > (?, ?)
-           AND {NOT_WRITTEN_AGAIN}
+           AND {NOT_WRITTEN_AGAIN} AND {NOTHING_WAITS_FOR_IT}
          ORDER BY i.decided_at, i.id
          LIMIT ?"
     )
 }
+
+/// A command that acts on the defect, or who gets the message, may look at the files.
+const NOTHING_WAITS_FOR_IT: &str =
+    "NOT EXISTS (SELECT 1 FROM actions AS a WHERE a.inspection_id = i.id AND a.state IN ('pending', 'started'))
+    AND NOT EXISTS (SELECT 1 FROM mqtt_outbox AS m WHERE m.inspection_id = i.id)";
 
 const NOT_WRITTEN_AGAIN: &str = "NOT EXISTS (SELECT 1 FROM inspections AS p
     WHERE p.image_path = i.image_path AND ifnull(p.image_path_raw, x'') = ifnull(i.image_path_raw, x'') AND p.state = 'pending')";

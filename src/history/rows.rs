@@ -1,7 +1,7 @@
 //! The plain data that goes into the history and comes out of it.
 
 use crate::codes::{Reason, ReasonCode};
-use crate::inspection::Decision;
+use crate::inspection::{Decision, Publish};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::ffi::{OsStr, OsString};
@@ -110,6 +110,17 @@ pub struct Finished {
     pub write_ms: f64,
     /// When.
     pub decided_at: Timestamp,
+    /// What is to follow.
+    pub follow_up: FollowUp,
+}
+
+/// What is to follow from a decision; by default nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct FollowUp {
+    /// An `ng` is to be acted on; its age is counted from this time.
+    pub act_since: Option<Timestamp>,
+    /// Which decision is to be published.
+    pub publish: Option<Publish>,
 }
 
 /// A bank that was published.

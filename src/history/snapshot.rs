@@ -14,6 +14,8 @@ pub struct Snapshot {
     pub products: Vec<ProductSnapshot>,
     /// Events of the kinds asked for, oldest first, since the line last started.
     pub events: Vec<EventRow>,
+    /// Messages that the MQTT broker has not acknowledged.
+    pub messages_waiting: i64,
     /// Every product that has pending images, whether or not it was asked for.
     pub pending: Vec<PendingOf>,
 }
@@ -40,6 +42,8 @@ pub struct ProductSnapshot {
     pub oldest_pending: Option<OldestPending>,
     /// True when images wait for a bank.
     pub images_wait_for_bank: bool,
+    /// Defects that wait to be acted on.
+    pub actions_waiting: i64,
     /// The newest decision.
     pub last_decision: Option<LastDecision>,
     /// Ends of the last 24 hours.
@@ -112,9 +116,10 @@ impl HistoryStore {
         let read = async {
             // What is pending for one question must not be decided for the next.
             let mut transaction = self.read.begin().await?;
+            let messages_waiting = sqlx::query_scalar("SELECT count(*) FROM mqtt_outbox").fetch_one(&mut *transaction).await?;
             let events = events(&mut transaction, event_kinds).await?;
             let pending = sqlx::query_as(PENDING).fetch_all(&mut *transaction).await?;
-            let mut snapshot = Snapshot { events, pending, ..Snapshot::default() };
+            let mut snapshot = Snapshot { events, messages_waiting, pending, ..Snapshot::default() };
             for product in products {
                 snapshot.products.push(stand(&mut transaction, product, now).await?);
             }
@@ -159,11 +164,16 @@ async fn stand(connection: &mut SqliteConnection, product: &str, now: Timestamp)
     .bind(product)
     .fetch_optional(&mut *connection)
     .await?;
+    let actions_waiting = sqlx::query_scalar("SELECT count(*) FROM actions WHERE state = 'pending' AND product = ?")
+        .bind(product)
+        .fetch_one(&mut *connection)
+        .await?;
     Ok(ProductSnapshot {
         bank,
         pending,
         oldest_pending,
         images_wait_for_bank,
+        actions_waiting,
         last_decision: last_decision(connection, product).await?,
         day: ends(connection, product, now, SignedDuration::from_hours(24)).await?,
         ten_minutes: ends(connection, product, now, SignedDuration::from_mins(10)).await?,

@@ -3,7 +3,7 @@
 use super::ledger::{Book, Findings, check_dead};
 use super::plant::catch_up;
 use super::process::{Ear, last_lines};
-use crate::helper::{Line, Part, Product, arg, old_database, run_ok, sql_change, write_image};
+use crate::helper::{Broker, Line, Part, Product, arg, old_database, run_ok, script, sql_change, wait_for, write_image};
 use patchcored::crash_point::{NAMES, VARIABLE};
 use std::os::unix::process::ExitStatusExt;
 
@@ -24,17 +24,25 @@ enum Cause {
     Rollback,
     /// Build a bank because somebody asks for it.
     Rebuild,
+    /// Act on a defect.
+    Defect,
+    /// Publish decisions.
+    Message,
     /// Stop.
     Stop,
 }
 
 /// How a point is caused, and at which of the times that it is reached the daemon has to die.
 fn cases(point: &str) -> &'static [(Cause, u32)] {
-    use Cause::{FirstBank, Image, NewBank, OldDatabase, Rebuild, Retention, Rollback, Stop};
+    use Cause::{Defect, FirstBank, Image, Message, NewBank, OldDatabase, Rebuild, Retention, Rollback, Stop};
     match point {
         "migration_before_copy" | "migration_copied" => &[(OldDatabase, 1)],
         "migration_step_done" => &[(OldDatabase, 1), (OldDatabase, 2), (OldDatabase, 3)],
         "row_recorded" | "attempt_started" | "outputs_written" | "decision_recorded" => &[(Image, 1)],
+        "action_started" | "action_ended" => &[(Defect, 1)],
+        "message_sent" | "message_acknowledged" => &[(Message, 1), (Message, 2)],
+        // Several messages may be taken out together.
+        "messages_forgotten" => &[(Message, 1)],
         // Heat map, mask, overlay, side by side, scores.
         "file_written" => &[(Image, 1), (Image, 2), (Image, 3), (Image, 4), (Image, 5)],
         "file_renamed" => &[(Image, 1), (Image, 2), (Image, 3), (Image, 4), (Image, 5)],
@@ -93,7 +101,8 @@ impl Scene {
             command.env(VARIABLE, format!("{point}:{times}"));
         });
         match cause {
-            Cause::Image => self.drop_image(point, times),
+            Cause::Image | Cause::Defect => self.drop_image(point, times),
+            Cause::Message => (0..3).for_each(|number| self.drop_image(point, times * 10 + number)),
             Cause::NewBank => {
                 let ok = std::fs::read_dir(self.line.ok("disc")).unwrap().count() as u32;
                 self.line.fill_ok("disc", ok..ok + 1);
@@ -144,6 +153,47 @@ fn dying_at_any_point_of_an_inspection_or_at_the_stop_loses_nothing() {
     for (point, cause, times) in points(&[Cause::Image, Cause::Stop]) {
         scene.die_and_recover(point, cause, times);
     }
+}
+
+#[test]
+fn dying_at_any_point_of_an_action_repeats_none() {
+    let scene = Scene::new();
+    let program = script(&scene.line, "reject", "echo $PATCHCORED_INSPECTION_ID >>\"$OUT/runs\"");
+    scene.line.configure_also(&format!("    on_ng: {{command: [{}], max_age: 24h}}\n", arg(&program)));
+    scene.check("at first");
+    for (point, cause, times) in points(&[Cause::Defect]) {
+        scene.die_and_recover(point, cause, times);
+    }
+    scene.line.wait_sql("SELECT count(*) FROM actions WHERE state NOT IN ('done', 'interrupted')", "0");
+    let runs = std::fs::read_to_string(scene.line.path("out/runs")).unwrap_or_default();
+    let mut once: Vec<&str> = runs.lines().collect();
+    once.dedup();
+    assert_eq!(once.len(), runs.lines().count(), "{runs}");
+}
+
+#[test]
+fn dying_at_any_point_of_publishing_loses_no_message_and_keeps_their_order() {
+    let scene = Scene::new();
+    let Some(mut broker) = Broker::new(&scene.line.path("broker")) else { return };
+    broker.start();
+    let subscriber = broker.subscribe(&[]);
+    scene.line.configure_also(&broker.section("publish: all"));
+    scene.check("at first");
+    for (point, cause, times) in points(&[Cause::Message]) {
+        scene.die_and_recover(point, cause, times);
+    }
+    // What the daemon had no time to publish before it was stopped goes when it starts again.
+    let daemon = scene.ear.start(&scene.line);
+    scene.ear.wait_ready(&scene.line);
+    scene.line.wait_sql("SELECT count(*) FROM mqtt_outbox", "0");
+    let expected = scene.line.sql("SELECT group_concat(id) FROM (SELECT id FROM inspections ORDER BY id)").unwrap();
+    let expected: Vec<i64> = expected.split(',').map(|id| id.parse().unwrap()).collect();
+    wait_for("every message", || {
+        let mut heard = subscriber.inspections(None);
+        heard.sort_unstable();
+        if heard == expected { Ok(()) } else { Err(format!("{heard:?}")) }
+    });
+    assert!(daemon.stop().success());
 }
 
 #[test]

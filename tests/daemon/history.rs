@@ -5,10 +5,10 @@ use jiff::{Timestamp, ToSpan};
 use patchcored::cli::history::{Format, HistoryArgs};
 use patchcored::codes::{EventKind, Reason, ReasonCode};
 use patchcored::history::{
-    Arrival, ArrivalState, Counts, Distance, Finished, HistoryErrorKind, HistoryStore, InspectionFilter, InspectionResult, NewBank,
-    Recorded,
+    ActionEnd, Arrival, ArrivalState, Counts, Distance, Finished, FollowUp, HistoryErrorKind, HistoryStore, InspectionFilter,
+    InspectionResult, NewBank, Recorded,
 };
-use patchcored::inspection::Decision;
+use patchcored::inspection::{Decision, Publish};
 use proptest::prelude::*;
 use sqlx::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,6 +108,7 @@ fn finished(id: i64, bank_id: i64, score: f64) -> Finished {
         engine_ms: 100.0,
         write_ms: 20.0,
         decided_at: time(100),
+        follow_up: FollowUp::default(),
     }
 }
 
@@ -548,6 +549,80 @@ async fn every_query_of_the_cookbook_runs_and_finds_something() {
         let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap_or_else(|e| panic!("{query}\n{e}"));
         assert!(!rows.is_empty(), "no rows:\n{query}");
     }
+}
+
+#[tokio::test]
+async fn every_query_about_actions_and_messages_runs_and_finds_something() {
+    let line = Line::new().await;
+    let bank_id = line.store.publish_bank(&bank("p", 1)).await.unwrap();
+    for id in 1..=2 {
+        line.arrive(arrival(format!("/drop/{id}.jpg"), "p", 0)).await;
+        let follow_up = FollowUp { act_since: Some(time(0)), publish: Some(Publish::All) };
+        line.decide(&Finished { follow_up, ..finished(id, bank_id, 9.0) }).await;
+    }
+    let action = line.store.start_action("p", time(-1), time(101)).await.unwrap().unwrap();
+    let end = ActionEnd { failure: Some("ended with exit code 1".into()), exit_code: Some(1), ..ActionEnd::default() };
+    line.store.end_action(action, &end, time(102)).await.unwrap();
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/acting-on-defects.md")).unwrap();
+    let queries: Vec<&str> = page.split("```sql\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    assert!(queries.len() >= 3, "{}", queries.len());
+    let mut connection = sqlx::SqliteConnection::connect(line.file().to_str().unwrap()).await.unwrap();
+    for query in queries {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap_or_else(|e| panic!("{query}\n{e}"));
+        assert!(!rows.is_empty(), "no rows:\n{query}");
+    }
+}
+
+#[tokio::test]
+async fn what_follows_a_decision_is_written_with_it_and_only_then() {
+    let line = Line::new().await;
+    let bank_id = line.store.publish_bank(&bank("p", 1)).await.unwrap();
+    let counts = async || {
+        let waiting = line.store.waiting().await.unwrap();
+        (waiting.actions, waiting.messages)
+    };
+    let cases = [
+        (FollowUp::default(), 9.0, (0, 0)),
+        (FollowUp { act_since: Some(time(5)), publish: None }, 1.0, (0, 0)),
+        (FollowUp { act_since: Some(time(5)), publish: None }, 9.0, (1, 0)),
+        (FollowUp { act_since: None, publish: Some(Publish::Ng) }, 1.0, (1, 0)),
+        (FollowUp { act_since: None, publish: Some(Publish::Ng) }, 9.0, (1, 1)),
+        (FollowUp { act_since: None, publish: Some(Publish::All) }, 1.0, (1, 2)),
+        // Nobody said ng, but a score that is no number is one.
+        (FollowUp { act_since: Some(time(6)), publish: Some(Publish::Ng) }, f64::NAN, (2, 3)),
+    ];
+    for (number, (follow_up, score, expected)) in cases.into_iter().enumerate() {
+        let id = number as i64 + 1;
+        line.arrive(arrival(format!("/drop/{id}.jpg"), "p", 0)).await;
+        let finished = Finished { follow_up, decision: Decision::Ok, ..finished(id, bank_id, score) };
+        let finished = if score > 4.0 { Finished { decision: Decision::Ng, ..finished } } else { finished };
+        assert!(!line.store.finish(&finished).await.unwrap(), "no attempt began");
+        line.decide(&finished).await;
+        assert!(!line.store.finish(&finished).await.unwrap());
+        assert_eq!(counts().await, expected, "{follow_up:?} {score}");
+    }
+    let given_up = line.store.expire_actions("p", time(5), "too old").await.unwrap();
+    assert_eq!(given_up.iter().map(|action| action.inspection_id).collect::<Vec<_>>(), [3]);
+    assert_eq!(line.store.start_action("q", time(0), time(9)).await.unwrap(), None);
+    assert_eq!(line.store.start_action("p", time(6), time(9)).await.unwrap(), None, "as old as it may not be");
+    let action = line.store.start_action("p", time(5), time(9)).await.unwrap().unwrap();
+    assert_eq!(line.store.start_action("p", time(0), time(9)).await.unwrap(), None, "started once");
+    let defect = line.store.defect(action).await.unwrap();
+    assert_eq!((defect.inspection_id, defect.image_score, defect.bank_version), (7, None, 1));
+    assert_eq!(line.store.cancel_actions(&["q"], "gone").await.unwrap(), []);
+    assert_eq!(line.store.interrupt_actions("died").await.unwrap().len(), 1);
+    line.store.end_action(action, &ActionEnd::default(), time(10)).await.unwrap();
+    assert_eq!(line.store.interrupt_actions("died").await.unwrap(), [], "an end that comes late changes nothing");
+
+    let messages = line.store.next_messages(0, 2).await.unwrap();
+    assert_eq!(messages.iter().map(|message| message.inspection_id).collect::<Vec<_>>(), [5, 6]);
+    assert_eq!(messages[0].image_margin, Some(5.0));
+    let rest = line.store.next_messages(messages[1].id, 9).await.unwrap();
+    assert_eq!((rest.len(), rest[0].image_score, rest[0].image_margin), (1, None, None));
+    line.store.forget_messages(&[messages[0].id]).await.unwrap();
+    let dropped = line.store.drop_messages(1, EventKind::MqttDropped, |count| format!("{count}")).await.unwrap();
+    assert_eq!((dropped, counts().await.1), (1, 1));
+    assert_eq!(line.store.drop_messages(1, EventKind::MqttDropped, |count| format!("{count}")).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -63,6 +63,12 @@ impl Line {
         std::fs::write(self.config(), yaml).unwrap();
     }
 
+    /// Appends lines to the config.
+    pub fn configure_also(&self, text: &str) {
+        let config = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), config + text).unwrap();
+    }
+
     fn drop_of(&self, product: &Product) -> PathBuf {
         self.path("drop").join(product.folder.unwrap_or(product.name))
     }

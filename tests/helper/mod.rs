@@ -1,16 +1,20 @@
 //! What the tests share: a line in a temporary folder, images made by formula, the real binary, and waiting for conditions.
 
+mod broker;
 mod disks;
 mod frozen;
 mod images;
 mod line;
+mod script;
 mod sql;
 mod systemd;
 
+pub use broker::{Broker, Subscriber};
 pub use disks::{Mount, can, fill};
 pub use frozen::Frozen;
 pub use images::{Part, image_bytes, jpeg_bytes, write_image};
 pub use line::{Daemon, Line, Product};
+pub use script::script;
 pub use sql::{WriteLock, change as sql_change, old_database, rows as sql_rows, value as sql_value};
 pub use systemd::Systemd;
 

@@ -1,5 +1,6 @@
 //! `patchcored check`: everything that would hinder the line, all at once.
 
+mod acting;
 mod machine;
 
 use super::say;
@@ -34,6 +35,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     }
     let config = Config::load(&args.config)?;
     let mut findings = machine::problems(&config);
+    findings.extend(acting::problems(&config));
     check_weights(&config, &mut findings);
     check_history(&config.database, &mut findings)?;
     check_metrics(&config, &mut findings);

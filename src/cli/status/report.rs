@@ -23,6 +23,8 @@ pub struct Report {
     pub database: Place,
     /// `null` without `profiles` in the configuration.
     pub profile: Option<Profile>,
+    /// Messages that the MQTT broker has not acknowledged.
+    pub messages_waiting: i64,
     /// In the order of the configuration.
     pub products: Vec<Product>,
     /// Products that the configuration does not have any more, with images that wait until it has them again.
@@ -88,6 +90,8 @@ pub struct Product {
     pub oldest_pending: Option<OldestPending>,
     /// How long that one has waited.
     pub oldest_pending_seconds: Option<i64>,
+    /// Defects that wait to be acted on.
+    pub actions_waiting: i64,
     /// The newest: `id`, `image_path`, `decided_at`, `decision`, `image_score`, `image_tau`.
     pub last_decision: Option<LastDecision>,
     /// Age of the newest decision.
@@ -182,6 +186,7 @@ impl Sources<'_> {
             pending: seen.pending,
             oldest_pending_seconds: seen.oldest_pending.as_ref().and_then(|image| self.age(&image.seen_at)),
             oldest_pending: seen.oldest_pending,
+            actions_waiting: seen.actions_waiting,
             last_decision_seconds: seen.last_decision.as_ref().and_then(|image| self.age(&image.decided_at)),
             last_decision: seen.last_decision,
             last_24h: seen.day.into(),

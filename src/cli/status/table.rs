@@ -21,6 +21,9 @@ pub fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if let Some(profile) = &report.profile {
         writeln!(out, "profile     {}", set_up_for(profile))?;
     }
+    if report.messages_waiting > 0 {
+        writeln!(out, "mqtt        {} messages wait for the broker", report.messages_waiting)?;
+    }
     for product in &report.products {
         print_product(product, out)?;
     }
@@ -49,6 +52,9 @@ fn print_product(product: &Product, out: &mut dyn Write) -> io::Result<()> {
     let mut row = |name: &str, text: &str| writeln!(out, "  {name:<8}  {text}");
     row("bank", &bank(product))?;
     row("pending", &pending(product))?;
+    if product.actions_waiting > 0 {
+        row("on_ng", &format!("{} defects wait to be acted on", product.actions_waiting))?;
+    }
     row("last", &last(product))?;
     let day = &product.last_24h;
     let rate = day.ng_rate.map_or(String::new(), |rate| format!(" ({:.1} %)", rate * 100.0));

@@ -1,7 +1,7 @@
 //! `products:` and `defaults:`
 
 use super::super::{build, product};
-use super::{RawReady, RawRetention, Span, Word, within};
+use super::{RawOnNg, RawReady, RawRetention, Span, Word, within};
 use crate::inspection::{Backbone, BuildOptions, Calibration, CoresetMethod, DecideBy, Layer};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -46,6 +46,8 @@ pub(in crate::config) struct RawProduct {
     /// How long files are kept, and what may go when a disk is short of space. Only files that the history knows are deleted; its rows are
     /// kept for ever.
     pub retention: Option<RawRetention>,
+    /// What is done about a defect: a command, started once for each ng image when its row is in the database. No image waits for it.
+    pub on_ng: Option<RawOnNg>,
 }
 
 /// An entry of `drop:`

@@ -2,7 +2,7 @@
 
 use crate::config::duration::{self, parse_duration};
 use crate::inspection::{
-    Backbone, Calibration, CoresetMethod, DecideBy, DeviceChoice, FileKind, Layer, Precision, PrecisionChoice, Readiness,
+    Backbone, Calibration, CoresetMethod, DecideBy, DeviceChoice, FileKind, Layer, Precision, PrecisionChoice, Publish, Readiness,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
@@ -51,7 +51,7 @@ macro_rules! allowed_words {
         }
     )+ };
 }
-allowed_words!(Backbone, Layer, CoresetMethod, Calibration, DecideBy, FileKind);
+allowed_words!(Backbone, Layer, CoresetMethod, Calibration, DecideBy, FileKind, Publish);
 
 impl Allowed for PrecisionChoice {
     fn schema() -> Schema {

@@ -1,0 +1,193 @@
+//! Runs the commands of one product, the oldest defect first, a few at a time. The history is the queue; nothing is held in memory but
+//! what is running.
+
+use super::super::Line;
+use super::command::{self, Job};
+use crate::codes::EventKind;
+use crate::config::OnNgConfig;
+use crate::crash_point;
+use crate::history::{ActionEnd, Defect, GivenUp, HistoryError};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Actions are looked for at least this often, besides after every decision: a look may have failed.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often those that are too old are given up. They are not started any more in any case.
+const EXPIRE: Duration = Duration::from_secs(5);
+/// How long after a stop defects of the last images are still acted on. What is left then is pending and starts with the next start.
+const LAST_STARTS: Duration = Duration::from_secs(2);
+/// Pause before an end that could not be written is written again.
+const HISTORY_PAUSE: Duration = Duration::from_secs(1);
+
+/// When a product's commands end.
+#[derive(Clone)]
+pub struct Ends {
+    /// No new ones, a little later.
+    pub stop: CancellationToken,
+    /// The running ones are killed.
+    pub kill: CancellationToken,
+}
+
+/// Acts on the defects of `product` until it is stopped and the last command has ended.
+pub async fn run(line: Arc<Line>, product: String, on_ng: OnNgConfig, mut decided: watch::Receiver<()>, ends: Ends) {
+    let mut runner = Runner { line, product, on_ng, running: JoinSet::new(), kill: ends.kill.clone(), expire_at: Instant::now() };
+    while !ends.stop.is_cancelled() {
+        runner.step().await;
+        tokio::select! {
+            () = ends.stop.cancelled() => {}
+            // An error would mean that the line is gone, and it is not: this task holds it.
+            _ = decided.changed() => {}
+            Some(_) = runner.running.join_next() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    let last_start = Instant::now() + LAST_STARTS;
+    loop {
+        let waits = Instant::now() < last_start && !ends.kill.is_cancelled() && runner.step().await;
+        if !waits && runner.running.is_empty() {
+            break;
+        }
+        tokio::select! {
+            _ = runner.running.join_next(), if !runner.running.is_empty() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+struct Runner {
+    line: Arc<Line>,
+    product: String,
+    on_ng: OnNgConfig,
+    running: JoinSet<()>,
+    kill: CancellationToken,
+    expire_at: Instant,
+}
+
+impl Runner {
+    /// 1. gives up what is too old; 2. starts what is due, as far as it may. True when something still waits for its turn.
+    async fn step(&mut self) -> bool {
+        match self.try_step().await {
+            Ok(waits) => waits,
+            Err(error) => {
+                tracing::error!(%error, product = %self.product, "defects are not acted on; tried again");
+                true
+            }
+        }
+    }
+
+    async fn try_step(&mut self) -> Result<bool, HistoryError> {
+        let (line, product) = (&self.line, &self.product);
+        while let Some(ended) = self.running.try_join_next() {
+            if let Err(error) = ended {
+                tracing::error!(%error, %product, "task of a command ended early");
+            }
+        }
+        if !line.store.has_pending_action(product).await? {
+            return Ok(false);
+        }
+        if Instant::now() >= self.expire_at {
+            let reason = format!("not run: the image is older than on_ng.max_age ({:?})", self.on_ng.max_age);
+            let expired = line.store.expire_actions(product, self.oldest(), &reason).await?;
+            report(line, EventKind::OnNgExpired, &expired, &reason).await;
+            self.expire_at = Instant::now() + EXPIRE;
+        }
+        while self.running.len() < self.on_ng.concurrent {
+            let Some(action) = self.line.store.start_action(&self.product, self.oldest(), Timestamp::now()).await? else {
+                return Ok(false);
+            };
+            crash_point::reach("action_started");
+            let (line, product, on_ng, kill) = (Arc::clone(&self.line), self.product.clone(), self.on_ng.clone(), self.kill.clone());
+            self.running.spawn(async move { act(&line, &product, &on_ng, action, &kill).await });
+        }
+        Ok(true)
+    }
+
+    /// An image that came then is too old.
+    fn oldest(&self) -> Timestamp {
+        Timestamp::now().checked_sub(self.on_ng.max_age).unwrap_or(Timestamp::MIN)
+    }
+}
+
+async fn act(line: &Line, product: &str, on_ng: &OnNgConfig, action: i64, kill: &CancellationToken) {
+    let begin = Instant::now();
+    let (defect, end) = match line.store.defect(action).await {
+        Ok(defect) => {
+            let environment = environment(product, &defect);
+            let job = Job { command: on_ng.command.clone(), environment, timeout: on_ng.timeout };
+            let end = command::run(job, kill).await;
+            (Some(defect), end)
+        }
+        Err(error) => (None, ActionEnd { failure: Some(format!("not run: {error}")), ..ActionEnd::default() }),
+    };
+    crash_point::reach("action_ended");
+    record(line, action, &end, kill).await;
+    let image = defect.as_ref().map_or_else(String::new, |defect| defect.image.display().to_string());
+    let inspection = defect.map_or(0, |defect| defect.inspection_id);
+    match &end.failure {
+        None => tracing::info!(product, %image, inspection, seconds = begin.elapsed().as_secs_f64(), "acted on"),
+        Some(failure) => {
+            let program = on_ng.command.first().map_or("", String::as_str);
+            let said = if end.stderr.is_empty() { String::new() } else { format!("; it said: {}", one_line(&end.stderr)) };
+            let detail = format!("{image}: inspection {inspection}: {program} {failure}{said}; look for the part");
+            line.event(EventKind::OnNgFailed, Some(product), &detail).await;
+        }
+    }
+}
+
+/// Until it is written; what the stop of the daemon leaves unwritten is `interrupted` at the next start.
+async fn record(line: &Line, id: i64, end: &ActionEnd, kill: &CancellationToken) {
+    let ended_at = Timestamp::now();
+    while let Err(error) = line.store.end_action(id, end, ended_at).await {
+        tracing::error!(%error, "the end of a command is not recorded; tried again");
+        tokio::select! {
+            () = kill.cancelled() => return,
+            () = tokio::time::sleep(HISTORY_PAUSE) => {}
+        }
+    }
+}
+
+fn environment(product: &str, defect: &Defect) -> Vec<(&'static str, OsString)> {
+    let number = |value: Option<f64>| value.map_or_else(|| "nan".to_owned(), |value| value.to_string());
+    let mut variables: Vec<(&'static str, OsString)> = vec![
+        ("PATCHCORED_PRODUCT", product.into()),
+        ("PATCHCORED_INSPECTION_ID", defect.inspection_id.to_string().into()),
+        ("PATCHCORED_IMAGE", defect.image.clone().into()),
+        ("PATCHCORED_DECISION", "ng".into()),
+        ("PATCHCORED_SCORE", number(defect.image_score).into()),
+        ("PATCHCORED_TAU", number(defect.image_tau).into()),
+        ("PATCHCORED_PIXEL_TAU", number(defect.pixel_tau).into()),
+        ("PATCHCORED_MASK_PIXELS", defect.mask_pixels.to_string().into()),
+        ("PATCHCORED_MASK_REGIONS", defect.mask_regions.to_string().into()),
+        ("PATCHCORED_BANK_VERSION", defect.bank_version.to_string().into()),
+        ("PATCHCORED_DECIDED_AT", defect.decided_at.clone().into()),
+    ];
+    // Empty where none was written, so that a script that asks for it finds it set.
+    variables.push(("PATCHCORED_MASK", defect.mask.clone().unwrap_or_default().into()));
+    variables.push(("PATCHCORED_OVERLAY", defect.overlay.clone().unwrap_or_default().into()));
+    variables
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" | ")
+}
+
+/// One event for all actions of a product that were given up together.
+pub async fn report(line: &Line, kind: EventKind, given_up: &[GivenUp], reason: &str) {
+    let mut products: BTreeMap<&str, Vec<&GivenUp>> = BTreeMap::new();
+    for action in given_up {
+        products.entry(&action.product).or_default().push(action);
+    }
+    for (product, actions) in products {
+        let Some(first) = actions.first() else { continue };
+        let more = if actions.len() > 1 { format!(" and {} more (see action_history)", actions.len() - 1) } else { String::new() };
+        let detail = format!("{}: inspection {}{more}: {reason}; look for the part", first.image_path, first.inspection_id);
+        line.event(kind, Some(product), &detail).await;
+    }
+}

@@ -1,0 +1,217 @@
+//! What is done about defects: one row for each, from the decision to the end of the command.
+//!
+//! An action is started at most once. `started` is on disk before the command exists, and nothing turns it back into `pending`: when
+//! the daemon dies after that, the action is `interrupted`, which somebody is told, and never run again.
+
+use super::rows::{PathColumns, time_text};
+use super::{HistoryError, HistoryStore};
+use jiff::Timestamp;
+use std::path::PathBuf;
+
+/// What an action is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Defect {
+    /// The inspection.
+    pub inspection_id: i64,
+    /// The image, bytes as they arrived.
+    pub image: PathBuf,
+    /// `None` when it was not a number.
+    pub image_score: Option<f64>,
+    /// Threshold.
+    pub image_tau: Option<f64>,
+    /// Threshold.
+    pub pixel_tau: Option<f64>,
+    /// Pixels in the mask.
+    pub mask_pixels: i64,
+    /// Connected regions of the mask.
+    pub mask_regions: i64,
+    /// The mask, if written.
+    pub mask: Option<PathBuf>,
+    /// The overlay, if written.
+    pub overlay: Option<PathBuf>,
+    /// The version of the bank that judged it.
+    pub bank_version: i64,
+    /// Text as in the database.
+    pub decided_at: String,
+}
+
+/// How an action ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ActionEnd {
+    /// Why it did not do what it should; `None` when it did.
+    pub failure: Option<String>,
+    /// Of the command, if it ended by itself.
+    pub exit_code: Option<i32>,
+    /// That ended the command.
+    pub signal: Option<i32>,
+    /// The end of what the command wrote there.
+    pub stderr: String,
+}
+
+/// An action that was given up without being run to its end.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct GivenUp {
+    /// Whose defect.
+    pub product: String,
+    /// The inspection.
+    pub inspection_id: i64,
+    /// As shown to people.
+    pub image_path: String,
+}
+
+/// What waits for others than the engine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Waiting {
+    /// Actions that are not started.
+    pub actions: i64,
+    /// Messages that the broker has not acknowledged.
+    pub messages: i64,
+}
+
+impl HistoryStore {
+    /// True when the product has an action that is not started.
+    pub async fn has_pending_action(&self, product: &str) -> Result<bool, HistoryError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM actions WHERE product = ? AND state = 'pending')")
+            .bind(product)
+            .fetch_one(&self.read)
+            .await
+            .map_err(|e| self.error(e))
+    }
+
+    /// pending → started: the oldest action of the product whose image came after `oldest`. From here on it counts as run.
+    /// Returns its id.
+    pub async fn start_action(&self, product: &str, oldest: Timestamp, now: Timestamp) -> Result<Option<i64>, HistoryError> {
+        sqlx::query_scalar(
+            "UPDATE actions SET state = 'started', started_at = ?
+             WHERE id = (SELECT id FROM actions WHERE product = ? AND state = 'pending' AND arrived_at > ? ORDER BY id LIMIT 1)
+             RETURNING id",
+        )
+        .bind(time_text(now))
+        .bind(product)
+        .bind(time_text(oldest))
+        .fetch_optional(&self.write)
+        .await
+        .map_err(|e| self.error(e))
+    }
+
+    /// What the action with this id is about.
+    pub async fn defect(&self, action: i64) -> Result<Defect, HistoryError> {
+        let row: Row = sqlx::query_as(
+            "SELECT a.inspection_id, i.image_path, i.image_path_raw, i.image_score, i.image_tau, i.pixel_tau,
+                    ifnull(i.mask_pixels, 0) AS mask_pixels, ifnull(i.mask_regions, 0) AS mask_regions, i.mask_path, a.mask_path_raw,
+                    i.overlay_path, a.overlay_path_raw, ifnull(b.version, 0) AS bank_version, i.decided_at
+             FROM actions AS a
+             JOIN inspections AS i ON i.id = a.inspection_id
+             LEFT JOIN banks AS b ON b.id = i.bank_id
+             WHERE a.id = ?",
+        )
+        .bind(action)
+        .fetch_one(&self.read)
+        .await
+        .map_err(|e| self.error(e))?;
+        let path = |shown: Option<String>, raw| shown.map(|shown| PathColumns { shown, raw }.into_path());
+        Ok(Defect {
+            inspection_id: row.inspection_id,
+            image: PathColumns { shown: row.image_path, raw: row.image_path_raw }.into_path(),
+            image_score: row.image_score,
+            image_tau: row.image_tau,
+            pixel_tau: row.pixel_tau,
+            mask_pixels: row.mask_pixels,
+            mask_regions: row.mask_regions,
+            mask: path(row.mask_path, row.mask_path_raw),
+            overlay: path(row.overlay_path, row.overlay_path_raw),
+            bank_version: row.bank_version,
+            decided_at: row.decided_at,
+        })
+    }
+
+    /// started → done or failed.
+    pub async fn end_action(&self, id: i64, end: &ActionEnd, ended_at: Timestamp) -> Result<(), HistoryError> {
+        sqlx::query(
+            "UPDATE actions SET state = ?, reason = ?, exit_code = ?, signal = ?, stderr = ?, ended_at = ?
+             WHERE id = ? AND state = 'started'",
+        )
+        .bind(if end.failure.is_none() { "done" } else { "failed" })
+        .bind(&end.failure)
+        .bind(end.exit_code)
+        .bind(end.signal)
+        .bind(&end.stderr)
+        .bind(time_text(ended_at))
+        .bind(id)
+        .execute(&self.write)
+        .await
+        .map(|_| ())
+        .map_err(|e| self.error(e))
+    }
+
+    /// pending → expired: every action of the product whose image came at `oldest` or before. Oldest first.
+    pub async fn expire_actions(&self, product: &str, oldest: Timestamp, reason: &str) -> Result<Vec<GivenUp>, HistoryError> {
+        self.give_up_actions("expired", reason, "state = 'pending' AND product = ?4 AND arrived_at <= ?5", product, Some(oldest)).await
+    }
+
+    /// started → interrupted: what a process that is no more had begun. For a start, before any action is started. Oldest first.
+    pub async fn interrupt_actions(&self, reason: &str) -> Result<Vec<GivenUp>, HistoryError> {
+        self.give_up_actions("interrupted", reason, "state = 'started'", "", None).await
+    }
+
+    /// pending → cancelled: the actions of products that are not among these. Oldest first.
+    pub async fn cancel_actions(&self, acting_products: &[&str], reason: &str) -> Result<Vec<GivenUp>, HistoryError> {
+        let products = serde_json::Value::from(acting_products).to_string();
+        let which = "state = 'pending' AND product NOT IN (SELECT value FROM json_each(?4))";
+        self.give_up_actions("cancelled", reason, which, &products, None).await
+    }
+
+    async fn give_up_actions(
+        &self,
+        state: &str,
+        reason: &str,
+        which: &'static str,
+        products: &str,
+        oldest: Option<Timestamp>,
+    ) -> Result<Vec<GivenUp>, HistoryError> {
+        let update = format!(
+            "UPDATE actions SET state = ?1, reason = ?2, ended_at = ?3 WHERE {which}
+             RETURNING product, inspection_id, (SELECT image_path FROM inspections AS i WHERE i.id = inspection_id) AS image_path"
+        );
+        let mut given_up: Vec<GivenUp> = sqlx::query_as(sqlx::AssertSqlSafe(update))
+            .bind(state)
+            .bind(reason)
+            .bind(time_text(Timestamp::now()))
+            .bind(products)
+            .bind(oldest.map(time_text))
+            .fetch_all(&self.write)
+            .await
+            .map_err(|e| self.error(e))?;
+        // SQLite returns changed rows in no order.
+        given_up.sort_by_key(|action| action.inspection_id);
+        Ok(given_up)
+    }
+
+    /// How much waits, of all products.
+    pub async fn waiting(&self) -> Result<Waiting, HistoryError> {
+        sqlx::query_as(
+            "SELECT (SELECT count(*) FROM actions WHERE state = 'pending') AS actions, (SELECT count(*) FROM mqtt_outbox) AS messages",
+        )
+        .fetch_one(&self.read)
+        .await
+        .map_err(|e| self.error(e))
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    inspection_id: i64,
+    image_path: String,
+    image_path_raw: Option<Vec<u8>>,
+    image_score: Option<f64>,
+    image_tau: Option<f64>,
+    pixel_tau: Option<f64>,
+    mask_pixels: i64,
+    mask_regions: i64,
+    mask_path: Option<String>,
+    mask_path_raw: Option<Vec<u8>>,
+    overlay_path: Option<String>,
+    overlay_path_raw: Option<Vec<u8>>,
+    bank_version: i64,
+    decided_at: String,
+}
