@@ -125,13 +125,13 @@ fn the_command_gets_no_file_that_the_daemon_has_open_and_a_group_of_its_own() {
 #[test]
 fn a_command_that_takes_too_long_is_killed_with_all_it_started() {
     let text = "echo waiting for the PLC >&2; sleep 1000 & echo $$ $! >\"$OUT/pids.tmp\"; mv \"$OUT/pids.tmp\" \"$OUT/pids\"; wait";
-    let line = line(text, "timeout: 2s");
+    let line = line(text, "timeout: 5s");
     let daemon = line.start();
     line.wait_for_bank("disc");
     drop_defect(&line, "bad.png");
     wait_for_state(&line, "failed", 1);
     let row = line.sql("SELECT reason || '; ' || stderr || '; ' || (exit_code IS NULL) || (signal IS NULL) FROM actions").unwrap();
-    assert_eq!(row, "took longer than on_ng.timeout (2s) and was killed; waiting for the PLC; 11");
+    assert_eq!(row, "took longer than on_ng.timeout (5s) and was killed; waiting for the PLC; 11");
     let pids = std::fs::read_to_string(line.path("out/pids")).unwrap();
     assert_eq!(pids.split_whitespace().count(), 2);
     for pid in pids.split_whitespace() {

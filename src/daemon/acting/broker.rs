@@ -2,12 +2,14 @@
 
 use crate::config::MqttConfig;
 use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, EventLoop, MqttOptions, NetworkOptions, StateError, TlsConfiguration, Transport,
+    AsyncClient, ConnectReturnCode, ConnectionError, EventLoop, MqttOptions, NetworkOptions, StateError, TlsConfiguration, TlsError,
+    Transport,
 };
+use rustix::io::Errno;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +49,10 @@ impl Loss {
                 Self::lasting("refuses the user name or the password; check mqtt.username and the file mqtt.password_file")
             }
             ConnectionError::ConnectionRefused(code) => Self::lasting(format!("refuses the connection: {code:?}; see the broker's log")),
+            // What is wrong with a certificate comes as invalid data; anything else is the network.
+            ConnectionError::Tls(TlsError::Io(error)) if error.kind() != io::ErrorKind::InvalidData => {
+                Self::passing(format!("{error}; check the network and the broker"))
+            }
             ConnectionError::Tls(error) => {
                 let trust = config.ca.as_ref().map_or("the certificates of the system".to_owned(), |ca| ca.display().to_string());
                 Self::lasting(format!("no encrypted connection: {error}; its certificate is checked against {trust} (mqtt.ca)"))
@@ -55,6 +61,9 @@ impl Loss {
                 Self::passing("does not answer; check the network and the broker")
             }
             ConnectionError::MqttState(StateError::ConnectionAborted) => Self::passing("closed the connection"),
+            ConnectionError::Io(error) if Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT) => {
+                Self::lasting("the service may not use the network; add AF_INET and AF_INET6 to RestrictAddressFamilies of its unit")
+            }
             ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
                 Self::passing(format!("{error}; check the network and the broker"))
             }
@@ -109,7 +118,7 @@ pub fn file_problems(config: &MqttConfig) -> Vec<(&'static str, String)> {
 /// The first line of the password file. The error never has any of it.
 fn read_password(file: &Path) -> Result<String, String> {
     let shown = file.display();
-    let unreadable = |e: std::io::Error| format!("cannot read {shown}: {e}; give it to the service's user");
+    let unreadable = |e: io::Error| format!("cannot read {shown}: {e}; give it to the service's user");
     let open = std::fs::File::open(file).map_err(unreadable)?;
     let meta = open.metadata().map_err(unreadable)?;
     if !meta.is_file() || meta.len() > LONGEST_PASSWORD {

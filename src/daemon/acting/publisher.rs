@@ -62,34 +62,37 @@ async fn serve(
     let mut settled = false;
     let mut last: Option<Instant> = None;
     loop {
-        let lost = tokio::select! {
-            outcome = session.step() => outcome.err(),
-            _ = decided.changed() => {
-                session.look_again();
-                None
+        let lost = match session.send().await {
+            Err(loss) => Some(loss),
+            Ok(()) if last.is_some_and(|last| session.is_done() || Instant::now() >= last) => {
+                session.close().await;
+                return None;
             }
-            () = tokio::time::sleep(LOOK) => {
-                session.look_again();
-                None
-            }
-            () = tokio::time::sleep_until(opened + SETTLED), if !settled => {
-                settled = true;
-                standing.back().await;
-                None
-            }
-            () = stop.cancelled(), if last.is_none() => {
-                last = Some(Instant::now() + LAST_MESSAGES);
-                session.look_again();
-                None
-            }
+            Ok(()) => tokio::select! {
+                taken = session.take_next() => taken.err(),
+                _ = decided.changed() => {
+                    session.look_again();
+                    None
+                }
+                () = tokio::time::sleep(LOOK) => {
+                    session.look_again();
+                    None
+                }
+                () = tokio::time::sleep_until(opened + SETTLED), if !settled => {
+                    settled = true;
+                    standing.back().await;
+                    None
+                }
+                () = stop.cancelled(), if last.is_none() => {
+                    last = Some(Instant::now() + LAST_MESSAGES);
+                    session.look_again();
+                    None
+                }
+            },
         };
         if let Some(loss) = lost {
             session.close().await;
             return if last.is_some() { None } else { Some(loss) };
-        }
-        if last.is_some_and(|last| session.is_done() || Instant::now() >= last) {
-            session.close().await;
-            return None;
         }
     }
 }

@@ -81,10 +81,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Sends what there is to send and waits for what comes next: an answer, or the time to take out what was acknowledged. To be
-    /// called again and again; a call that is cut off has done nothing by half.
-    pub async fn step(&mut self) -> Result<(), Loss> {
-        self.send().await?;
+    /// Waits for what comes next, an answer or the time to take out what was acknowledged, and deals with it. A call that is cut off has
+    /// done nothing by half.
+    pub async fn take_next(&mut self) -> Result<(), Loss> {
         let forget_at = self.forget_at;
         let time_to_forget = async {
             match forget_at {
@@ -124,7 +123,8 @@ impl<'a> Session<'a> {
         self.queued.len() + self.unacknowledged.len() + self.acknowledged.len()
     }
 
-    async fn send(&mut self) -> Result<(), Loss> {
+    /// Sends what there is to send, as far as it may.
+    pub async fn send(&mut self) -> Result<(), Loss> {
         let room = usize::from(WINDOW).saturating_sub(self.in_hand());
         if !self.more || room == 0 {
             return Ok(());
