@@ -73,7 +73,9 @@ mod tests {
             });
             scope.spawn(move || {
                 t2.send(("computes", this_thread())).unwrap();
-                while COMPUTE.load(Ordering::Relaxed) {}
+                while COMPUTE.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
             });
             scope.spawn(move || {
                 t3.send(("waits", this_thread())).unwrap();

@@ -69,7 +69,11 @@ mod tests {
         let (reads, kept, _watch) = begin(&progress, "reads", move || reader.read(&mut [0]).is_ok());
         let goes_on = Arc::new(AtomicBool::new(true));
         let asked = Arc::clone(&goes_on);
-        let (computes, thread, watch) = begin(&progress, "computes", move || while asked.load(Ordering::Relaxed) {});
+        let (computes, thread, watch) = begin(&progress, "computes", move || {
+            while asked.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
         let begun = Instant::now();
         while !kept.is_kept() || progress.stuck().is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(60));
