@@ -8,7 +8,9 @@ use patchcored::config::Config;
 use serde_yaml::{Mapping, Value};
 
 const WHOLE: &str = "database: history.db\nproducts:\n  - {name: prod1-front, drop: [{path: /srv/camera/line1/front}], \
-                     ok: /srv/banks/prod1-front/ok, bank: /srv/banks/prod1-front, reference: /srv/banks/prod1-front/golden.jpg}\n";
+                     ok: /srv/banks/prod1-front/ok, bank: /srv/banks/prod1-front, reference: /srv/banks/prod1-front/golden.jpg}\n  \
+                     - {name: prod1-back, drop: [{path: /srv/camera/line1/back}], ok: /srv/banks/prod1-back/ok, bank: /srv/banks/prod1-back}\n  \
+                     - {name: prod2-front, drop: [{path: /srv/camera/line2/front}], ok: /srv/banks/prod2-front/ok, bank: /srv/banks/prod2-front}\n";
 
 /// One step from the top of a configuration.
 type Way = Vec<Value>;

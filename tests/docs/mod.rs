@@ -10,7 +10,7 @@
 //! | `yaml prometheus` | is YAML of somebody else |
 //! | `json` | is JSON |
 //! | `bash` | is a script of the reader's own: its syntax is looked at |
-//! | `ini`, `text`, `console` | is shown, not run: files of others, output, and what cannot be done here |
+//! | `ini`, `toml`, `text`, `console` | is shown, not run: files of others, output, and what cannot be done here |
 //!
 //! No other fence is allowed, so that nothing slips through by a slip of the keyboard.
 
@@ -42,7 +42,7 @@ const COMMANDS: [&str; 14] = [
     "semanage",
 ];
 
-const FENCES: [&str; 9] = ["sh", "sql", "yaml", "yaml prometheus", "json", "bash", "ini", "text", "console"];
+const FENCES: [&str; 10] = ["sh", "sql", "yaml", "yaml prometheus", "json", "bash", "ini", "toml", "text", "console"];
 
 #[test]
 fn every_fence_says_what_becomes_of_it() {
