@@ -127,7 +127,7 @@ mod tests {
             (top("engine: {weights: {resnet51: /w}}"), "engine/weights"),
             (top("intake: {rescan: 30}"), "intake/rescan"),
             (top("intake: {rescan: 30 s}"), "intake/rescan"),
-            (top("intake: {rescan: 1d}"), "intake/rescan"),
+            (top("intake: {rescan: 1w}"), "intake/rescan"),
             (top("intake: {max_megapixels: 1001}"), "intake/max_megapixels"),
             (top("mqtt: {broker: 'tcp://b'}"), "mqtt/broker"),
             (top("mqtt: {broker: 'mqtt://me:secret@b'}"), "mqtt/broker"),
