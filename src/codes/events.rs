@@ -39,7 +39,6 @@ codes! {
             run: &[],
             act: "",
         },
-
         // Drop folders.
         Overflow => Entry {
             code: "overflow",
@@ -97,7 +96,6 @@ codes! {
             run: &[],
             act: "",
         },
-
         // Any folder.
         FolderStuck => Entry {
             code: "folder_stuck",
@@ -147,7 +145,6 @@ codes! {
             run: &[],
             act: "",
         },
-
         // Images and cameras.
         GaveUp => Entry {
             code: "gave_up",
@@ -181,7 +178,6 @@ codes! {
             run: &["patchcored history --product prod1-front --limit 5"],
             act: "Restart the camera or its grabbing software, and check the parts that passed since then.",
         },
-
         // Banks.
         OkFolderLost => Entry {
             code: "ok_folder_lost",
@@ -339,7 +335,7 @@ codes! {
             code: "on_ng_interrupted",
             level: Error,
             means: "The daemon ended while a command of `on_ng` ran. Whether it did its work is not known; it is not run again, because it could reject another part.",
-            look: "",
+            look: "Which part it was, and what the command may have done: the event names the image.",
             run: &["sqlite3 -readonly -header -column /var/lib/patchcored/history.db 'SELECT * FROM action_history LIMIT 5'"],
             act: "Have somebody look for the part.",
         },
@@ -347,7 +343,7 @@ codes! {
             code: "on_ng_cancelled",
             level: Warn,
             means: "Commands of `on_ng` that waited were not run, because `on_ng` or the product was taken out of the configuration.",
-            look: "",
+            look: "Which parts they were.",
             run: &["sqlite3 -readonly -header -column /var/lib/patchcored/history.db 'SELECT * FROM action_history LIMIT 5'"],
             act: "Have somebody look for the parts that the event names.",
         },

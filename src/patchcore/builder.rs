@@ -131,7 +131,7 @@ pub fn build_bank(
     config.patches = Some(reservoir.seen());
     config.rows = Some(keep);
     config.promise(scored);
-    config.created_at = Some(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    config.created_at = Some(format!("{:.3}", jiff::Timestamp::now()));
     config.patchcored_version = Some(env!("CARGO_PKG_VERSION").to_owned());
     let bank = MemoryBank::new(bank, config, tau)?;
     let summary = BuildSummary {

@@ -351,7 +351,7 @@ fn a_reload_waits_for_the_running_command_and_loses_none_that_waits() {
     drop_defect(&line, "worse.png");
     wait_for_state(&line, "pending", 1);
     daemon.signal(Signal::HUP);
-    line.wait_for_log("configuration read again");
+    line.wait_sql("SELECT count(*) FROM events WHERE kind = 'reload'", "1");
     std::fs::write(line.path("out/go"), "").unwrap();
     wait_for_state(&line, "done", 2);
     assert_eq!(runs(&line), 2);

@@ -77,7 +77,7 @@ impl<'de> Deserialize<'de> for Span {
         impl Visitor<'_> for Text {
             type Value = Span;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration with its unit, as 500ms, 30s, 10m or 24h")
+                f.write_str("a duration with its unit, as 500ms, 30s, 10m, 24h or 14d")
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
                 parse_duration(text).map(Span).map_err(E::custom)
