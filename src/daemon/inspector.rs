@@ -163,9 +163,7 @@ impl Work<'_> {
         }
         let (source, resized, seen) = self.read(drop_folder, bank.shorter).await?;
         let Source { picture, content_hash, decode_time, changed_at, .. } = source;
-        let waits = line.meters.scoring();
         let scored = line.engine.score(resized, bank.clone()).await;
-        drop(waits);
         let scored = scored.map_err(|failure| match failure {
             // A version that was superseded meanwhile may be gone from the disk; the new one is there.
             EngineFailure::Bank(reason) if line.banks.get(&product.name).as_ref() != Some(&bank) => {

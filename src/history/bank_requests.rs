@@ -3,6 +3,7 @@
 //! A request is a row before anything is done for it, and pending until it is done, so that neither a killed daemon nor a closed
 //! terminal makes it forgotten.
 
+use super::report::insert_event;
 use super::rows::{parse_time, time_text};
 use super::{HistoryError, HistoryStore};
 use crate::codes::EventKind;
@@ -101,7 +102,7 @@ async fn insert(connection: &mut SqliteConnection, product: &str, kind: BankRequ
         .fetch_one(&mut *transaction)
         .await?;
     if kind == BankRequestKind::Rebuild {
-        insert_event(&mut transaction, EventKind::RebuildRequested, product, &format!("request {id}")).await?;
+        insert_event(&mut *transaction, EventKind::RebuildRequested, Some(product), &format!("request {id}")).await?;
     }
     transaction.commit().await?;
     Ok(id)
@@ -113,24 +114,6 @@ pub(super) async fn end_in(connection: &mut SqliteConnection, id: i64, end: &Req
         .bind(&end.outcome)
         .bind(time_text(Timestamp::now()))
         .bind(id)
-        .execute(connection)
-        .await
-        .map(|_| ())
-}
-
-/// An event in somebody's transaction.
-pub(super) async fn insert_event(
-    connection: &mut SqliteConnection,
-    kind: EventKind,
-    product: &str,
-    detail: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO events (at, level, kind, product, detail) VALUES (?, ?, ?, ?, ?)")
-        .bind(time_text(Timestamp::now()))
-        .bind(kind.level().as_str())
-        .bind(kind.as_str())
-        .bind(product)
-        .bind(detail)
         .execute(connection)
         .await
         .map(|_| ())

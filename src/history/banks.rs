@@ -1,7 +1,8 @@
 //! The banks that were built, and which one is in use.
 
-use super::bank_requests::{RequestEnd, end_in, insert_event};
+use super::bank_requests::{RequestEnd, end_in};
 use super::queue::{NO_BANK, RELEASE};
+use super::report::insert_event;
 use super::rows::{ActiveBank, EarlierBank, NewBank, PathColumns, time_text};
 use super::{HistoryError, HistoryStore};
 use crate::codes::EventKind;
@@ -92,7 +93,7 @@ async fn publish_rollback(
     let id = put_in_use(&mut transaction, bank, true).await?;
     sqlx::query("UPDATE banks SET held_ok = ? WHERE id = ?").bind(held_ok).bind(id).execute(&mut *transaction).await?;
     end_in(&mut transaction, request, end).await?;
-    insert_event(&mut transaction, EventKind::Rollback, &bank.product, &format!("request {request}: {}", end.outcome)).await?;
+    insert_event(&mut *transaction, EventKind::Rollback, Some(&bank.product), &format!("request {request}: {}", end.outcome)).await?;
     transaction.commit().await?;
     Ok(id)
 }

@@ -1,9 +1,8 @@
 //! The messages that an MQTT broker has not acknowledged yet, in the order of the decisions.
 
-use super::rows::time_text;
+use super::report::insert_event;
 use super::{HistoryError, HistoryStore};
 use crate::codes::EventKind;
-use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 
@@ -98,13 +97,7 @@ async fn drop_oldest(
         transaction.rollback().await?;
         return Ok(0);
     }
-    sqlx::query("INSERT INTO events (at, level, kind, detail) VALUES (?, ?, ?, ?)")
-        .bind(time_text(Timestamp::now()))
-        .bind(kind.level().as_str())
-        .bind(kind.as_str())
-        .bind(detail(dropped))
-        .execute(&mut *transaction)
-        .await?;
+    insert_event(&mut *transaction, kind, None, &detail(dropped)).await?;
     transaction.commit().await?;
     Ok(dropped)
 }

@@ -6,19 +6,28 @@ use crate::codes::EventKind;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
+/// Writes an event, also within a transaction.
+pub(super) async fn insert_event<'e>(
+    executor: impl sqlx::Executor<'e, Database = Sqlite>,
+    kind: EventKind,
+    product: Option<&str>,
+    detail: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO events (at, level, kind, product, detail) VALUES (?, ?, ?, ?, ?)")
+        .bind(time_text(Timestamp::now()))
+        .bind(kind.level().as_str())
+        .bind(kind.as_str())
+        .bind(product)
+        .bind(detail)
+        .execute(executor)
+        .await
+        .map(|_| ())
+}
+
 impl HistoryStore {
     /// Notes something that happened to the daemon, now.
     pub async fn record_event(&self, kind: EventKind, product: Option<&str>, detail: &str) -> Result<(), HistoryError> {
-        sqlx::query("INSERT INTO events (at, level, kind, product, detail) VALUES (?, ?, ?, ?, ?)")
-            .bind(time_text(Timestamp::now()))
-            .bind(kind.level().as_str())
-            .bind(kind.as_str())
-            .bind(product)
-            .bind(detail)
-            .execute(&self.write)
-            .await
-            .map(|_| ())
-            .map_err(|e| self.error(e))
+        insert_event(&self.write, kind, product, detail).await.map_err(|e| self.error(e))
     }
 
     /// How many images are pending, without a look at the others.

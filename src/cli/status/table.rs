@@ -3,6 +3,7 @@
 use super::super::history::printable;
 use super::report::{DropFolder, Place, Product, Profile, Report};
 use crate::daemon::FolderState;
+use crate::daemon::retention::size;
 use std::io::{self, Write};
 
 /// Prints the report.
@@ -106,11 +107,6 @@ fn state(folder: &DropFolder) -> &'static str {
 fn place(state: &str, place: &Place) -> String {
     let free = place.free_bytes.map_or("not reachable".to_owned(), |bytes| format!("{} free", size(bytes)));
     format!("{state:<12}  {free:<15}  {}", printable(&place.path))
-}
-
-fn size(bytes: u64) -> String {
-    let mib = bytes as f64 / f64::from(1 << 20);
-    if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
 }
 
 fn ago(seconds: Option<i64>) -> String {

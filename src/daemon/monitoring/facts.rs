@@ -1,6 +1,7 @@
 //! Whether the line is well: facts in, problems out. Pure, so that every rule can be tried without a line.
 
 use super::super::FolderState;
+use super::super::progress::Stuck;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ pub struct Facts {
     /// Why no line runs, and for how long; `None` when one does.
     pub not_running: Option<(NotRunning, Duration)>,
     /// Workers that have something to do and have not come on with it for too long.
-    pub stuck: Vec<StuckWorker>,
+    pub stuck: Vec<Stuck>,
     /// What is wrong with the database, if anything.
     pub database: Option<String>,
     /// Intake and inspecting pause, as the disk of the database is full.
@@ -35,15 +36,6 @@ pub enum NotRunning {
     Reloading,
     /// The daemon ends.
     Stopping,
-}
-
-/// A worker that does not come on.
-#[derive(Debug, Clone)]
-pub struct StuckWorker {
-    /// Its name.
-    pub worker: String,
-    /// How long it has shown no progress.
-    pub silent_for: Duration,
 }
 
 /// A drop folder.
@@ -85,7 +77,7 @@ pub fn problems(facts: &Facts) -> Vec<Problem> {
         Some((NotRunning::Starting, since)) => add("not_running", format!("the line has been starting for {} s", since.as_secs())),
         Some((NotRunning::Stopping, _)) => add("not_running", "the daemon is stopping".to_owned()),
     }
-    for StuckWorker { worker, silent_for } in &facts.stuck {
+    for Stuck { worker, silent_for } in &facts.stuck {
         add("worker_stuck", format!("{worker}: no progress for {} s", silent_for.as_secs()));
     }
     if let Some(trouble) = &facts.database {
@@ -139,7 +131,7 @@ mod tests {
         assert_eq!(codes(&not_running(NotRunning::Stopping, 0)), ["not_running"]);
         assert_eq!(codes(&not_running(NotRunning::Reloading, 1)), [""; 0], "a reload is no fault");
         assert_eq!(codes(&not_running(NotRunning::Reloading, 61)), ["not_running"]);
-        let stuck = StuckWorker { worker: "engine".into(), silent_for: Duration::from_secs(75) };
+        let stuck = Stuck { worker: "engine".into(), silent_for: Duration::from_secs(75) };
         let facts = Facts { stuck: vec![stuck], database: Some("locked".into()), disk_full: true, ..Facts::default() };
         assert_eq!(codes(&facts), ["worker_stuck", "database", "disk_full"]);
         assert_eq!(problems(&facts)[0].detail, "engine: no progress for 75 s");

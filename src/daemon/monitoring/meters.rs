@@ -11,9 +11,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 /// Seconds, from a small network on a GPU to a large one on an old processor, and what a backlog adds.
 const LATENCY: [f64; 15] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
@@ -98,7 +95,6 @@ pub struct Meters {
     rebuild_time: Family<OfProduct, Histogram>,
     events: Family<OfKind, Counter>,
     reloads: Family<Outcome, Counter>,
-    scoring: Mutex<Scorings>,
 }
 
 impl Default for Meters {
@@ -133,7 +129,7 @@ impl Default for Meters {
         for stage_name in STAGES {
             drop(stage.get_or_create(&Stage { stage: stage_name }));
         }
-        Self { registry, arrived, decided, failed, stage, latency, rebuilt, rebuild_time, events, reloads, scoring: Mutex::default() }
+        Self { registry, arrived, decided, failed, stage, latency, rebuilt, rebuild_time, events, reloads }
     }
 }
 
@@ -218,46 +214,8 @@ impl Meters {
             _ => return,
         };
     }
-
-    /// An image is given to the engine, until the answer is dropped.
-    pub fn scoring(&self) -> Scoring<'_> {
-        let mut scorings = self.scorings();
-        scorings.next += 1;
-        let number = scorings.next;
-        scorings.since.insert(number, Instant::now());
-        Scoring { meters: self, number }
-    }
-
-    /// How long the image that has waited longest for the engine has waited; zero when none does.
-    pub fn engine_silent_for(&self) -> Duration {
-        self.scorings().since.values().min().map_or(Duration::ZERO, Instant::elapsed)
-    }
-
-    fn scorings(&self) -> MutexGuard<'_, Scorings> {
-        // Every change is whole by itself, whoever panicked.
-        self.scoring.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 fn of_product(product: &str) -> OfProduct {
     OfProduct { product: product.to_owned() }
-}
-
-/// The images that wait for the engine: few, as few are in hand.
-#[derive(Debug, Default)]
-struct Scorings {
-    next: u64,
-    since: BTreeMap<u64, Instant>,
-}
-
-/// An image that waits for the engine.
-pub struct Scoring<'a> {
-    meters: &'a Meters,
-    number: u64,
-}
-
-impl Drop for Scoring<'_> {
-    fn drop(&mut self) {
-        self.meters.scorings().since.remove(&self.number);
-    }
 }

@@ -114,7 +114,7 @@ impl Drop for Monitoring {
 impl Shared {
     async fn look(&self) -> Sight {
         let phase = self.phase.borrow().clone();
-        self.looker.look(phase, &self.meters).await
+        self.looker.look(phase).await
     }
 
     fn tell(&self, news: News) {

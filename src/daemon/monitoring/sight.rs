@@ -3,8 +3,7 @@
 use super::super::line::Line;
 use super::super::{FolderState, recorder, watchdog};
 use super::disks::{Disks, Space};
-use super::facts::{Facts, FolderFacts, NotRunning, StuckWorker};
-use super::meters::Meters;
+use super::facts::{Facts, FolderFacts, NotRunning};
 use crate::config::Config;
 use crate::history::Standing;
 use crate::intake::Pulse;
@@ -20,8 +19,6 @@ const FRESH: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// An error of the history counts for this long: as long as it lasts, the line meets it again sooner than that.
 const TROUBLE: Duration = Duration::from_secs(15);
-/// An image waits for those before it and for the loading of a bank, but not this long.
-const ENGINE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the line is doing.
 #[derive(Clone)]
@@ -72,7 +69,7 @@ pub struct Looker {
 
 impl Looker {
     /// How things stand now.
-    pub async fn look(&self, phase: Phase, meters: &Meters) -> Sight {
+    pub async fn look(&self, phase: Phase) -> Sight {
         let (watched, line) = match phase {
             Phase::NotRunning(why, since) => return not_running(why, since.elapsed()),
             Phase::Running(watched) => match watched.line() {
@@ -89,7 +86,7 @@ impl Looker {
         let trouble = standing.as_ref().err().cloned().or_else(|| line.store.error_within(TROUBLE).map(|error| error.to_string()));
         let facts = Facts {
             not_running: None,
-            stuck: stuck_workers(meters),
+            stuck: line.progress.stuck(),
             database: trouble.filter(|_| !disk_full),
             disk_full,
             folders: folders(&line, &watched.roots),
@@ -113,13 +110,6 @@ impl Looker {
         *kept = Some((Instant::now(), answer.clone()));
         answer
     }
-}
-
-/// The one place that says which workers are stuck.
-fn stuck_workers(meters: &Meters) -> Vec<StuckWorker> {
-    let silent_for = meters.engine_silent_for();
-    let stuck = StuckWorker { worker: "engine".to_owned(), silent_for };
-    (silent_for >= ENGINE_PATIENCE).then_some(stuck).into_iter().collect()
 }
 
 fn not_running(why: NotRunning, since: Duration) -> Sight {
