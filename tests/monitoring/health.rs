@@ -1,10 +1,11 @@
 //! Whether /healthz says what is wrong, and stops saying so.
 
 use super::Pages;
-use crate::helper::{Line, Mount, Part, Product, fill, wait_for, write_image};
+use crate::helper::{Frozen, Line, Mount, Part, Product, Systemd, fill, wait_for, write_image};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
+use std::time::Duration;
 
 /// Waits until these are the problems; returns what is said of the first.
 fn wait_problems(pages: &Pages, codes: &[&str]) -> String {
@@ -95,5 +96,24 @@ fn a_database_that_another_program_locks_is_a_problem() {
     });
     line.wait_sql("SELECT count(*) FROM inspections", "1");
     wait_problems(&pages, &[]);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_hung_engine_is_a_problem_until_it_goes_on() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    let pages = Pages::socket(&line);
+    let systemd = Systemd::new(&line);
+    let daemon = systemd.start(&line, Duration::from_secs(4));
+    line.wait_for_bank("disc");
+    wait_problems(&pages, &[]);
+    let Some(frozen) = Frozen::threads(&daemon, "engine") else { return };
+    write_image(&line.drop("disc").join("a.png"), Part::ok(1));
+    let detail = wait_problems(&pages, &["worker_stuck"]);
+    assert!(detail.contains("engine: no progress for "), "{detail}");
+    drop(frozen);
+    wait_problems(&pages, &[]);
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "1");
     assert!(daemon.stop().success());
 }
