@@ -360,7 +360,7 @@ codes! {
             level: Error,
             means: "The MQTT broker cannot be used as the configuration says: user name or password, certificate or password file are wrong. Messages wait in the database.",
             look: "The reason in the event.",
-            run: &["patchcored check"],
+            run: &["sudo -u patchcored patchcored check"],
             act: "Correct the keys under `mqtt:` or the file that the event names, and reload.",
         },
         MqttBack => Entry {

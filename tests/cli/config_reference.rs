@@ -13,7 +13,7 @@ const INTRODUCTION: &str = "# Configuration reference
 refused, so that a slip of the keyboard cannot go unnoticed. Look at your file before it is used; every mistake is listed at once:
 
 ```sh
-patchcored check --config /etc/patchcored/config.yaml
+sudo -u patchcored patchcored check --config /etc/patchcored/config.yaml
 ```
 
 A *duration* is a whole number and a unit: `500ms`, `30s`, `10m`, `24h`. Paths may be relative to the folder of the file; `~` and variables are
