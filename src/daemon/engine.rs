@@ -5,7 +5,7 @@ use super::progress::{Progress, Pulse, Watch, Work};
 use crate::banks::BankLibrary;
 use crate::config::EngineConfig;
 use crate::inspection::{Backbone, DistanceGrid, Precision, PrecisionChoice, ResizedImage, Tau};
-use crate::patchcore::{EngineError, FeatureExtractor, MemoryBank, find_weights, score, set_threads};
+use crate::patchcore::{EngineError, FeatureExtractor, MemoryBank, find_weights, give_back_freed_memory, score, set_threads};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
@@ -163,7 +163,10 @@ impl Engine {
         let bank = library.get(bank.bank_id, &bank.dir, |bank| {
             let extractor = extractor_for(extractors, config, &bank)?;
             bank.check_extractor(extractor)?;
-            bank.beside(extractor)
+            let placed = bank.beside(extractor)?;
+            // Reading it, and giving up an old one, left memory in pieces that no image uses.
+            give_back_freed_memory();
+            Ok(placed)
         })?;
         let extractor = extractor_for(extractors, config, bank)?;
         pulse.step();

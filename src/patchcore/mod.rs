@@ -23,7 +23,7 @@ pub mod bench;
 #[doc(hidden)]
 pub mod fuzz;
 
-pub use backbone::channels;
+pub use backbone::{channels, give_back_freed_memory};
 pub use bank_config::BankConfig;
 pub use builder::{BuildPhase, BuildProgress, BuildSummary, BuiltBank, ImageSource, build_bank};
 pub use device::{resolve_precision, set_threads};

@@ -7,6 +7,7 @@ mod kernel;
 mod resnet;
 mod shim;
 
+pub use shim::give_back_freed_memory;
 pub(super) use shim::keep_freed_memory;
 
 use super::error::EngineError;

@@ -69,6 +69,22 @@ pub fn keep_freed_memory() {
     }
 }
 
+/// Gives all freed memory back to the system, once; what is freed afterwards is kept again. A few milliseconds, and the next image
+/// fetches what it needs, so this is for after rare work that takes memory in sizes of its own and leaves it in pieces.
+#[cfg(target_env = "gnu")]
+pub fn give_back_freed_memory() {
+    unsafe extern "C" {
+        /// glibc's; it locks each heap while it looks for free pages in it.
+        safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
+    }
+    // It tells whether there was any.
+    let _ = malloc_trim(0);
+}
+
 /// Other C libraries' allocators are left as they are.
 #[cfg(not(target_env = "gnu"))]
 pub fn keep_freed_memory() {}
+
+/// See [`keep_freed_memory`].
+#[cfg(not(target_env = "gnu"))]
+pub fn give_back_freed_memory() {}
