@@ -25,6 +25,9 @@ const READERS: u32 = 5;
 /// with pages that are not read again.
 const READER_CACHE_KIB: u32 = 256;
 
+/// The same of its writer. A page that has gone is in the system's cache, microseconds away; a commit waits for the disk, for milliseconds.
+const WRITER_CACHE_KIB: u32 = 512;
+
 /// Steps of SQLite between two calls that tell of progress: fractions of a second, also where each reads from a slow disk.
 const STEPS: i32 = 1000;
 
@@ -67,7 +70,8 @@ impl HistoryStore {
         prepare(&mut connection, file, migrator).await?;
         connection.close().await.map_err(|e| HistoryError::from_sqlx(file, e))?;
 
-        let write = pool(1).connect_with(writing(file)).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+        let writing = writing(file).pragma("cache_size", format!("-{WRITER_CACHE_KIB}"));
+        let write = pool(1).connect_with(writing).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
         let read = pool(READERS).connect_lazy_with(reading(file).pragma("cache_size", format!("-{READER_CACHE_KIB}")));
         Ok(Self { file: file.into(), write, read, read_only: false, health: Arc::default() })
     }
@@ -303,8 +307,10 @@ mod tests {
             let value: i64 = sqlx::query_scalar(pragma).fetch_one(&store.write).await.unwrap();
             assert_eq!(value, expected, "{pragma}");
         }
-        let cache: i64 = sqlx::query_scalar("PRAGMA cache_size").fetch_one(&store.read).await.unwrap();
-        assert_eq!(cache, -256);
+        for (pool, expected) in [(&store.read, -256), (&store.write, -512)] {
+            let cache: i64 = sqlx::query_scalar("PRAGMA cache_size").fetch_one(pool).await.unwrap();
+            assert_eq!(cache, expected);
+        }
         let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&store.write).await.unwrap();
         assert_eq!(mode, "wal");
         assert!(sqlx::query("DELETE FROM events").execute(&store.read).await.is_err());
@@ -344,5 +350,47 @@ mod tests {
         damaged.write_all_at(&[0xA5; 8192], length - 3 * 4096).unwrap();
         let error = HistoryStore::open(&file).await.unwrap_err();
         assert_eq!(error.kind, HistoryErrorKind::Corrupt, "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_version_said_in_sentences_gets_its_code() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("history.db");
+        let earlier = Migrator::with_migrations(MIGRATOR.iter().filter(|migration| migration.version < 3).cloned().collect());
+        let mut connection = SqliteConnectOptions::new().filename(&file).create_if_missing(true).connect().await.unwrap();
+        earlier.run(&mut connection).await.unwrap();
+        let told = [
+            ("pending", "no_bank", "no_bank"),
+            ("failed", "unrouted", "unrouted"),
+            ("pending", "incomplete: its writer has not closed it", "not_closed"),
+            ("failed", "incomplete: the JPEG ends early", "incomplete"),
+            ("pending", "it was written to again", "changing"),
+            ("failed", "same file as inspection 7", "duplicate"),
+            ("pending", "waits for /srv/out, which does not answer", "folder_stuck"),
+            ("pending", "bank: cannot use bank file /b/faiss_index.pt", "bank_unusable"),
+            ("pending", "cannot be read: Stale file handle (os error 116); check the share or the disk", "share_trouble"),
+            ("failed", "cannot be read: No such file or directory (os error 2)", "file_gone"),
+            ("failed", "cannot be read: Permission denied (os error 13)", "unreadable"),
+            ("pending", "cannot write /srv/out/a.mask.png: No space left on device (os error 28)", "disk_full"),
+            ("pending", "cannot write /srv/out/a.mask.png: Permission denied (os error 13)", "not_writable"),
+            ("failed", "is a symbolic link, which is not followed", "not_a_file"),
+            ("failed", "the engine panicked on this image; see the log", "engine"),
+            ("failed", "words that nobody knows any more", "other"),
+        ];
+        for (number, (state, reason, _)) in told.iter().enumerate() {
+            let decided = (*state == "failed").then_some("2026-11-01T00:00:00.000Z");
+            let insert =
+                "INSERT INTO inspections (product, image_path, file_size, mtime_ns, state, reason, seen_at, give_up_at, decided_at)
+                VALUES ('disc', ?1, 1, 1, ?2, ?3, '2026-11-01T00:00:00.000Z', '2026-11-01T00:00:00.000Z', ?4)";
+            let insert = sqlx::query(insert).bind(format!("/d/{number}.png")).bind(state).bind(reason).bind(decided);
+            insert.execute(&mut connection).await.unwrap();
+        }
+        connection.close().await.unwrap();
+
+        let store = HistoryStore::open(&file).await.unwrap();
+        let codes: Vec<(String, String)> =
+            sqlx::query_as("SELECT reason, reason_code FROM inspections ORDER BY id").fetch_all(&store.read).await.unwrap();
+        let expected: Vec<_> = told.iter().map(|(_, reason, code)| ((*reason).to_owned(), (*code).to_owned())).collect();
+        assert_eq!(codes, expected);
     }
 }

@@ -1,6 +1,6 @@
 //! A daemon that hangs for real, and what systemd is told of it.
 
-use crate::helper::{Daemon, Frozen, Line, Mount, Part, Product, Systemd, WriteLock, wait_for, write_image};
+use crate::helper::{Daemon, Frozen, Line, Mount, Part, Product, Systemd, WriteLock, arg, script, wait_for, write_image};
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
 
@@ -191,5 +191,27 @@ fn a_daemon_whose_tasks_stand_still_is_not_fed_for() {
     systemd.wait(given_up, FED, 2);
     drop_image(&line, 0);
     wait_done(&line, 1);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn who_hands_out_commands_is_watched_too() {
+    let line = Line::new(&[Product::new("disc")]);
+    let waits = script(&line, "waits", "while [ ! -e \"$OUT/go\" ]; do sleep 0.1; done");
+    line.configure_also(&format!("    on_ng: {{command: [{}], concurrent: 1, timeout: 1m, max_age: 10m}}\n", arg(&waits)));
+    line.fill_ok("disc", 0..6);
+    let systemd = Systemd::new(&line);
+    let daemon = systemd.start(&line, WATCHDOG);
+    line.wait_for_bank("disc");
+    for number in 0..2 {
+        write_image(&line.drop("disc").join(format!("{number}.png")), Part::ng(number));
+    }
+    line.wait_sql("SELECT group_concat(state) FROM (SELECT state FROM actions ORDER BY state)", "pending,started");
+    let lock = WriteLock::take(&line.path("history.db"));
+    let given_up = wait_until_given_up(&systemd, &line, "on_ng of disc");
+    drop(lock);
+    systemd.wait(given_up, FED, 2);
+    std::fs::write(line.path("out/go"), "").unwrap();
+    line.wait_sql("SELECT count(*) FROM actions WHERE state = 'done'", "2");
     assert!(daemon.stop().success());
 }

@@ -1,6 +1,7 @@
 //! Keeps up the connection to the broker, and says when it is lost and when it is back: once each, however often it is tried.
 
 use super::super::Line;
+use super::super::progress::Pulse;
 use super::broker::Loss;
 use super::session::Session;
 use crate::codes::EventKind;
@@ -30,6 +31,8 @@ const AWAY: &str = "is away";
 
 /// Publishes until it is stopped; what is unpublished then stays in the outbox.
 pub async fn run(line: Arc<Line>, config: MqttConfig, mut decided: watch::Receiver<()>, stop: CancellationToken) {
+    // Watched here is the reading of the outbox; a broker may take what time it wants.
+    let (pulse, _watch) = line.progress.worker("mqtt");
     let mut standing = Standing { line: &line, broker: config.broker(), lost: None, pause: PAUSE };
     while !stop.is_cancelled() {
         let opened = tokio::select! {
@@ -37,7 +40,7 @@ pub async fn run(line: Arc<Line>, config: MqttConfig, mut decided: watch::Receiv
             () = stop.cancelled() => return,
         };
         let loss = match opened {
-            Ok(session) => match serve(session, &mut standing, &mut decided, &stop).await {
+            Ok(session) => match serve(session, &mut standing, &pulse, &mut decided, &stop).await {
                 Some(loss) => loss,
                 None => return,
             },
@@ -55,6 +58,7 @@ pub async fn run(line: Arc<Line>, config: MqttConfig, mut decided: watch::Receiv
 async fn serve(
     mut session: Session<'_>,
     standing: &mut Standing<'_>,
+    pulse: &Arc<Pulse>,
     decided: &mut watch::Receiver<()>,
     stop: &CancellationToken,
 ) -> Option<Loss> {
@@ -62,7 +66,10 @@ async fn serve(
     let mut settled = false;
     let mut last: Option<Instant> = None;
     loop {
-        let lost = match session.send().await {
+        let work = pulse.begin();
+        let sent = session.send().await;
+        drop(work);
+        let lost = match sent {
             Err(loss) => Some(loss),
             Ok(()) if last.is_some_and(|last| session.is_done() || Instant::now() >= last) => {
                 session.close().await;

@@ -2,6 +2,7 @@
 //! what is running.
 
 use super::super::Line;
+use super::super::progress::Pulse;
 use super::command::{self, Job};
 use crate::codes::EventKind;
 use crate::config::OnNgConfig;
@@ -37,7 +38,10 @@ pub struct Ends {
 
 /// Acts on the defects of `product` until it is stopped and the last command has ended.
 pub async fn run(line: Arc<Line>, product: String, on_ng: OnNgConfig, mut decided: watch::Receiver<()>, ends: Ends) {
-    let mut runner = Runner { line, product, on_ng, running: JoinSet::new(), kill: ends.kill.clone(), expire_at: Instant::now() };
+    // Watched here is the handing out; a command is ended by its own time-out.
+    let (pulse, _watch) = line.progress.worker(format!("on_ng of {product}"));
+    let (running, kill) = (JoinSet::new(), ends.kill.clone());
+    let mut runner = Runner { line, product, on_ng, running, kill, expire_at: Instant::now(), pulse };
     while !ends.stop.is_cancelled() {
         runner.step().await;
         tokio::select! {
@@ -68,11 +72,13 @@ struct Runner {
     running: JoinSet<()>,
     kill: CancellationToken,
     expire_at: Instant,
+    pulse: Arc<Pulse>,
 }
 
 impl Runner {
     /// 1. gives up what is too old; 2. starts what is due, as far as it may. True when something still waits for its turn.
     async fn step(&mut self) -> bool {
+        let _work = self.pulse.begin();
         match self.try_step().await {
             Ok(waits) => waits,
             Err(error) => {

@@ -41,10 +41,12 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) {
     if !line.config.products.iter().any(|product| product.retention.is_on()) {
         return stop.cancelled().await;
     }
-    let mut worker =
-        Worker { sweep: Sweep::new(line.config.products.clone(), line.store.clone(), true), line, told: None, untold: Vec::new() };
+    let (pulse, _watch) = line.progress.worker("retention");
+    let sweep = Sweep::new(line.config.products.clone(), line.store.clone(), true, Arc::clone(&pulse));
+    let mut worker = Worker { sweep, line, told: None, untold: Vec::new() };
     let mut looked: Option<Instant> = None;
     while !stop.is_cancelled() {
+        let work = pulse.begin();
         if looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
             worker.sweep.look(worker.line.places.stuck_now()).await;
             looked = Some(Instant::now());
@@ -62,6 +64,7 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) {
         };
         worker.tell_news();
         worker.record().await;
+        drop(work);
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
@@ -172,7 +175,7 @@ pub async fn dry_run(
     store: HistoryStore,
     mut tell: impl FnMut(&str, FileKind, Why, &Path),
 ) -> Result<DryRun, HistoryError> {
-    let mut sweep = Sweep::new(products, store, false);
+    let mut sweep = Sweep::new(products, store, false, Arc::default());
     sweep.look(Vec::new()).await;
     loop {
         let more = sweep.step().await?;

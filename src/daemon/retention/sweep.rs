@@ -1,5 +1,6 @@
 //! The walk through the files that may go, oldest first: for the daemon, which deletes them, and for a dry run, which tells of them.
 
+use super::super::progress::Pulse;
 use super::batch::{Batch, Outcome, place_of};
 use super::disks::{Disks, Shortage, folders_to_ask, places};
 use super::gone::Gone;
@@ -78,6 +79,7 @@ pub struct Sweep {
     avoid: Vec<PathBuf>,
     refusals: HashMap<PathBuf, u32>,
     gone: Gone,
+    pulse: Arc<Pulse>,
     /// What was deleted since it was last taken.
     pub tally: Tally,
     /// The files of the last batches of a dry run, with product, kind and reason.
@@ -87,8 +89,8 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// For these products; without `delete` everything is looked at and nothing changed.
-    pub fn new(products: Vec<ProductConfig>, store: HistoryStore, delete: bool) -> Self {
+    /// For these products; without `delete` everything is looked at and nothing changed. Whoever watches the pulse begins the work.
+    pub fn new(products: Vec<ProductConfig>, store: HistoryStore, delete: bool, pulse: Arc<Pulse>) -> Self {
         Self {
             protected: Protected::new(products.len()),
             products,
@@ -104,6 +106,7 @@ impl Sweep {
             avoid: Vec::new(),
             refusals: HashMap::new(),
             gone: Gone::default(),
+            pulse,
             tally: Tally::default(),
             told: Vec::new(),
             news: Vec::new(),
@@ -214,6 +217,7 @@ impl Sweep {
         let until = self.now.checked_sub(age).unwrap_or(Timestamp::MIN);
         // What is too old was handled before; nobody need go through what was left of it once more.
         let after = self.cursors.get(&walk).or_else(|| self.cursors.get(&Walk { disk: None, ..walk })).cloned().unwrap_or_default();
+        self.pulse.step();
         let kept = self.store.kept_files(&self.products[walk.product].name, walk.kind, until, &after, limit).await?;
         if kept.is_empty() {
             self.at_end.insert(walk);
@@ -286,7 +290,11 @@ impl Sweep {
             return;
         }
         let mut task = tokio::task::spawn_blocking(work);
-        match tokio::time::timeout(PATIENCE, &mut task).await {
+        // A folder that hangs is reported; only more of them than anybody has take longer than this.
+        self.pulse.long_step();
+        let answer = tokio::time::timeout(PATIENCE, &mut task).await;
+        self.pulse.step();
+        match answer {
             Ok(answer) => self.take(answer),
             Err(_) => {
                 self.disks.seen(folder.clone(), None);
