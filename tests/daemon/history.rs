@@ -5,10 +5,10 @@ use jiff::{Timestamp, ToSpan};
 use patchcored::cli::history::{Format, HistoryArgs};
 use patchcored::codes::{EventKind, Reason, ReasonCode};
 use patchcored::history::{
-    ActionEnd, Arrival, ArrivalState, Counts, Distance, Finished, FollowUp, HistoryErrorKind, HistoryStore, InspectionFilter,
-    InspectionResult, NewBank, Recorded,
+    ActionEnd, Arrival, ArrivalState, BankRequestKind, Counts, Distance, Finished, FollowUp, HistoryErrorKind, HistoryStore,
+    InspectionFilter, InspectionResult, NewBank, Recorded,
 };
-use patchcored::inspection::{Decision, Publish};
+use patchcored::inspection::{Decision, FileKind, Publish};
 use proptest::prelude::*;
 use sqlx::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -526,8 +526,20 @@ async fn a_day_on_the_line() -> Line {
         let score = if i == 7 { f64::NAN } else { 1.0 + i as f64 / 9.0 };
         // The last two are copies of one picture.
         let content_hash = format!("{:064x}", if i >= 36 { 36 } else { id });
-        line.decide(&Finished { content_hash, decided_at: now - 1.minute(), ..finished(id, bank_id, score) }).await;
+        let overlay_path = Some(format!("/srv/out/{i}.overlay.png").into());
+        let follow_up = FollowUp { act_since: (i >= 36).then_some(now), publish: (i >= 36).then_some(Publish::All) };
+        let decided_at = now - 1.minute();
+        line.decide(&Finished { content_hash, decided_at, overlay_path, follow_up, ..finished(id, bank_id, score) }).await;
     }
+    for (product, failure) in [("prod1-front", None), ("prod1-side", Some("ended with exit code 1".to_owned()))] {
+        let action = store.start_action(product, now - 1.hour(), now).await.unwrap().unwrap();
+        let exit_code = Some(i32::from(failure.is_some()));
+        store.end_action(action, &ActionEnd { failure, exit_code, ..ActionEnd::default() }, now).await.unwrap();
+    }
+    store.files_deleted(FileKind::OkOutputs, &[1]).await.unwrap();
+    store.ask("prod1-front", BankRequestKind::Rebuild).await.unwrap();
+    let profile = store.ask_for_profile("day").await.unwrap();
+    store.profile_taken_up(profile).await.unwrap();
     store.start_attempt(39).await.unwrap();
     store.fail(39, &incomplete(), now).await.unwrap();
     store.start_attempt(40).await.unwrap();
