@@ -317,13 +317,14 @@ fn actions_of_a_product_without_on_ng_do_not_wait_for_ever() {
 #[test]
 fn a_stop_lets_a_running_command_end_and_kills_one_that_does_not() {
     let line = line(BLOCKED, "timeout: 60s, max_age: 24h");
-    let daemon = line.start();
+    let mut daemon = line.start();
     line.wait_for_bank("disc");
     drop_defect(&line, "bad.png");
     wait_for_file(&line.path("out/runs"));
+    // Once: a second time means at once.
     daemon.signal(Signal::TERM);
     std::fs::write(line.path("out/go"), "").unwrap();
-    assert!(daemon.stop().success());
+    assert!(daemon.wait().success());
     assert_eq!(line.sql("SELECT state FROM actions").unwrap(), "done");
 
     std::fs::remove_file(line.path("out/go")).unwrap();
