@@ -290,7 +290,7 @@ impl Sweep {
             return;
         }
         let mut task = tokio::task::spawn_blocking(work);
-        // A folder that hangs is reported; only more of them than anybody has take longer than this.
+        // A folder that hangs is given up and reported after [`PATIENCE`]; that is no reason for a restart.
         self.pulse.long_step();
         let answer = tokio::time::timeout(PATIENCE, &mut task).await;
         self.pulse.step();

@@ -69,8 +69,8 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// Gives all freed memory back to the system, once; what is freed afterwards is kept again. A few milliseconds, and the next image
-/// fetches what it needs, so this is for after rare work that takes memory in sizes of its own and leaves it in pieces.
+/// Gives all freed memory back to the system, once; what is freed afterwards is kept again. The next image has to fetch what it needs,
+/// so this is for after rare work that takes memory in sizes of its own and leaves it in pieces.
 #[cfg(target_env = "gnu")]
 pub fn give_back_freed_memory() {
     unsafe extern "C" {
