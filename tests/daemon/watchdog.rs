@@ -215,3 +215,22 @@ fn who_hands_out_commands_is_watched_too() {
     line.wait_sql("SELECT count(*) FROM actions WHERE state = 'done'", "2");
     assert!(daemon.stop().success());
 }
+
+#[test]
+fn who_deletes_old_files_is_watched_too() {
+    let line = Line::new(&[Product::new("disc")]);
+    // Long enough that the lock is taken before the time has come.
+    line.configure_also("    retention: {ok_outputs: 10s, keep_at_least: 10s}\n");
+    line.fill_ok("disc", 0..6);
+    let systemd = Systemd::new(&line);
+    let daemon = systemd.start(&line, WATCHDOG);
+    line.wait_for_bank("disc");
+    write_image(&line.drop("disc").join("good.png"), Part::ok(1));
+    wait_done(&line, 1);
+    let lock = WriteLock::take(&line.path("history.db"));
+    let given_up = wait_until_given_up(&systemd, &line, "retention");
+    drop(lock);
+    systemd.wait(given_up, FED, 2);
+    line.wait_sql("SELECT count(*) FROM inspections WHERE outputs_deleted_at IS NOT NULL", "1");
+    assert!(daemon.stop().success());
+}
