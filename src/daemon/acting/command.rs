@@ -3,20 +3,20 @@
 use crate::crash_point;
 use crate::history::ActionEnd;
 use rustix::process::{Pid, Signal, kill_process_group};
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::net::unix::pipe::Receiver;
+use tokio::process::{Child, ChildStderr, Command};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes kept of what a command writes to stderr, from its end.
 const STDERR_TAIL: usize = 2048;
-/// How long the rest of stderr is waited for after the command has ended; a process it left behind may hold the pipe open for ever.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// Bytes that a pipe can hold at most (`/proc/sys/fs/pipe-max-size`): the command cannot have written more that is unread at its end.
+const FULLEST_PIPE: usize = 1 << 20;
 /// How long a killed process may take to be gone: one in a hung system call ends when that does.
 const DEATH: Duration = Duration::from_secs(2);
 
@@ -54,11 +54,16 @@ pub async fn run(job: Job, kill: &CancellationToken) -> ActionEnd {
         Ok(Err(error)) => return failed(format!("could not be started: {error}; see on_ng.command")),
         Err(error) => return failed(format!("could not be started: {error}")),
     };
-    let words = child.stderr.take().map(LastWords::listen);
+    let mut words = match child.stderr.take().map(LastWords::new) {
+        Some(Ok(words)) => words,
+        Some(Err(error)) => return failed(format!("could not be listened to: {error}")),
+        None => return failed("could not be listened to".to_owned()),
+    };
     let ended = tokio::select! {
         ended = child.wait() => Ok(ended),
         () = &mut deadline => Err(too_long()),
         () = kill.cancelled() => Err(stopped()),
+        never = words.listen() => match never {},
     };
     let end = match ended {
         Ok(Ok(status)) => by_itself(status),
@@ -69,11 +74,7 @@ pub async fn run(job: Job, kill: &CancellationToken) -> ActionEnd {
             failed(reason)
         }
     };
-    let stderr = match words {
-        Some(words) => words.end().await,
-        None => String::new(),
-    };
-    ActionEnd { stderr, ..end }
+    ActionEnd { stderr: words.end(), ..end }
 }
 
 fn start(job: Job) -> io::Result<Child> {
@@ -112,31 +113,67 @@ fn kill_group(child: &Child) {
 
 /// The end of what a command writes.
 struct LastWords {
-    tail: Arc<Mutex<Vec<u8>>>,
-    reader: tokio::task::JoinHandle<()>,
+    pipe: Receiver,
+    tail: Vec<u8>,
 }
 
 impl LastWords {
-    fn listen(mut pipe: impl AsyncRead + Unpin + Send + 'static) -> Self {
-        let tail = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&tail);
-        let reader = tokio::spawn(async move {
-            let mut buffer = [0; 4096];
-            while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.extend_from_slice(&buffer[..length]);
-                let surplus = kept.len().saturating_sub(STDERR_TAIL);
-                kept.drain(..surplus);
-            }
-        });
-        Self { tail, reader }
+    fn new(pipe: ChildStderr) -> io::Result<Self> {
+        Ok(Self { pipe: Receiver::from_owned_fd(pipe.into_owned_fd()?)?, tail: Vec::new() })
     }
 
-    async fn end(mut self) -> String {
-        let _ = tokio::time::timeout(LAST_WORDS, &mut self.reader).await;
-        self.reader.abort();
-        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Takes in what comes, so that the command never waits for room in the pipe. Cut off at any time, it has lost nothing.
+    async fn listen(&mut self) -> Infallible {
+        while self.pipe.readable().await.is_ok() {
+            let mut buffer = [0; 4096];
+            match self.pipe.try_read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => self.keep(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// With what is still in the pipe, which is all that an ended command wrote. A process that it left behind may hold the pipe open for
+    /// ever, and is not waited for.
+    fn end(mut self) -> String {
+        let mut unread = FULLEST_PIPE;
+        let mut buffer = [0; 4096];
+        // Past tokio, which does not read before it has been told that there is something.
+        while unread > 0
+            && let Ok(length @ 1..) = rustix::io::read(&self.pipe, &mut buffer)
+        {
+            self.keep(&buffer[..length]);
+            unread = unread.saturating_sub(length);
+        }
         // A text cannot hold a zero byte everywhere it may be shown.
-        String::from_utf8_lossy(&tail).replace('\0', "\u{fffd}").trim_end().to_owned()
+        String::from_utf8_lossy(&self.tail).replace('\0', "\u{fffd}").trim_end().to_owned()
+    }
+
+    fn keep(&mut self, piece: &[u8]) {
+        self.tail.extend_from_slice(piece);
+        let surplus = self.tail.len().saturating_sub(STDERR_TAIL);
+        self.tail.drain(..surplus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_words_are_read_though_nobody_had_time_to_listen() {
+        let script = "head -c 50000 /dev/zero | tr '\\0' x >&2; echo the end >&2; sleep 1000 >/dev/null &";
+        let command = ["sh", "-c", script].map(str::to_owned).to_vec();
+        let mut child = start(Job { command, environment: Vec::new(), timeout: Duration::MAX }).unwrap();
+        let words = LastWords::new(child.stderr.take().unwrap()).unwrap();
+        let id = child.id().unwrap();
+        assert!(child.wait().await.unwrap().success());
+        let words = words.end();
+        assert!(words.ends_with("xxxthe end") && words.len() < STDERR_TAIL, "{} bytes: {words}", words.len());
+        // What it left behind still holds the pipe.
+        kill_process_group(Pid::from_raw(id.cast_signed()).unwrap(), Signal::KILL).unwrap();
     }
 }
