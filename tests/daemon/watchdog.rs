@@ -1,6 +1,6 @@
 //! A daemon that hangs for real, and what systemd is told of it.
 
-use crate::helper::{Daemon, Frozen, Line, Mount, Part, Product, Systemd, WriteLock, arg, script, wait_for, write_image};
+use crate::helper::{Broker, Daemon, Frozen, Line, Mount, Part, Product, Systemd, WriteLock, arg, script, wait_for, write_image};
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
 
@@ -232,5 +232,25 @@ fn who_deletes_old_files_is_watched_too() {
     drop(lock);
     systemd.wait(given_up, FED, 2);
     line.wait_sql("SELECT count(*) FROM inspections WHERE outputs_deleted_at IS NOT NULL", "1");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn who_publishes_messages_is_watched_too() {
+    let line = Line::new(&[Product::new("disc")]);
+    let Some(mut broker) = Broker::new(&line.path("broker")) else { return };
+    broker.start();
+    line.configure_also(&broker.section("publish: all"));
+    line.fill_ok("disc", 0..6);
+    let systemd = Systemd::new(&line);
+    let daemon = systemd.start(&line, WATCHDOG);
+    line.wait_for_bank("disc");
+    // All that read the database for the daemon; the publisher looks for messages each second.
+    let Some(frozen) = Frozen::threads(&daemon, "sqlx-sqlite-wor") else { return };
+    let given_up = wait_until_given_up(&systemd, &line, "mqtt");
+    drop(frozen);
+    systemd.wait(given_up, FED, 2);
+    drop_image(&line, 0);
+    line.wait_sql("SELECT (SELECT count(*) FROM inspections WHERE state = 'done') - (SELECT count(*) FROM mqtt_outbox)", "1");
     assert!(daemon.stop().success());
 }
