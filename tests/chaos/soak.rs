@@ -207,23 +207,31 @@ fn slopes(samples: &[Sample]) {
         ("database MiB", |s| s.database),
         ("backlog", |s| s.backlog),
     ];
-    println!("slopes per hour, by least squares, of the {} samples of the second half:", rest.len());
+    println!("slopes per hour, by least squares, and their standard errors, of the {} samples of the second half:", rest.len());
     for (name, figure) in figures {
         let points: Vec<(f64, f64)> = rest.iter().map(|sample| (sample.hours, figure(sample))).collect();
-        println!("  {name:14} {:+.2}", slope(&points));
+        let (slope, error) = slope(&points);
+        println!("  {name:14} {slope:+.2} ± {error:.2}");
     }
 }
 
-fn slope(points: &[(f64, f64)]) -> f64 {
+/// With its standard error: what merely goes up and down, as watched folders do, has a slope too.
+fn slope(points: &[(f64, f64)]) -> (f64, f64) {
     let count = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
     let (x, y) = (mean(|p| p.0), mean(|p| p.1));
-    let covariance: f64 = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum();
-    covariance / points.iter().map(|p| (p.0 - x).powi(2)).sum::<f64>()
+    let spread: f64 = points.iter().map(|p| (p.0 - x).powi(2)).sum();
+    let slope = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>() / spread;
+    let rest: f64 = points.iter().map(|p| (p.1 - y - slope * (p.0 - x)).powi(2)).sum();
+    (slope, (rest / (count - 2.0) / spread).sqrt())
 }
 
 #[test]
 fn the_slope_of_a_line_is_found() {
-    let points: Vec<(f64, f64)> = (0..9).map(|i| (f64::from(i), 5.0 + 2.5 * f64::from(i))).collect();
-    assert!((slope(&points) - 2.5).abs() < 1e-9);
+    let line = |bend: fn(u32) -> f64| (0..4).map(|i| (f64::from(i), 5.0 + 2.5 * f64::from(i) + bend(i))).collect::<Vec<_>>();
+    let (straight, error) = slope(&line(|_| 0.0));
+    assert!((straight - 2.5).abs() < 1e-9 && error < 1e-9);
+    // Four residuals of one half: √(4·¼ / (4 - 2) / 5).
+    let (bent, error) = slope(&line(|i| if i == 0 || i == 3 { 0.5 } else { -0.5 }));
+    assert!((bent - 2.5).abs() < 1e-9 && (error - 0.1_f64.sqrt()).abs() < 1e-9);
 }
