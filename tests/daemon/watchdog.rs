@@ -11,7 +11,11 @@ const STATUS: &str = "STATUS=backlog ";
 
 /// A daemon with a bank, that is alive as far as systemd knows.
 fn watched_line() -> (Line, Systemd, Daemon) {
-    let line = Line::new(&[Product::new("disc")]);
+    watched(Line::new(&[Product::new("disc")]))
+}
+
+/// The same with a configuration of its own.
+fn watched(line: Line) -> (Line, Systemd, Daemon) {
     line.fill_ok("disc", 0..6);
     let systemd = Systemd::new(&line);
     let daemon = systemd.start(&line, WATCHDOG);
@@ -199,10 +203,7 @@ fn who_hands_out_commands_is_watched_too() {
     let line = Line::new(&[Product::new("disc")]);
     let waits = script(&line, "waits", "while [ ! -e \"$OUT/go\" ]; do sleep 0.1; done");
     line.configure_also(&format!("    on_ng: {{command: [{}], concurrent: 1, timeout: 1m, max_age: 10m}}\n", arg(&waits)));
-    line.fill_ok("disc", 0..6);
-    let systemd = Systemd::new(&line);
-    let daemon = systemd.start(&line, WATCHDOG);
-    line.wait_for_bank("disc");
+    let (line, systemd, daemon) = watched(line);
     for number in 0..2 {
         write_image(&line.drop("disc").join(format!("{number}.png")), Part::ng(number));
     }
@@ -221,10 +222,7 @@ fn who_deletes_old_files_is_watched_too() {
     let line = Line::new(&[Product::new("disc")]);
     // Long enough that the lock is taken before the time has come.
     line.configure_also("    retention: {ok_outputs: 10s, keep_at_least: 10s}\n");
-    line.fill_ok("disc", 0..6);
-    let systemd = Systemd::new(&line);
-    let daemon = systemd.start(&line, WATCHDOG);
-    line.wait_for_bank("disc");
+    let (line, systemd, daemon) = watched(line);
     write_image(&line.drop("disc").join("good.png"), Part::ok(1));
     wait_done(&line, 1);
     let lock = WriteLock::take(&line.path("history.db"));
@@ -241,10 +239,7 @@ fn who_publishes_messages_is_watched_too() {
     let Some(mut broker) = Broker::new(&line.path("broker")) else { return };
     broker.start();
     line.configure_also(&broker.section("publish: all"));
-    line.fill_ok("disc", 0..6);
-    let systemd = Systemd::new(&line);
-    let daemon = systemd.start(&line, WATCHDOG);
-    line.wait_for_bank("disc");
+    let (line, systemd, daemon) = watched(line);
     // All that read the database for the daemon; the publisher looks for messages each second.
     let Some(frozen) = Frozen::threads(&daemon, "sqlx-sqlite-wor") else { return };
     let given_up = wait_until_given_up(&systemd, &line, "mqtt");
