@@ -5,7 +5,7 @@
 CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
-.PHONY: demo test bench build lint setup tools slow-writers backlog overhead reload-load mqtt-outage chaos soak fuzz prometheus \
+.PHONY: demo test bench build lint setup tools slow-writers backlog overhead reload-load mqtt-outage mounts chaos soak fuzz prometheus \
 	rpm tarball try-package package-tools
 
 build: setup
@@ -39,6 +39,10 @@ reload-load: setup
 # A broker is killed for MINUTES while images come; then what a message costs the decision. Needs mosquitto and says so.
 mqtt-outage: setup
 	MINUTES=$(or $(MINUTES),1) cargo test $(CARGO_FLAGS) --test tests load::mqtt -- --ignored --nocapture --test-threads=1
+
+# File systems are mounted and unmounted N times elsewhere on the machine while images come; none may fail. Needs root.
+mounts: setup
+	N=$(or $(N),10000) cargo test $(CARGO_FLAGS) --test tests load::mounts -- --ignored --nocapture
 
 # Cameras write, the daemon is killed N times at random moments, and the ledger must come out even. SEED=… repeats a run.
 chaos: setup

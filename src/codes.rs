@@ -7,10 +7,14 @@
 //! To add one, add a variant with its [`Entry`] to the list where it belongs, and make docs/troubleshooting.md anew with
 //! `UPDATE_DOCS=1 make test`.
 
+mod bank_events;
+mod clock;
+mod database;
 mod errors;
 mod events;
 mod page;
 mod reasons;
+mod waiting;
 
 pub use errors::ErrorCode;
 pub use events::EventKind;

@@ -15,13 +15,15 @@ pub const VARIABLE: &str = "PATCHCORED_CRASH_AT";
 
 /// Every point, in the order in which a daemon that is started on an old database, inspects an image, builds a bank and deletes old
 /// files comes by.
-pub const NAMES: [&str; 32] = [
-    // The database is brought up to date.
+pub const NAMES: [&str; 36] = [
+    // The database is opened and brought up to date.
+    "log_set_aside",
     "migration_before_copy",
     "migration_copied",
     "migration_step_done",
     // An image is inspected.
     "row_recorded",
+    "arrival_compared",
     "attempt_started",
     "file_written",
     "file_renamed",
@@ -49,9 +51,12 @@ pub const NAMES: [&str; 32] = [
     "rollback_swapped",
     "rollback_recorded",
     // Old files are deleted.
+    "file_set_aside",
     "file_deleted",
     "deletions_synced",
     "deletion_recorded",
+    // The clock is noted.
+    "clock_recorded",
     // The daemon is asked to stop.
     "close_before_checkpoint",
     "close_checkpointed",

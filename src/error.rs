@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// Why an image is incomplete whose writer has it open still.
 pub const NOT_CLOSED: &str = "its writer has not closed it";
 
+/// Why an image is incomplete beside the marker of an earlier one.
+pub const NOT_MARKED: &str = "its marker is older than it, so its writer has not finished it";
+
 /// Stops the program. The exit code follows from the variant.
 #[derive(Debug, thiserror::Error)]
 pub enum FatalError {
@@ -55,6 +58,12 @@ pub enum ImageError {
         /// The file.
         path: PathBuf,
     },
+    /// The marker beside the file is that of an earlier picture: the camera writes it anew; tried again as if it were not closed.
+    #[error("incomplete image {path}: {NOT_MARKED}")]
+    NotMarked {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is whole but cannot be inspected; trying again would not help.
     #[error("cannot inspect {path}: {reason}")]
     Rejected {
@@ -96,13 +105,14 @@ impl ImageError {
     pub fn reason_code(&self) -> ReasonCode {
         match self {
             Self::Incomplete { .. } => ReasonCode::Incomplete,
-            Self::NotClosed { .. } => ReasonCode::NotClosed,
+            Self::NotClosed { .. } | Self::NotMarked { .. } => ReasonCode::NotClosed,
             Self::Rejected { code, .. } => *code,
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => ReasonCode::FileGone,
             Self::Read { .. } => ReasonCode::Unreadable,
             Self::Write { source, .. } if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                 ReasonCode::DiskFull
             }
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::InvalidFilename => ReasonCode::NameTooLong,
             Self::Write { .. } => ReasonCode::NotWritable,
             Self::Engine(_) => ReasonCode::Engine,
         }
@@ -110,6 +120,6 @@ impl ImageError {
 
     /// True when the same file may succeed a little later (still being written, or missing for a moment).
     pub fn may_heal(&self) -> bool {
-        matches!(self, ImageError::Incomplete { .. } | ImageError::NotClosed { .. } | ImageError::Read { .. } | ImageError::Write { .. })
+        !matches!(self, ImageError::Rejected { .. } | ImageError::Engine(_))
     }
 }

@@ -5,15 +5,28 @@
 
 use crate::crash_point;
 use crate::inspection::TEMPORARY_PREFIX;
-use std::fs::File;
+use rustix::io::Errno;
+use std::collections::HashSet;
+use std::fs::{File, Metadata};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
 /// How the temporary names of this process start.
 static OWN_PREFIX: LazyLock<String> = LazyLock::new(|| format!("{TEMPORARY_PREFIX}{:016x}-", RandomState::new().hash_one(0)));
+
+/// When the content of a file was last changed, in nanoseconds since 1970. What lies beyond the years 1677 to 2262 becomes the nearest
+/// time within: files come with any time.
+pub fn mtime_ns(meta: &Metadata) -> i64 {
+    meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec())
+}
+
+/// Bytes of a temporary name: the prefix, the word of this process, a hyphen, and what tempfile adds.
+pub const TEMPORARY_NAME: usize = TEMPORARY_PREFIX.len() + 16 + 1 + 6;
 
 /// A temporary file in `folder`, removed when dropped, with the mode that the process's umask leaves of 0666.
 pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
@@ -21,6 +34,12 @@ pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
         .prefix(OWN_PREFIX.as_str())
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(folder)
+}
+
+/// A name that no other file has, for one that is on its way out of its folder; found by [`remove_litter`] when this process dies.
+pub fn temporary_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}gone-{}", *OWN_PREFIX, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Removes the temporary files and links in `folder` that other processes have left; they are taken for dead.
@@ -69,9 +88,49 @@ pub fn replace_symlink(target: &Path, link: &Path) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Makes names created, renamed or removed in `folder` survive a power cut.
+/// Makes names created, renamed or removed in `folder` survive a power cut, where its file system can. Where it cannot, that is told
+/// once.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    let open = File::open(folder)?;
+    if !settle_sync(open.sync_all())? {
+        tell_once(folder, &open);
+    }
+    Ok(())
+}
+
+/// False when the file system of the folder does not know what is asked of it: shares (CIFS before Linux 4.17), WSL and some in user
+/// space have no sync of folders.
+///
+/// # Errors
+/// When the folder cannot be opened, or its disk fails.
+pub fn can_sync_folder(folder: &Path) -> io::Result<bool> {
+    settle_sync(File::open(folder)?.sync_all())
+}
+
+fn settle_sync(synced: io::Result<()>) -> io::Result<bool> {
+    match synced {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Once for each file system.
+fn tell_once(folder: &Path, open: &File) {
+    static TOLD: Mutex<Option<HashSet<u64>>> = Mutex::new(None);
+    let Ok(device) = open.metadata().map(|meta| meta.dev()) else { return };
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.get_or_insert_default().insert(device) {
+        let folder = folder.display();
+        tracing::warn!(%folder, "the file system cannot sync folders; after a power cut, names written in the last seconds may be missing");
+    }
+}
+
+/// The path as a shell takes it in one piece.
+pub fn shell_word(path: &Path) -> String {
+    let shown = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if shown.chars().all(plain) && !shown.is_empty() { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) }
 }
 
 fn parent(path: &Path) -> &Path {
@@ -103,6 +162,7 @@ mod tests {
     fn what_a_dead_process_left_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let own = temporary(folder.path()).unwrap();
+        assert_eq!(own.path().file_name().unwrap().len(), TEMPORARY_NAME);
         for name in [".patchcored-0123456789abcdef-x", ".patchcored-old", ".hidden", "a.png"] {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
@@ -115,6 +175,26 @@ mod tests {
         expected.sort();
         assert_eq!(left, expected);
         assert!(remove_litter(&folder.path().join("gone")).is_err());
+    }
+
+    #[test]
+    fn a_folder_without_sync_is_no_failure_and_a_failing_disk_is() {
+        assert!(settle_sync(Ok(())).unwrap() && can_sync_folder(&std::env::temp_dir()).unwrap());
+        for errno in [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::NOSYS] {
+            assert!(!settle_sync(Err(errno.into())).unwrap(), "{errno:?}");
+        }
+        for errno in [Errno::IO, Errno::NOSPC, Errno::ROFS] {
+            assert!(settle_sync(Err(errno.into())).is_err(), "{errno:?}");
+        }
+    }
+
+    #[test]
+    fn temporary_names_are_as_long_as_said_and_paths_are_quoted_for_a_shell() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(temporary(folder.path()).unwrap().path().file_name().unwrap().len(), TEMPORARY_NAME);
+        for (path, word) in [("/srv/a-b_1.x", "/srv/a-b_1.x"), ("/a b", "'/a b'"), ("/it's", r"'/it'\''s'"), ("/$(x)", "'/$(x)'")] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
     }
 
     #[test]

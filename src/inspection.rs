@@ -7,9 +7,11 @@
 mod words;
 mod build_options;
 mod file_kind;
+mod left_out;
 
 pub use build_options::{Backbone, BuildOptions, Calibration, CoresetMethod, DeviceChoice, Layer, Precision, PrecisionChoice};
 pub use file_kind::FileKind;
+pub use left_out::{SYSTEM_FOLDERS, is_left_out};
 pub use words::ParseWordError;
 
 use serde::{Deserialize, Serialize};
@@ -198,6 +200,25 @@ impl Readiness {
     /// Whether a file that somebody has open for writing is incomplete, whatever else is known of it.
     pub fn needs_close(&self) -> bool {
         matches!(self, Self::CloseWrite | Self::Rename)
+    }
+}
+
+/// Who says that a file is whole; of the file itself, one with holes does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum SaidWhole {
+    /// It was only found.
+    #[default]
+    Nobody,
+    /// Its writer: it was seen to close the file, to rename it, or to set its marker.
+    Writer,
+    /// A person, who has had it tried again.
+    Person,
+}
+
+impl SaidWhole {
+    /// As it stands in the database; whatever is unknown there is said by nobody.
+    pub fn from_number(number: i64) -> Self {
+        [Self::Nobody, Self::Writer, Self::Person].into_iter().find(|said| *said as i64 == number).unwrap_or_default()
     }
 }
 

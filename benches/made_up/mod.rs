@@ -110,7 +110,7 @@ impl LargeImages {
     /// From the file to what the network takes.
     pub fn read(&self, (file, bit_depth): (&str, Option<u8>)) -> ResizedImage {
         let input = InputConfig { bit_depth, ..InputConfig::default() };
-        let source = read(&self.folder.path().join(file), &Expectation { max_megapixels: 64, input }).unwrap();
+        let source = read(&self.folder.path().join(file), &Expectation { max_megapixels: 64, input, ..Expectation::default() }).unwrap();
         resize_for_engine(&source.picture, 512)
     }
 }

@@ -1,15 +1,28 @@
 //! The loaded banks: an LRU of at most `bank_cache`.
 
-use crate::patchcore::{EngineError, MemoryBank};
+use crate::patchcore::{BankRecord, EngineError, MemoryBank};
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+/// What a loaded bank goes by: the SHA-256 of its rows and of its configuration. Neither its folder, as version numbers start again
+/// when a bank folder is emptied, nor its thresholds, which people change.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BankKey {
+    rows_sha256: String,
+    config_sha256: String,
+}
+
+impl BankKey {
+    /// Of the bank that was recorded so.
+    pub fn of(record: &BankRecord) -> Self {
+        Self { rows_sha256: record.rows_sha256.clone(), config_sha256: record.config_sha256.clone() }
+    }
+}
+
 /// Banks held in memory, the least recently used given up first.
-///
-/// They go by the id of their row in the history, not by their folder: version numbers start again when a bank folder is emptied.
 pub struct BankLibrary {
-    banks: LruCache<i64, MemoryBank>,
+    banks: LruCache<BankKey, MemoryBank>,
 }
 
 impl BankLibrary {
@@ -18,26 +31,27 @@ impl BankLibrary {
         Self { banks: LruCache::new(capacity) }
     }
 
-    /// The ids of the banks in memory.
-    pub fn loaded(&self) -> Vec<i64> {
-        self.banks.iter().map(|(id, _)| *id).collect()
+    /// The banks in memory.
+    pub fn loaded(&self) -> Vec<BankKey> {
+        self.banks.iter().map(|(key, _)| key.clone()).collect()
     }
 
-    /// The bank `id` in `dir` (a version folder, which never changes); where it has to be loaded, `place` then puts it where it is
-    /// used.
+    /// The bank that was recorded so, in the version folder `dir`; where it has to be loaded, `place` then puts it where it is used.
+    /// Its thresholds are those of the record that it was loaded by, and so not to be used.
     ///
     /// # Errors
-    /// When the bank cannot be read or placed.
+    /// When the bank cannot be read, is not the recorded one, or cannot be placed.
     pub fn get(
         &mut self,
-        id: i64,
         dir: &Path,
+        record: &BankRecord,
         place: impl FnOnce(MemoryBank) -> Result<MemoryBank, EngineError>,
     ) -> Result<&MemoryBank, EngineError> {
+        let key = BankKey::of(record);
         // Loaded before an old one is given up would need room for one more.
-        if !self.banks.contains(&id) && self.banks.len() == self.banks.cap().get() {
+        if !self.banks.contains(&key) && self.banks.len() == self.banks.cap().get() {
             self.banks.pop_lru();
         }
-        self.banks.try_get_or_insert(id, || place(MemoryBank::load(dir)?))
+        self.banks.try_get_or_insert(key, || place(MemoryBank::load_recorded(dir, record)?))
     }
 }

@@ -3,9 +3,11 @@
 mod library;
 mod ok_folder;
 mod rebuild;
+mod survey;
 mod versions;
 
-pub use library::BankLibrary;
+pub use library::{BankKey, BankLibrary};
 pub use ok_folder::{OkFolder, list_images};
 pub use rebuild::{Debounce, DebounceTimes, refuse_build};
-pub use versions::{BANK_FILES, BankFolder, BankFolderError};
+pub use survey::{Edit, Findings, RecordedDigests, RowsSeen, Stamp, Survey, read_ahead};
+pub use versions::{BANK_FILES, BankFolder, BankFolderError, Pruned, has_no_links, try_links};

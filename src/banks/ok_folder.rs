@@ -1,9 +1,9 @@
 //! The OK images of one product, and a fingerprint that tells whether a bank was built from just these.
 
+use crate::files::mtime_ns;
 use crate::inspection::{BuildOptions, has_image_extension, is_own_output};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The images in `folder` itself (no sub-folders), sorted by name; hidden files and the daemon's own outputs are left out.
@@ -25,6 +25,8 @@ struct OkFile {
     path: PathBuf,
     size: u64,
     mtime_ns: i64,
+    /// Was not what is listed when it was read.
+    changed: bool,
 }
 
 impl OkFolder {
@@ -43,7 +45,7 @@ impl OkFolder {
             // Links to images elsewhere are welcome here: the engineer put them there.
             match std::fs::metadata(&path) {
                 Ok(meta) if meta.is_file() => {
-                    files.push(OkFile { path, size: meta.len(), mtime_ns: meta.mtime() * 1_000_000_000 + meta.mtime_nsec() });
+                    files.push(OkFile { path, size: meta.len(), mtime_ns: mtime_ns(&meta), changed: false });
                 }
                 _ => {}
             }
@@ -79,7 +81,7 @@ impl OkFolder {
 
     /// Marks an image that was not what was listed when it was read, so that the fingerprint equals no listing.
     pub fn mark_changed(&mut self, path: &Path) {
-        self.files.iter_mut().filter(|file| file.path == path).for_each(|file| file.mtime_ns = i64::MIN);
+        self.files.iter_mut().filter(|file| file.path == path).for_each(|file| file.changed = true);
     }
 
     /// Hex digest over names, sizes, times and the options that shape the bank: equal = nothing to rebuild.
@@ -89,6 +91,9 @@ impl OkFolder {
         for file in &self.files {
             let name = file.path.file_name().unwrap_or_default();
             hasher.update(name.as_bytes()).update(format!("\0{}\0{}\0", file.size, file.mtime_ns).as_bytes());
+            if file.changed {
+                hasher.update(b"changed\0");
+            }
         }
         hasher.finalize().to_hex().to_string()
     }

@@ -15,9 +15,11 @@ pub struct DebounceTimes {
 #[derive(Debug)]
 pub struct Debounce {
     times: DebounceTimes,
-    /// What the last build was tried with, whether it succeeded or not: it is not tried again with the same files.
+    /// What the bank in use was built from, or what a rollback holds: there is nothing to build.
     settled: Option<String>,
-    /// The build of these files was killed: when it is tried again.
+    /// What the last build was tried with, whether it succeeded or not: it is not tried again with the same files.
+    tried: Option<String>,
+    /// The build of these files met an obstacle: when it is tried again.
     again: Option<Again>,
     changing: Option<Changing>,
 }
@@ -39,14 +41,19 @@ struct Changing {
 impl Debounce {
     /// `built` is the fingerprint of the bank in use, `None` without one.
     pub fn new(times: DebounceTimes, built: Option<String>) -> Self {
-        Self { times, settled: built, again: None, changing: None }
+        Self { times, settled: built, tried: None, again: None, changing: None }
     }
 
     /// Takes the present fingerprint; true = build now. After that the fingerprint counts as tried.
     pub fn observe(&mut self, fingerprint: &str, now: Instant) -> bool {
-        if self.settled.as_deref() == Some(fingerprint) {
+        if self.tried.as_deref() == Some(fingerprint) {
             self.changing = None;
             return self.again.as_ref().is_some_and(|again| now >= again.at);
+        }
+        if self.settled.as_deref() == Some(fingerprint) {
+            self.changing = None;
+            self.again = None;
+            return false;
         }
         let changing = self.changing.get_or_insert_with(|| Changing { fingerprint: fingerprint.to_owned(), first: now, last: now });
         if changing.fingerprint != fingerprint {
@@ -55,14 +62,14 @@ impl Debounce {
         }
         let due = now.duration_since(changing.last) >= self.times.quiet_period || now.duration_since(changing.first) >= self.times.max_wait;
         if due {
-            self.settle(fingerprint);
+            self.tried(fingerprint);
         }
         due
     }
 
-    /// The build was killed, which is not the files' fault: it is tried again after `quiet_period`, then after twice that and so on
+    /// The build met an obstacle that is not the files' fault: it is tried again after `quiet_period`, then after twice that and so on
     /// up to `max_wait`, until it ends by itself or the files change.
-    pub fn killed(&mut self, now: Instant) {
+    pub fn try_again(&mut self, now: Instant) {
         let wait = match &self.again {
             Some(again) => (again.wait * 2).min(self.times.max_wait),
             None => self.times.quiet_period,
@@ -75,11 +82,17 @@ impl Debounce {
         self.again = None;
     }
 
-    /// Counts this fingerprint as tried.
-    pub fn settle(&mut self, fingerprint: &str) {
-        self.settled = Some(fingerprint.to_owned());
+    /// A build is tried with this fingerprint.
+    pub fn tried(&mut self, fingerprint: &str) {
+        self.tried = Some(fingerprint.to_owned());
         self.changing = None;
         self.again = None;
+    }
+
+    /// The bank in use is of this fingerprint, or is to be used as long as the ok folder is like that.
+    pub fn settle(&mut self, fingerprint: &str) {
+        self.settled = Some(fingerprint.to_owned());
+        self.tried(fingerprint);
     }
 }
 
@@ -91,7 +104,7 @@ pub fn refuse_build(images: usize, noun: &str, min_images: usize, previous: Opti
     {
         return Some(format!(
             "the ok folder has {images} {noun} and had {previous} when the bank in use was built: over half are gone; \
-             put them back, or remove the bank folder to start anew"
+             put them back, or have a bank built from these with `patchcored rebuild PRODUCT --anew`"
         ));
     }
     (images < min_images).then(|| format!("the ok folder has {images} {noun}, fewer than min_images: {min_images}; add OK images"))
@@ -120,6 +133,21 @@ mod tests {
     }
 
     #[test]
+    fn files_that_are_put_back_after_a_refused_build_are_no_change() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let mut debounce = Debounce::new(TIMES, Some("all".into()));
+        assert!(!debounce.observe("half", at(0)) && debounce.observe("half", at(30)));
+        debounce.try_again(at(31));
+        for s in 40..500 {
+            assert!(!debounce.observe("all", at(s)), "what is in use was built from these");
+        }
+        assert!(!debounce.observe("half", at(900)), "refused before");
+        debounce.settle("other");
+        assert!(!debounce.observe("other", at(901)) && !debounce.observe("all", at(902)) && debounce.observe("all", at(940)));
+    }
+
+    #[test]
     fn an_unquiet_folder_is_built_after_max_wait() {
         let start = Instant::now();
         let mut debounce = Debounce::new(TIMES, None);
@@ -128,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_build_is_tried_again_at_growing_intervals() {
+    fn a_build_that_met_an_obstacle_is_tried_again_at_growing_intervals() {
         let start = Instant::now();
         let at = |s| start + Duration::from_secs(s);
         let mut debounce = Debounce::new(TIMES, None);
@@ -136,13 +164,13 @@ mod tests {
         for s in 0..500 {
             if debounce.observe("a", at(s)) {
                 tried.push(s);
-                debounce.killed(at(s));
+                debounce.try_again(at(s));
             }
         }
         assert_eq!(tried, [30, 60, 120, 220, 320, 420], "30 s, 60 s, then every max_wait");
         debounce.ended();
         assert!(!debounce.observe("a", at(900)), "a build that ended by itself is not tried again");
-        debounce.killed(at(900));
+        debounce.try_again(at(900));
         assert!(!debounce.observe("b", at(930)), "other files: the debounce alone counts");
         assert!(debounce.observe("b", at(960)));
         assert!(!debounce.observe("b", at(990)));

@@ -9,6 +9,7 @@
 
 use crate::crash_point;
 use crate::files;
+use crate::inspection::TEMPORARY_PREFIX;
 use crate::patchcore::{EngineError, MemoryBank};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,19 +17,34 @@ use std::path::{Path, PathBuf};
 /// The three files of a bank.
 pub const BANK_FILES: [&str; 3] = ["memory_bank.pt", "bank_config.json", "tau.json"];
 
+/// The one that people edit.
+const TAU: &str = BANK_FILES[2];
+
 /// How the name of a version starts while it is being built. The rest differs each time, so that a build that outlived its daemon cannot
 /// meet the next one.
 const STAGING: &str = ".building-";
 /// How it starts while it is being removed.
 const RETIRED: &str = ".removing-";
 
+/// The largest number of a version; what lies there under another name is none.
+const LAST_VERSION: u64 = 999_999_999;
+
 /// A bank folder could not be read or changed.
 #[derive(Debug, thiserror::Error)]
-#[error("bank folder {folder}: cannot {doing}: {source}; check that the folder is there and writable")]
-pub struct BankFolderError {
-    folder: PathBuf,
-    doing: &'static str,
-    source: io::Error,
+#[allow(missing_docs)]
+pub enum BankFolderError {
+    /// The system would not.
+    #[error("bank folder {folder}: cannot {doing}: {source}; check that the folder is there and writable")]
+    Failed { folder: PathBuf, doing: &'static str, source: io::Error },
+    /// It lies where there are no symbolic links.
+    #[error(
+        "bank folder {folder}: cannot make symbolic links in it ({source}): they say which version is in use; put the folder on a local \
+         disk, or mount the share with symbolic links (SMB: mount option `mfsymlinks`)"
+    )]
+    NoLinks { folder: PathBuf, source: io::Error },
+    /// There is no next number.
+    #[error("bank folder {folder}: there is no version number after {LAST_VERSION}; remove the folder versions/{LAST_VERSION}")]
+    NoNumber { folder: PathBuf },
 }
 
 /// One product's bank folder.
@@ -53,42 +69,55 @@ impl BankFolder {
         self.versions_dir().join(format!("{version:06}"))
     }
 
-    /// The version in use, if there is one.
+    /// The version that `current` leads to, if there is one.
     pub fn current(&self) -> Option<u64> {
-        let target = std::fs::read_link(self.path.join("current")).ok()?;
-        let version = target.file_name()?.to_str()?.parse().ok()?;
-        self.version_dir(version).join(BANK_FILES[0]).exists().then_some(version)
+        self.survey().ok()?.current
     }
 
-    /// Makes the folder ready for use after whatever happened before: creates it, removes half-built and half-removed versions, makes
-    /// links that are missing, and takes a plain bank (three files written by hand or by the Python scripts) over as a version. True if
-    /// one was taken over.
+    /// Takes a plain bank (three files written by hand or by the Python scripts) over as a version and puts it in use; returns its
+    /// number.
     ///
     /// # Errors
-    /// When the folder cannot be created or changed.
-    pub fn recover(&self) -> Result<bool, BankFolderError> {
-        std::fs::create_dir_all(self.versions_dir()).map_err(|e| self.failed("create it", e))?;
+    /// When a file cannot be copied or linked.
+    pub fn take_over(&self) -> Result<u64, BankFolderError> {
+        let staging = self.begin_version()?;
+        for name in BANK_FILES {
+            std::fs::copy(self.path.join(name), staging.join(name)).map_err(|e| self.failed("take over a plain bank", e))?;
+        }
+        self.publish(&staging)
+    }
+
+    /// Makes good what crashes and people left: removes half-built and half-removed versions, and makes links that are missing; where
+    /// `current` leads nowhere, to `version`, if that is there.
+    ///
+    /// # Errors
+    /// When the folder cannot be changed; whatever is in use can be used all the same.
+    pub fn tidy(&self, version: Option<u64>) -> Result<(), BankFolderError> {
         files::remove_litter(&self.path).map_err(|e| self.failed("remove half-made links", e))?;
-        for entry in std::fs::read_dir(self.versions_dir()).map_err(|e| self.failed("list its versions", e))?.flatten() {
+        for entry in std::fs::read_dir(self.versions_dir()).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if [STAGING, RETIRED].iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
                 // It is in nobody's way: a build that is just being ended may still write to it, and the next start tries again.
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
-        let plain = BANK_FILES.iter().all(|name| self.path.join(name).symlink_metadata().is_ok_and(|meta| meta.is_file()));
-        if !plain {
-            if let Some(version) = self.current() {
-                self.link_names(version).map_err(|e| self.failed("link the newest bank", e))?;
+        let survey = self.survey()?;
+        match (survey.current, version) {
+            (Some(current), _) => self.link_names(current).map_err(|e| self.failed("link the newest bank", e)),
+            (None, Some(version)) if survey.versions.contains(&version) && !survey.plain => {
+                let link = files::replace_symlink(&target(version), &self.path.join("current"));
+                link.and_then(|()| self.link_names(version)).map_err(|e| self.not_linked("link the bank in use", e))
             }
-            return Ok(false);
+            (None, _) => Ok(()),
         }
-        let staging = self.begin_version()?;
-        for name in BANK_FILES {
-            std::fs::copy(self.path.join(name), staging.join(name)).map_err(|e| self.failed("take over a plain bank", e))?;
-        }
-        self.publish(&staging)?;
-        Ok(true)
+    }
+
+    /// Makes the folder, if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(&self) -> Result<(), BankFolderError> {
+        std::fs::create_dir_all(&self.path).map_err(|e| self.failed("create it", e))
     }
 
     /// A fresh folder to build the next version in.
@@ -96,8 +125,10 @@ impl BankFolder {
     /// # Errors
     /// When it cannot be created.
     pub fn begin_version(&self) -> Result<PathBuf, BankFolderError> {
+        std::fs::create_dir_all(self.versions_dir()).map_err(|e| self.failed("create it", e))?;
+        // Told now, and not after a build of many minutes.
+        try_links(&self.path).map_err(|e| self.not_linked("make a symbolic link", e))?;
         let create = || {
-            std::fs::create_dir_all(self.versions_dir())?;
             let all: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
             tempfile::Builder::new().prefix(STAGING).permissions(all).tempdir_in(self.versions_dir())
         };
@@ -133,6 +164,18 @@ impl BankFolder {
         self.make_current(version)
     }
 
+    /// Makes an edited `tau.json` that of the version, and the plain name a link to it again.
+    ///
+    /// # Errors
+    /// When it cannot be written or linked.
+    pub fn take_over_tau(&self, version: u64, bytes: &[u8]) -> Result<(), BankFolderError> {
+        let take_over = || {
+            files::replace_bytes(&self.version_dir(version).join(TAU), bytes)?;
+            self.link_name(TAU)
+        };
+        take_over().map_err(|e| self.failed("take over an edited tau.json", e))
+    }
+
     /// Reads a version in full, to see that it is whole.
     ///
     /// # Errors
@@ -142,10 +185,9 @@ impl BankFolder {
     }
 
     fn make_current(&self, version: u64) -> Result<(), BankFolderError> {
-        let target = Path::new("versions").join(format!("{version:06}"));
-        files::replace_symlink(&target, &self.path.join("current")).map_err(|e| self.failed("swap `current`", e))?;
+        files::replace_symlink(&target(version), &self.path.join("current")).map_err(|e| self.not_linked("swap `current`", e))?;
         for name in BANK_FILES {
-            self.link_name(name).map_err(|e| self.failed("link the newest bank", e))?;
+            self.link_name(name).map_err(|e| self.not_linked("link the newest bank", e))?;
         }
         Ok(())
     }
@@ -174,22 +216,24 @@ impl BankFolder {
     }
 
     /// Removes the oldest versions until `keep` are left; the current one always stays, and `before`, the one in use before it, as
-    /// long as `keep` is more than one. Returns what was removed.
+    /// long as `keep` is more than one. Tells what was removed, and what could not be.
     ///
     /// # Errors
-    /// When one cannot be removed.
-    pub fn prune(&self, keep: usize, before: Option<u64>) -> Result<Vec<u64>, BankFolderError> {
+    /// When the versions cannot be listed.
+    pub fn prune(&self, keep: usize, before: Option<u64>) -> Result<Pruned, BankFolderError> {
         let mut versions = self.versions()?;
         let surplus = versions.len().saturating_sub(keep.max(1));
         let current = self.current();
         versions.retain(|version| Some(*version) != current);
         versions.sort_by_key(|version| (Some(*version) == before, *version));
-        let mut removed = Vec::new();
+        let mut pruned = Pruned::default();
         for version in versions.into_iter().take(surplus) {
-            self.remove_version(version).map_err(|e| self.failed("remove an old version", e))?;
-            removed.push(version);
+            match self.remove_version(version) {
+                Ok(()) => pruned.removed.push(version),
+                Err(error) => pruned.left.push((version, error)),
+            }
         }
-        Ok(removed)
+        Ok(pruned)
     }
 
     /// It loses its number first, so that a crash leaves no version that is only half there.
@@ -207,26 +251,85 @@ impl BankFolder {
     /// # Errors
     /// When they cannot be listed.
     pub fn versions(&self) -> Result<Vec<u64>, BankFolderError> {
-        let mut versions: Vec<u64> = match std::fs::read_dir(self.versions_dir()) {
-            Ok(entries) => entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(self.failed("list its versions", error)),
+        let failed = |e| self.failed("list its versions", e);
+        let entries = match std::fs::read_dir(self.versions_dir()) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
         };
+        let mut versions = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            if let Some(version) = entry.file_name().to_str().and_then(version_of)
+                && entry.file_type().map_err(failed)?.is_dir()
+            {
+                versions.push(version);
+            }
+        }
         versions.sort_unstable();
         Ok(versions)
     }
 
     fn next_version(&self) -> Result<u64, BankFolderError> {
-        Ok(self.versions()?.last().copied().unwrap_or(0) + 1)
+        match self.versions()?.last().copied().unwrap_or(0) {
+            LAST_VERSION => Err(BankFolderError::NoNumber { folder: self.path.clone() }),
+            last => Ok(last + 1),
+        }
     }
 
     fn versions_dir(&self) -> PathBuf {
         self.path.join("versions")
     }
 
-    fn failed(&self, doing: &'static str, source: io::Error) -> BankFolderError {
-        BankFolderError { folder: self.path.clone(), doing, source }
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
+
+    pub(super) fn failed(&self, doing: &'static str, source: io::Error) -> BankFolderError {
+        BankFolderError::Failed { folder: self.path.clone(), doing, source }
+    }
+
+    /// Where files can be made and links cannot, there are none.
+    fn not_linked(&self, doing: &'static str, source: io::Error) -> BankFolderError {
+        if has_no_links(&source) && files::temporary(&self.path).is_ok() {
+            return BankFolderError::NoLinks { folder: self.path.clone(), source };
+        }
+        self.failed(doing, source)
+    }
+}
+
+/// Where `current` leads to.
+fn target(version: u64) -> PathBuf {
+    Path::new("versions").join(format!("{version:06}"))
+}
+
+/// What became of old versions.
+#[derive(Debug, Default)]
+pub struct Pruned {
+    /// They are gone.
+    pub removed: Vec<u64>,
+    /// They cannot be removed.
+    pub left: Vec<(u64, io::Error)>,
+}
+
+/// The number that a folder in `versions/` stands for: its name is just as this program writes it.
+pub(super) fn version_of(name: &str) -> Option<u64> {
+    name.parse().ok().filter(|version| (1..=LAST_VERSION).contains(version) && format!("{version:06}") == name)
+}
+
+/// Makes a symbolic link in `folder` and removes it.
+///
+/// # Errors
+/// What the system says; see [`has_no_links`].
+pub fn try_links(folder: &Path) -> io::Result<()> {
+    let link = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).make_in(folder, |path| std::os::unix::fs::symlink("current", path))?;
+    link.into_temp_path().close()
+}
+
+/// True for what a file system says that knows no symbolic links. FAT says that it is not permitted.
+pub fn has_no_links(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::OPNOTSUPP, Errno::NOSYS, Errno::PERM].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 #[cfg(test)]
@@ -249,7 +352,8 @@ mod tests {
     fn the_newest_version_is_read_through_the_plain_names() {
         let folder = tempfile::tempdir().unwrap();
         let bank = BankFolder::new(folder.path());
-        assert!(!bank.recover().unwrap());
+        assert!(bank.survey().unwrap().is_bare());
+        bank.tidy(Some(1)).unwrap();
         assert_eq!(bank.current(), None);
         for (version, text) in [(1, "one"), (2, "two")] {
             assert_eq!(publish(&bank, text), version);
@@ -264,13 +368,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let bank = BankFolder::new(folder.path());
         fill(folder.path(), "by hand");
-        bank.recover().unwrap();
+        assert!(bank.survey().unwrap().plain);
+        assert_eq!(bank.take_over().unwrap(), 1);
         assert_eq!(bank.current(), Some(1));
         let staging = bank.begin_version().unwrap();
         std::fs::write(staging.join("tau.json"), "half").unwrap();
         let link = folder.path().join(".patchcored-half-made");
         std::os::unix::fs::symlink("versions/000002", &link).unwrap();
-        assert!(!bank.recover().unwrap());
+        bank.tidy(None).unwrap();
         assert!(!staging.exists() && !link.is_symlink());
         assert_eq!(std::fs::read_to_string(folder.path().join("memory_bank.pt")).unwrap(), "by hand");
     }
@@ -287,12 +392,11 @@ mod tests {
             println!("SKIPPED: needs root, to mount a tmpfs");
             return;
         }
-        let recovered = bank.recover();
+        let tidied = bank.tidy(None);
         mount(&["umount"]).unwrap();
-        assert!(recovered.unwrap());
+        tidied.unwrap();
         assert!(half_built[0].exists() && !half_built[1].exists());
-        assert_eq!(bank.current(), Some(1));
-        assert!(!bank.recover().unwrap());
+        bank.tidy(None).unwrap();
         assert!(!half_built[0].exists(), "the next start tries again");
     }
 
@@ -320,7 +424,7 @@ mod tests {
         std::fs::write(path("bank_config.json"), "one").unwrap();
         std::fs::write(path("tau.json"), "by hand").unwrap();
         std::fs::create_dir_all(path("versions/.removing-000000/x")).unwrap();
-        assert!(!bank.recover().unwrap());
+        bank.tidy(None).unwrap();
         assert!(path("memory_bank.pt").is_symlink() && path("bank_config.json").is_symlink());
         assert_eq!(std::fs::read_to_string(path("tau.json")).unwrap(), "by hand");
         assert_eq!(std::fs::read_dir(path("versions")).unwrap().count(), 1);
@@ -333,7 +437,7 @@ mod tests {
         for _ in 0..4 {
             publish(&bank, "x");
         }
-        assert_eq!(bank.prune(2, Some(3)).unwrap(), [1, 2]);
+        assert_eq!(bank.prune(2, Some(3)).unwrap().removed, [1, 2]);
         assert_eq!(bank.versions().unwrap(), [3, 4]);
     }
 
@@ -347,9 +451,76 @@ mod tests {
         bank.switch_to(1).unwrap();
         assert_eq!(bank.current(), Some(1));
         assert_eq!(publish(&bank, "x"), 4, "numbers are not used twice");
-        assert_eq!(bank.prune(3, Some(1)).unwrap(), [2]);
-        assert_eq!(bank.prune(2, Some(1)).unwrap(), [3]);
+        assert_eq!(bank.prune(3, Some(1)).unwrap().removed, [2]);
+        assert_eq!(bank.prune(2, Some(1)).unwrap().removed, [3]);
         assert_eq!(bank.versions().unwrap(), [1, 4]);
-        assert_eq!(bank.prune(1, Some(1)).unwrap(), [1]);
+        assert_eq!(bank.prune(1, Some(1)).unwrap().removed, [1]);
+    }
+
+    #[test]
+    fn a_version_that_cannot_be_removed_is_told_and_the_others_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let bank = BankFolder::new(folder.path());
+        for _ in 0..4 {
+            publish(&bank, "x");
+        }
+        // A folder that is not empty stands where the version would be renamed to.
+        std::fs::create_dir_all(folder.path().join("versions/.removing-000001/x")).unwrap();
+        let Pruned { removed, left } = bank.prune(1, None).unwrap();
+        assert_eq!((removed.as_slice(), left.len(), left[0].0), ([2, 3].as_slice(), 1, 1));
+        assert_eq!(bank.versions().unwrap(), [1, 4]);
+    }
+
+    #[test]
+    fn folders_that_are_no_versions_are_let_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let bank = BankFolder::new(folder.path());
+        publish(&bank, "x");
+        for name in ["3", "0000003", "+00003", "000000", "18446744073709551615", "1000000000", "trial"] {
+            std::fs::create_dir(folder.path().join("versions").join(name)).unwrap();
+        }
+        std::fs::write(folder.path().join("versions/000007"), "a file").unwrap();
+        assert_eq!(bank.versions().unwrap(), [1]);
+        assert_eq!(publish(&bank, "y"), 2);
+        std::fs::create_dir(folder.path().join("versions/999999999")).unwrap();
+        let staging = bank.begin_version().unwrap();
+        fill(&staging, "z");
+        assert!(bank.publish(&staging).unwrap_err().to_string().contains("no version number after 999999999"));
+        assert_eq!(bank.current(), Some(2));
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let bank = BankFolder::new(folder.path());
+        publish(&bank, "one");
+        publish(&bank, "two");
+        let current = folder.path().join("current");
+        for target in [None, Some("versions/000009"), Some("current")] {
+            std::fs::remove_file(&current).unwrap();
+            if let Some(target) = target {
+                std::os::unix::fs::symlink(target, &current).unwrap();
+            }
+            assert_eq!(bank.survey().unwrap().current, None);
+            bank.tidy(Some(7)).unwrap();
+            assert_eq!(bank.current(), None, "version 7 is not there");
+            bank.tidy(Some(1)).unwrap();
+            assert_eq!(bank.current(), Some(1));
+        }
+    }
+
+    #[test]
+    fn a_file_system_without_links_is_told_from_a_folder_that_cannot_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let error =
+            |folder: &Path, errno: rustix::io::Errno| BankFolder::new(folder).not_linked("swap `current`", errno.into()).to_string();
+        for errno in [rustix::io::Errno::OPNOTSUPP, rustix::io::Errno::PERM, rustix::io::Errno::NOSYS] {
+            let told = error(folder.path(), errno);
+            assert!(told.contains("symbolic links") && told.contains("local disk") && told.contains("mfsymlinks"), "{told}");
+            assert!(error(&folder.path().join("gone"), errno).contains("swap `current`"));
+        }
+        assert!(error(folder.path(), rustix::io::Errno::NOSPC).contains("No space left"));
+        try_links(folder.path()).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

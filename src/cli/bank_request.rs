@@ -1,5 +1,6 @@
 //! What `rebuild` and `rollback` have in common: whose bank, and waiting for what becomes of a request.
 
+use super::printable::printable_lines;
 use super::{Coded, say};
 use crate::codes::ErrorCode;
 use crate::config::{Config, ProductConfig};
@@ -61,7 +62,7 @@ pub async fn wait(store: &HistoryStore, product: &str, id: i64) -> anyhow::Resul
             if !end.done {
                 return Err(Coded::new(ErrorCode::RequestFailed, format!("{product}: {}", end.outcome)).into());
             }
-            say(&format!("{product}: {}\n", end.outcome))?;
+            say(&format!("{product}: {}\n", printable_lines(&end.outcome)))?;
             return Ok(ExitCode::SUCCESS);
         }
         match (database_holder(store.file())?, without_daemon) {

@@ -3,10 +3,8 @@
 use super::engine_args::EngineArgs;
 use super::{UsageError, complain, say};
 use crate::banks::{BankFolder, OkFolder};
-use crate::codes::ReasonCode;
 use crate::daemon::source::{self, Expectation, Source};
 use crate::error::ImageError;
-use crate::imaging::resize::{check_engine_size, resize_for_engine};
 use crate::inspection::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer, Precision, PrecisionChoice, ResizedImage};
 use crate::patchcore::{BuildPhase, BuildProgress, ImageSource, build_bank};
 use anyhow::{Context, bail};
@@ -226,7 +224,7 @@ impl OkImages {
         listing
     }
 
-    fn note(&self, index: usize, read: &Result<Source, ImageError>) {
+    fn note(&self, index: usize, read: Result<&Source, &ImageError>) {
         let listed = self.listing.version(index);
         let found = match read {
             Ok(source) if listed != Some((source.version.size, source.version.mtime_ns)) => Found::Changed,
@@ -249,11 +247,9 @@ impl ImageSource for OkImages {
 
     fn load(&self, index: usize) -> Result<ResizedImage, ImageError> {
         let path = &self.paths[index];
-        let read = source::read_linked(path, &self.expect);
-        self.note(index, &read);
-        let source = read?;
-        check_engine_size(&source.picture, self.shorter).map_err(|reason| ImageError::rejected(path, ReasonCode::TooElongated, reason))?;
-        Ok(resize_for_engine(&source.picture, self.shorter))
+        let read = source::read_linked(path, &self.expect, self.shorter);
+        self.note(index, read.as_ref().map(|(source, _)| source));
+        Ok(read?.1)
     }
 }
 

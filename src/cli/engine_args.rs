@@ -43,6 +43,10 @@ impl EngineArgs {
 
     /// What an image may be.
     pub fn expectation(&self) -> Expectation {
-        Expectation { max_megapixels: self.max_megapixels, input: InputConfig { bit_depth: self.bit_depth, ..InputConfig::default() } }
+        Expectation {
+            max_megapixels: self.max_megapixels,
+            input: InputConfig { bit_depth: self.bit_depth, ..InputConfig::default() },
+            ..Expectation::default()
+        }
     }
 }

@@ -72,12 +72,12 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
             RollbackError::UnknownVersion { .. } => ErrorCode::UnknownVersion,
             RollbackError::NoEarlierVersion { .. } => ErrorCode::NoEarlierVersion,
             RollbackError::Damaged { .. } => ErrorCode::VersionDamaged,
-            RollbackError::Folder(_) => ErrorCode::BankFolder,
+            RollbackError::Folder(error) => of_bank_folder(error),
             RollbackError::History(error) => of_history(error.kind),
             RollbackError::Other(_) => ErrorCode::Failed,
         }
-    } else if cause.is::<BankFolderError>() {
-        ErrorCode::BankFolder
+    } else if let Some(error) = cause.downcast_ref::<BankFolderError>() {
+        of_bank_folder(error)
     } else if cause.is::<UsageError>() {
         ErrorCode::Usage
     } else {
@@ -98,7 +98,15 @@ fn of_history(kind: HistoryErrorKind) -> ErrorCode {
         HistoryErrorKind::OlderSchema => ErrorCode::DatabaseOlder,
         HistoryErrorKind::NotAHistory => ErrorCode::NotAHistory,
         HistoryErrorKind::Missing => ErrorCode::DatabaseMissing,
+        HistoryErrorKind::Moved => ErrorCode::DatabaseMoved,
         HistoryErrorKind::Other => ErrorCode::DatabaseTrouble,
+    }
+}
+
+fn of_bank_folder(error: &BankFolderError) -> ErrorCode {
+    match error {
+        BankFolderError::NoLinks { .. } => ErrorCode::NoSymbolicLinks,
+        BankFolderError::Failed { .. } | BankFolderError::NoNumber { .. } => ErrorCode::BankFolder,
     }
 }
 

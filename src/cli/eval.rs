@@ -2,10 +2,10 @@
 
 use super::infer::{BankScorer, ScoringArgs};
 use super::metrics::{Truth, aupro, auroc, pixel_auroc, rejected};
-use super::say;
+use super::{complain, say};
 use crate::banks::list_images;
-use crate::imaging::decode::{DecodeLimits, decode};
-use crate::inspection::{AnomalyMap, IMAGE_EXTENSIONS, Picture, Samples};
+use crate::daemon::source::{self, Expectation};
+use crate::inspection::{AnomalyMap, IMAGE_EXTENSIONS, Picture};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -44,6 +44,14 @@ struct Scores {
     paths: Vec<PathBuf>,
     images: Vec<f32>,
     maps: Vec<(AnomalyMap, Option<Vec<u8>>)>,
+    /// Images and masks that could not be used.
+    left_out: Vec<LeftOut>,
+}
+
+/// A file that is in no measure.
+struct LeftOut {
+    path: PathBuf,
+    reason: String,
 }
 
 impl Scores {
@@ -56,7 +64,8 @@ impl Scores {
 /// Scores both folders and prints the measures.
 ///
 /// # Errors
-/// A bank or image that cannot be used: a measure over part of the images would be a measure of something else.
+/// A bank that cannot be used, or a folder without an image or mask that can. Single images and masks that cannot be used are left
+/// out and named, and the exit code is 1: the measures are then of the rest.
 pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let scorer = args.scoring.load(&args.bank_dir)?;
     let ok = score_folder(&scorer, &args.ok, None, args.masks.is_some())?;
@@ -68,6 +77,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         .flat_map(|scores| &scores.maps)
         .map(|(map, mask)| Truth { map: &map.values, mask: mask.as_deref(), width: map.width as usize })
         .collect();
+    let left_out: Vec<&LeftOut> = ok.left_out.iter().chain(&ng.left_out).collect();
     let images: Vec<Value> = ok.each("ok").chain(ng.each("ng")).collect();
     let measures = json!({
         "ok_images": ok.images.len(),
@@ -81,9 +91,14 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         "pixel_tau": tau.pixel,
         "images": images,
         "masks": maps.iter().filter(|truth| truth.mask.is_some()).count(),
+        "left_out": left_out.iter().map(|file| json!({"file": file.path, "reason": file.reason})).collect::<Vec<_>>(),
     });
     say(&if args.json { format!("{measures}\n") } else { table(&measures) })?;
-    Ok(ExitCode::SUCCESS)
+    if left_out.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    complain(&format!("{} files could not be used; the measures are of the others", left_out.len()));
+    Ok(ExitCode::FAILURE)
 }
 
 fn table(measures: &Value) -> String {
@@ -91,6 +106,7 @@ fn table(measures: &Value) -> String {
     let lines = [
         ("good parts", measures["ok_images"].to_string()),
         ("bad parts", measures["ng_images"].to_string()),
+        ("files left out", measures["left_out"].as_array().map_or(0, Vec::len).to_string()),
         ("image AUROC", number("image_auroc")),
         ("pixel AUROC", number("pixel_auroc")),
         ("AUPRO (FPR <= 0.3)", number("aupro")),
@@ -107,20 +123,50 @@ fn score_folder(scorer: &BankScorer, folder: &Path, masks: Option<&Path>, keep_m
         bail!("{}: no images (jpg, jpeg, png, bmp, tif, tiff) in this folder", folder.display());
     }
     let mut scores = Scores::default();
+    let expect = scorer.expectation();
     scorer.inspect_all(&paths, |path, judged| {
-        let (picture, verdict) = judged?;
+        let (picture, verdict) = match judged {
+            Ok(judged) => judged,
+            Err(error) => {
+                scores.leave_out(path, super::errors::shown(&error));
+                return Ok(());
+            }
+        };
+        scores.paths.push(path.to_owned());
         scores.images.push(verdict.image_score);
-        let mask = masks.and_then(|folder| mask_of(path, folder)).map(|mask| read_mask(&mask, &picture)).transpose()?;
         // Pixels of a bad part without a mask are neither good nor bad for certain.
-        if keep_maps && (masks.is_none() || mask.is_some()) {
-            scores.maps.push(shrink(verdict.map, mask));
+        match masks.map(|folder| mask_of(path, folder)) {
+            None if keep_maps => scores.maps.push(shrink(verdict.map, None)),
+            Some(Some(mask)) => match read_mask(&mask, &picture, expect) {
+                Ok(defect) => scores.maps.push(shrink(verdict.map, Some(defect))),
+                Err(error) => {
+                    let error = error.context(format!("mask of {}", path.display()));
+                    scores.leave_out(&mask, super::errors::shown(&error));
+                }
+            },
+            None | Some(None) => {}
         }
         Ok(())
     })?;
-    if let Some(masks) = masks {
-        ensure!(!scores.maps.is_empty(), "{}: no mask has the name of an image in {}", masks.display(), folder.display());
+    if let (true, Some(first)) = (scores.paths.is_empty(), scores.left_out.first()) {
+        bail!("{}: none of its {} images can be used; the first: {}", folder.display(), paths.len(), first.reason);
     }
-    Ok(Scores { paths, ..scores })
+    if let Some(masks) = masks
+        && scores.maps.is_empty()
+    {
+        match scores.left_out.iter().find(|file| file.path.starts_with(masks)) {
+            Some(first) => bail!("{}: no mask can be used; the first: {}", masks.display(), first.reason),
+            None => bail!("{}: no mask has the name of an image in {}", masks.display(), folder.display()),
+        }
+    }
+    Ok(scores)
+}
+
+impl Scores {
+    fn leave_out(&mut self, path: &Path, reason: String) {
+        complain(&reason);
+        self.left_out.push(LeftOut { path: path.to_owned(), reason });
+    }
 }
 
 /// `part.png`, `part.bmp` … or `part_mask.png` … for `part.jpg`.
@@ -131,24 +177,18 @@ fn mask_of(image: &Path, masks: &Path) -> Option<PathBuf> {
 }
 
 /// 0 or 1 per pixel of the image.
-fn read_mask(path: &Path, picture: &Picture) -> anyhow::Result<Vec<u8>> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read mask {}", path.display()))?;
-    let limits = DecodeLimits { max_pixels: u64::from(picture.width) * u64::from(picture.height) };
-    let mask = decode(path, &bytes, &limits, None)?.picture;
+fn read_mask(path: &Path, picture: &Picture, expect: &Expectation) -> anyhow::Result<Vec<u8>> {
+    let mask = source::read_mask(path, expect)?;
     ensure!(
         (mask.width, mask.height) == (picture.width, picture.height),
-        "mask {} is {}×{}, its image {}×{}; masks have the size of their image",
+        "{} is {}×{}, its image {}×{}; masks have the size of their image",
         path.display(),
         mask.width,
         mask.height,
         picture.width,
         picture.height
     );
-    let channels = usize::from(mask.channels);
-    Ok(match mask.samples {
-        Samples::U8(samples) => samples.chunks(channels).map(|pixel| u8::from(pixel.iter().any(|&s| s > 0))).collect(),
-        Samples::U16(samples) => samples.chunks(channels).map(|pixel| u8::from(pixel.iter().any(|&s| s > 0))).collect(),
-    })
+    Ok(mask.defect)
 }
 
 /// Map and mask sampled at the same places, at most [`TRUTH_SIDE`] each way.

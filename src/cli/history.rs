@@ -6,6 +6,7 @@
 mod values;
 
 use super::UsageError;
+use super::printable::printable;
 use crate::codes::ReasonCode;
 use crate::config::Config;
 use crate::history::{Distance, HistoryStore, InspectionFilter, InspectionResult, InspectionRow};
@@ -14,6 +15,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use values::{parse_distance, parse_moment, parse_reason};
@@ -108,18 +110,58 @@ pub async fn print(args: HistoryArgs, out: &mut dyn Write) -> anyhow::Result<()>
     };
     let filter = filter(&args, limit)?;
     let store = HistoryStore::open_read_only(&database).await.context("history database")?;
-    let rows = store.inspections(&filter).await.context("history database");
+    let mut list = List::new(args.format, limit, out);
+    let read = store.inspections_in_pages(&filter, |rows| list.rows(rows)).await.context("history database");
     store.close().await.context("history database")?;
-    let rows = rows?;
-    let printed = match args.format {
-        Format::Table => table(&rows, limit, out),
-        Format::Json => json(&rows, out),
-        Format::Csv => csv(&rows, out),
-    };
-    match printed.and_then(|()| out.flush()) {
+    read?;
+    match list.end() {
         // `patchcored history | head` has seen enough.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("cannot print the history"),
+    }
+}
+
+/// A list that is printed as its rows come.
+struct List<'a> {
+    format: Format,
+    limit: Option<u32>,
+    out: &'a mut dyn Write,
+    /// Rows printed so far.
+    printed: u64,
+    /// The widths of a table's columns; they only grow.
+    widths: Widths,
+    result: io::Result<()>,
+}
+
+impl<'a> List<'a> {
+    fn new(format: Format, limit: Option<u32>, out: &'a mut dyn Write) -> Self {
+        Self { format, limit, out, printed: 0, widths: Widths::default(), result: Ok(()) }
+    }
+
+    /// Prints more rows; breaks when nobody listens any more.
+    fn rows(&mut self, rows: &[InspectionRow]) -> ControlFlow<()> {
+        let first = self.printed == 0;
+        self.result = match self.format {
+            Format::Table if rows.is_empty() => Ok(()),
+            Format::Table => table(rows, first, &mut self.widths, self.out),
+            Format::Json => json(rows, first, self.out),
+            Format::Csv => csv(rows, first, self.out),
+        };
+        self.printed += rows.len() as u64;
+        if self.result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    fn end(self) -> io::Result<()> {
+        self.result?;
+        match self.format {
+            Format::Table if self.printed == 0 => writeln!(self.out, "no inspections match")?,
+            Format::Table if self.limit.is_some_and(|limit| self.printed >= u64::from(limit)) => {
+                writeln!(self.out, "(the newest {}; --limit 0 shows all)", self.printed)?;
+            }
+            Format::Json => writeln!(self.out, "{}]", if self.printed == 0 { "" } else { "\n" })?,
+            Format::Table | Format::Csv => {}
+        }
+        self.out.flush()
     }
 }
 
@@ -147,23 +189,23 @@ fn filter(args: &HistoryArgs, limit: Option<u32>) -> anyhow::Result<InspectionFi
     })
 }
 
-fn table(rows: &[InspectionRow], limit: Option<u32>, out: &mut dyn Write) -> io::Result<()> {
-    if rows.is_empty() {
-        return writeln!(out, "no inspections match");
-    }
-    // Numbers stand to the right.
-    const HEADER: [(&str, bool); 10] = [
-        ("id", true),
-        ("seen_at", false),
-        ("product", false),
-        ("result", false),
-        ("score", true),
-        ("tau", true),
-        ("margin", true),
-        ("image", false),
-        ("code", false),
-        ("reason", false),
-    ];
+// Numbers stand to the right.
+const HEADER: [(&str, bool); 10] = [
+    ("id", true),
+    ("seen_at", false),
+    ("product", false),
+    ("result", false),
+    ("score", true),
+    ("tau", true),
+    ("margin", true),
+    ("image", false),
+    ("code", false),
+    ("reason", false),
+];
+
+type Widths = [usize; HEADER.len()];
+
+fn table(rows: &[InspectionRow], first: bool, widths: &mut Widths, out: &mut dyn Write) -> io::Result<()> {
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
     let cells: Vec<[String; 10]> = rows
         .iter()
@@ -182,46 +224,43 @@ fn table(rows: &[InspectionRow], limit: Option<u32>, out: &mut dyn Write) -> io:
             ]
         })
         .collect();
-    let widths: Vec<usize> = HEADER
-        .iter()
-        .enumerate()
-        .map(|(column, (name, _))| cells.iter().map(|row| row[column].chars().count()).fold(name.len(), usize::max))
-        .collect();
+    for (column, (name, _)) in HEADER.iter().enumerate() {
+        let longest = cells.iter().map(|row| row[column].chars().count()).fold(name.len(), usize::max);
+        widths[column] = widths[column].max(longest);
+    }
     let mut print = |row: Vec<&str>| {
         let mut line = String::new();
-        for ((cell, width), (_, right)) in row.iter().zip(&widths).zip(HEADER) {
+        for ((cell, width), (_, right)) in row.iter().zip(widths.iter()).zip(HEADER) {
             line.push_str(&if right { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") });
         }
         writeln!(out, "{}", line.trim_end())
     };
-    print(HEADER.iter().map(|(name, _)| *name).collect())?;
+    if first {
+        print(HEADER.iter().map(|(name, _)| *name).collect())?;
+    }
     for row in &cells {
         print(row.iter().map(String::as_str).collect())?;
-    }
-    if limit.is_some_and(|limit| rows.len() as u64 >= u64::from(limit)) {
-        writeln!(out, "(the newest {}; --limit 0 shows all)", rows.len())?;
     }
     Ok(())
 }
 
-/// A file name may hold anything; a terminal should not obey it.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
-}
-
-fn json(rows: &[InspectionRow], out: &mut dyn Write) -> io::Result<()> {
+fn json(rows: &[InspectionRow], first: bool, out: &mut dyn Write) -> io::Result<()> {
     // One row per line, so that the array can also be read by eye and by line tools.
-    write!(out, "[")?;
+    if first {
+        write!(out, "[")?;
+    }
     for (i, row) in rows.iter().enumerate() {
-        write!(out, "{}", if i == 0 { "\n" } else { ",\n" })?;
+        write!(out, "{}", if first && i == 0 { "\n" } else { ",\n" })?;
         serde_json::to_writer(&mut *out, row)?;
     }
-    writeln!(out, "{}]", if rows.is_empty() { "" } else { "\n" })
+    Ok(())
 }
 
-fn csv(rows: &[InspectionRow], out: &mut dyn Write) -> io::Result<()> {
-    let header = columns(&InspectionRow::default())?;
-    write!(out, "{}\r\n", header.keys().map(|name| quoted(name)).collect::<Vec<_>>().join(","))?;
+fn csv(rows: &[InspectionRow], first: bool, out: &mut dyn Write) -> io::Result<()> {
+    if first {
+        let header = columns(&InspectionRow::default())?;
+        write!(out, "{}\r\n", header.keys().map(|name| quoted(name)).collect::<Vec<_>>().join(","))?;
+    }
     for row in rows {
         let cells: Vec<String> = columns(row)?
             .values()
@@ -265,9 +304,14 @@ mod tests {
         }
     }
 
-    fn text(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+    /// What is printed of rows that come page by page.
+    fn text(format: Format, limit: Option<u32>, pages: &[&[InspectionRow]]) -> String {
         let mut out = Vec::new();
-        print(&mut out).unwrap();
+        let mut list = List::new(format, limit, &mut out);
+        for page in pages {
+            assert!(list.rows(page).is_continue());
+        }
+        list.end().unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -278,21 +322,22 @@ mod tests {
 
     #[test]
     fn csv_has_stable_columns_and_quotes() {
-        let text = text(|out| csv(&[row("/a/\"odd\", name.jpg")], out));
+        let text = text(Format::Csv, None, &[&[row("/a/\"odd\", name.jpg")]]);
         let lines: Vec<&str> = text.split("\r\n").collect();
         assert_eq!(lines[0], COLUMNS);
         assert!(lines[1].starts_with("7,prod1,\"/a/\"\"odd\"\", name.jpg\",done,ng,,1.5,1.25,,"), "{}", lines[1]);
         assert_eq!(lines[2], "");
-        assert_eq!(super::tests::text(|out| csv(&[], out)), format!("{COLUMNS}\r\n"));
+        assert_eq!(super::tests::text(Format::Csv, None, &[&[]]), format!("{COLUMNS}\r\n"));
     }
 
     #[test]
     fn json_is_one_array_with_the_same_columns() {
-        let parsed: Vec<Map<String, Value>> = serde_json::from_str(&text(|out| json(&[row("/a.jpg"), row("/b.jpg")], out))).unwrap();
+        let parsed: Vec<Map<String, Value>> =
+            serde_json::from_str(&text(Format::Json, None, &[&[row("/a.jpg")], &[row("/b.jpg")], &[]])).unwrap();
         assert_eq!(parsed.len(), 2);
         assert_eq!(parsed[0].keys().cloned().collect::<Vec<_>>().join(","), COLUMNS);
         assert_eq!(parsed[1]["image_path"], "/b.jpg");
-        assert_eq!(text(|out| json(&[], out)), "[]\n");
+        assert_eq!(text(Format::Json, None, &[&[]]), "[]\n");
     }
 
     #[test]
@@ -306,11 +351,14 @@ mod tests {
             image_score: None,
             ..pending
         };
-        let text = text(|out| table(&[row("/a.jpg"), pending], Some(2), out));
+        let text = text(Format::Table, Some(2), &[&[row("/a.jpg"), pending]]);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "id  seen_at                   product  result    score     tau  margin  image               code     reason");
         assert_eq!(lines[1], " 7  2026-11-23T08:42:00.123Z  prod1    ng       1.5000  1.2500  0.2500  /a.jpg");
         assert_eq!(lines[2], " 7  2026-11-23T08:42:00.123Z  prod1    pending       -  1.2500       -  /evil\\u{1b}[2J.jpg  no_bank  waits");
         assert_eq!(lines[3], "(the newest 2; --limit 0 shows all)");
+        assert_eq!(super::tests::text(Format::Table, None, &[&[]]), "no inspections match\n");
+        let pages = super::tests::text(Format::Table, None, &[&[row("/a.jpg")], &[row("/long.jpg")]]);
+        assert_eq!(pages.lines().count(), 3, "one header: {pages}");
     }
 }

@@ -7,7 +7,6 @@ use crate::config::MaskConfig;
 use crate::daemon::outputs::{OutputPaths, scores_json};
 use crate::daemon::source::{self, Expectation};
 use crate::daemon::verdict::{Verdict, judge};
-use crate::imaging::resize::resize_for_engine;
 use crate::inspection::{Backbone, DecideBy, DistanceGrid, Picture, PrecisionChoice, ResizedImage, Tau};
 use crate::patchcore::{FeatureExtractor, MemoryBank, score};
 use anyhow::{Context, bail};
@@ -87,9 +86,8 @@ struct Reader {
 
 impl Reader {
     fn read(&self, path: &Path) -> anyhow::Result<(Picture, ResizedImage)> {
-        let picture = source::read_linked(path, &self.expect)?.picture;
-        let resized = resize_for_engine(&picture, self.shorter);
-        Ok((picture, resized))
+        let (source, resized) = source::read_linked(path, &self.expect, self.shorter)?;
+        Ok((source.picture, resized))
     }
 }
 
@@ -138,6 +136,11 @@ impl BankScorer {
     /// The thresholds of the bank.
     pub fn tau(&self) -> Tau {
         self.bank.tau()
+    }
+
+    /// What images may be.
+    pub fn expectation(&self) -> &Expectation {
+        &self.expect
     }
 
     fn reader(&self) -> Reader {

@@ -1,6 +1,7 @@
 //! Where log lines go.
 
 mod journal;
+mod text;
 
 use journal::Journal;
 use std::io::IsTerminal;
@@ -16,7 +17,12 @@ pub fn start_log(daemon: bool) {
         Some(journal) => tracing_subscriber::registry().with(filter).with(journal).init(),
         None => {
             let ansi = std::io::stderr().is_terminal();
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+            tracing_subscriber::fmt()
+                .with_env_filter(filter)
+                .with_writer(std::io::stderr)
+                .with_ansi(ansi)
+                .fmt_fields(text::fields())
+                .init();
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod history;
 mod infer;
 mod log;
 mod metrics;
+mod printable;
 mod profile;
 mod rebuild;
 mod requeue;
@@ -26,6 +27,7 @@ pub use log::start_log;
 
 use clap::{Parser, Subcommand};
 pub use errors::{Coded, UsageError};
+use printable::printable_lines;
 use std::process::ExitCode;
 
 /// Visual inspection of production lines: PatchCore memory banks per product, watched camera folders, SQL history.
@@ -122,7 +124,7 @@ impl Cli {
 /// Writes a line to stderr; a closed stderr is nobody's loss.
 fn complain(text: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(text));
 }
 
 /// Writes to stdout.

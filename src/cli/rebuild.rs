@@ -1,8 +1,9 @@
 //! `patchcored rebuild`: a new bank from the ok folder as it is.
 
 use super::bank_request::{RequestArgs, wait};
-use super::say;
-use crate::daemon::database_holder;
+use super::{Coded, say};
+use crate::codes::ErrorCode;
+use crate::daemon::{database_holder, folder_answers};
 use crate::history::{BankRequestKind, HistoryStore};
 use anyhow::Context;
 use std::process::ExitCode;
@@ -12,6 +13,10 @@ use std::process::ExitCode;
 pub struct RebuildArgs {
     #[command(flatten)]
     request: RequestArgs,
+    /// Start anew, whatever became of the bank in use: also when its folder is empty, or when over half of the OK images that it was
+    /// built from are gone for good
+    #[arg(long)]
+    anew: bool,
 }
 
 /// Asks the daemon for it and waits for what becomes of it. Without a daemon, the next one does it.
@@ -20,12 +25,18 @@ pub struct RebuildArgs {
 /// A product that is not in the configuration, a database that cannot be changed, or a build that was refused or failed.
 pub fn run(args: &RebuildArgs) -> anyhow::Result<ExitCode> {
     let RequestArgs { product, no_wait, .. } = &args.request;
-    let (config, _) = args.request.load()?;
+    let (config, config_of_product) = args.request.load()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(async {
         let store = HistoryStore::open_to_change(&config.database).await.context("history database")?;
         let outcome = async {
-            let id = store.ask(product, BankRequestKind::Rebuild).await.context("history database")?;
+            if !args.anew
+                && let Err(error) = folder_answers(&store, &config_of_product).await
+            {
+                return Err(Coded::new(ErrorCode::BankFolder, format!("{product}: {error}")).into());
+            }
+            let kind = BankRequestKind::Rebuild { anew: args.anew };
+            let id = store.ask(product, kind).await.context("history database")?;
             if database_holder(&config.database)?.is_none() {
                 say(&format!("{product}: the line is stopped; the bank is built when it is started (request {id})\n"))?;
                 return Ok(ExitCode::SUCCESS);

@@ -1,6 +1,6 @@
 //! `patchcored retention --dry-run`: what the daemon would delete now.
 
-use super::history::printable;
+use super::printable::printable;
 use super::{complain, say};
 use crate::config::Config;
 use crate::daemon::retention::{Count, DryRun, dry_run, size};

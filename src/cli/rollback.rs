@@ -1,9 +1,10 @@
 //! `patchcored rollback`: an earlier bank version in use again.
 
 use super::bank_request::{RequestArgs, wait};
+use super::printable::printable_lines;
 use super::say;
 use crate::config::{Config, ProductConfig};
-use crate::daemon::{DatabaseLock, LockError, current_version, database_holder, roll_back, rollback_target};
+use crate::daemon::{DatabaseLock, LockError, current_version, database_holder, roll_back, rollback_target, version_in_use};
 use crate::error::FatalError;
 use crate::history::{BankRequest, BankRequestKind, HistoryStore, RequestEnd};
 use anyhow::Context;
@@ -38,7 +39,7 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
 async fn ask(args: &RollbackArgs, config: &Config, product: &ProductConfig, store: &HistoryStore) -> anyhow::Result<ExitCode> {
     // Settled now: what was built meanwhile is left as well.
     let version = rollback_target(store, product, args.version).await?;
-    if current_version(product) == Some(version) {
+    if version_in_use(store, product).await? == Some(version) && current_version(product).await? == Some(version) {
         say(&format!("{}: bank version {version} is in use already\n", product.name))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -58,7 +59,7 @@ async fn ask(args: &RollbackArgs, config: &Config, product: &ProductConfig, stor
                         return Err(error.into());
                     }
                 };
-                say(&format!("{}: {}; the line is stopped\n", product.name, done.outcome))?;
+                say(&format!("{}: {}; the line is stopped\n", product.name, printable_lines(&done.outcome)))?;
                 return Ok(ExitCode::SUCCESS);
             }
             // It was started this moment, and does it.

@@ -7,10 +7,11 @@ mod table;
 
 use super::Coded;
 use crate::config::Config;
+use crate::daemon::clock::LineClock;
 use crate::daemon::profile;
 use crate::daemon::rules::check_routing;
-use crate::daemon::{database_holder, folder_event_kinds};
-use crate::history::{HistoryStore, PendingOf, Snapshot};
+use crate::daemon::{bank_event_kinds, database_holder, folder_event_kinds};
+use crate::history::{HeldUp, HistoryStore, PendingOf, Snapshot};
 use anyhow::Context;
 use configuration::{Configuration, known};
 use jiff::Timestamp;
@@ -52,7 +53,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 
 fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -> anyhow::Result<Report> {
     let now = Timestamp::now();
-    let Known { snapshot, profile } = read(&mut config, now).context("history database")?;
+    let Known { snapshot, profile, clock, held_up } = read(&mut config, now).context("history database")?;
     let roots = check_routing(&config)?.roots();
     let wanted = |name: &str| args.product.as_deref().is_none_or(|product| product == name);
     let products: Vec<_> = config.products.iter().zip(snapshot.products).filter(|(product, _)| wanted(&product.name)).collect();
@@ -64,8 +65,9 @@ fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -
     let daemon = Daemon::of(database_holder(&config.database)?);
     let database_folder = config.database.parent().unwrap_or(Path::new("/"));
     let asked = products.iter().flat_map(|(product, _)| folders(product)).chain([database_folder]).map(Path::to_owned).collect();
+    let free = space::free_bytes(asked);
     let sources =
-        Sources { now, config: &config, events: &snapshot.events, roots: &roots, free: space::free_bytes(asked), running: daemon.running };
+        Sources { clock, config: &config, events: &snapshot.events, held_up: &held_up, roots: &roots, free, running: daemon.running };
     Ok(Report {
         at: format!("{now:.3}"),
         database: sources.place(&config.database, database_folder),
@@ -80,8 +82,10 @@ fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -
 
 /// What the history knows.
 struct Known {
+    clock: LineClock,
     snapshot: Snapshot,
     profile: Option<Profile>,
+    held_up: Vec<HeldUp>,
 }
 
 /// Reads it, and sets the profile in use.
@@ -93,8 +97,10 @@ fn read(config: &mut Config, now: Timestamp) -> anyhow::Result<Known> {
             profile::look_up(config, &store).await?;
             let (in_use, asked) = (store.profile_in_use().await?, store.profile_asked_for().await?);
             let names: Vec<&str> = config.products.iter().map(|product| product.name.as_str()).collect();
-            let snapshot = store.snapshot(&names, &folder_event_kinds(), now).await?;
-            Ok(Known { snapshot, profile: Profile::of(in_use, asked) })
+            let kinds = [folder_event_kinds(), bank_event_kinds()].concat();
+            let snapshot = store.snapshot(&names, &kinds, now).await?;
+            let (held_up, clock) = (store.held_up().await?, LineClock::open(&store).await?);
+            Ok(Known { clock, snapshot, profile: Profile::of(in_use, asked), held_up })
         };
         let known = known.await;
         store.close().await?;

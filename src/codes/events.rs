@@ -1,7 +1,7 @@
 //! What happens to the daemon: the column `kind` of the table `events`, and the field `kind` of its log lines.
 
 use super::Level::{Error, Info, Warn};
-use super::{Entry, codes};
+use super::{Entry, bank_events, codes, waiting};
 
 codes! {
     /// A kind of event.
@@ -113,6 +113,7 @@ codes! {
             run: &[],
             act: "",
         },
+        DatabaseReplaced => super::database::REPLACED,
         DiskFull => Entry {
             code: "disk_full",
             level: Error,
@@ -129,23 +130,13 @@ codes! {
             run: &[],
             act: "",
         },
-        NotWritable => Entry {
-            code: "not_writable",
-            level: Error,
-            means: "Outputs cannot be written beside the images (or to `outputs.dir`). Their images wait, since a part without its mask and overlay would not be documented.",
-            look: "Whether the disk is mounted read-only (a disk with errors often is), and who may write to the folder.",
-            run: &["findmnt --target /srv/camera/line1/front", "ls -ld /srv/camera/line1/front"],
-            act: "Mount it writable again, or let the user of the service write there (the group of the folder, and `ReadWritePaths=` of the service). Images that waited are inspected then.",
-        },
-        NotWritableOver => Entry {
-            code: "not_writable_over",
-            level: Info,
-            means: "Outputs are written again, after `not_writable`.",
-            look: "",
-            run: &[],
-            act: "",
-        },
+        NotWritable => waiting::NOT_WRITABLE,
+        NotWritableOver => waiting::NOT_WRITABLE_OVER,
+        Waiting => waiting::WAITING,
+        WaitingOver => waiting::WAITING_OVER,
         // Images and cameras.
+        DaemonDied => waiting::DAEMON_DIED,
+        KillsTheDaemon => waiting::KILLS_THE_DAEMON,
         GaveUp => Entry {
             code: "gave_up",
             level: Warn,
@@ -179,62 +170,18 @@ codes! {
             act: "Restart the camera or its grabbing software, and check the parts that passed since then.",
         },
         // Banks.
-        OkFolderLost => Entry {
-            code: "ok_folder_lost",
-            level: Error,
-            means: "The ok folder of a product is gone or cannot be listed. The bank in use stays, and the line goes on; there are no new banks meanwhile.",
-            look: "Whether the folder is there, and what is mounted on it.",
-            run: &["ls -ld /srv/banks/prod1-front/ok", "findmnt --target /srv/banks/prod1-front/ok"],
-            act: "Mount it again or make it. It is looked at again by itself.",
-        },
-        OkImagesLeftOut => Entry {
-            code: "ok_images_left_out",
-            level: Warn,
-            means: "A bank was built, but not from all files of the ok folder: some could not be read as images of this product.",
-            look: "The event names the first of them, each with its reason.",
-            run: &["ls -l /srv/banks/prod1-front/ok"],
-            act: "Replace or remove these files. The bank is built again when the folder has changed.",
-        },
-        BuildFailed => Entry {
-            code: "build_failed",
-            level: Error,
-            means: "No new bank was built: it was refused by a guard, or the build failed. The bank in use stays. The same files are not tried again by themselves, unless the build process was killed.",
-            look: "The reason in the event. `refused`: too few OK images, or over half of them gone. Killed by signal 9: most often too little memory.",
-            run: &["patchcored status --product prod1-front", "ls /srv/banks/prod1-front/ok | wc -l"],
-            act: "Put OK images into the folder or put them back; for want of memory lower `reservoir_max` or raise `stride`. After that it is built by itself, or at once with `patchcored rebuild prod1-front`.",
-        },
-        BankUnusable => Entry {
-            code: "bank_unusable",
-            level: Error,
-            means: "The bank in use cannot be loaded: its files are damaged or gone, or the weights of its network are. Images of the product wait; none is passed.",
-            look: "The reason, which names the file.",
-            run: &["patchcored status --product prod1-front", "ls -lL /srv/banks/prod1-front/current", "sudo -u patchcored patchcored check"],
-            act: "Go back to an earlier version with `patchcored rollback prod1-front`, or build a new one with `patchcored rebuild prod1-front`. Where weights are missing, put the file back.",
-        },
-        RebuildRequested => Entry {
-            code: "rebuild_requested",
-            level: Info,
-            means: "Somebody had the bank of a product rebuilt with `patchcored rebuild`.",
-            look: "",
-            run: &[],
-            act: "",
-        },
-        Rollback => Entry {
-            code: "rollback",
-            level: Info,
-            means: "Somebody put an earlier bank version back in use with `patchcored rollback`. The bank that was left is `rolled_back` in the table `banks`. There is no new bank until the ok folder changes or somebody asks for one.",
-            look: "Which bank is in use now.",
-            run: &["patchcored status --product prod1-front"],
-            act: "Find out what was wrong with the bank that was left, most often parts in the ok folder that are not good ones. Take them out: that builds a new bank.",
-        },
-        RollbackFailed => Entry {
-            code: "rollback_failed",
-            level: Error,
-            means: "An earlier bank version was to be put back in use, and could not be. The bank in use stays.",
-            look: "The reason in the event: most often files of that version are damaged or gone.",
-            run: &["ls /srv/banks/prod1-front/versions"],
-            act: "Name another version, as `patchcored rollback prod1-front 4`, or build a new one with `patchcored rebuild prod1-front`.",
-        },
+        OkFolderLost => bank_events::OK_FOLDER_LOST,
+        OkImagesLeftOut => bank_events::OK_IMAGES_LEFT_OUT,
+        BuildFailed => bank_events::BUILD_FAILED,
+        BankUnusable => bank_events::BANK_UNUSABLE,
+        BankUnusableOver => bank_events::BANK_UNUSABLE_OVER,
+        BankChanged => bank_events::BANK_CHANGED,
+        BankChangedOver => bank_events::BANK_CHANGED_OVER,
+        BankEdited => bank_events::BANK_EDITED,
+        VersionsNotRemoved => bank_events::VERSIONS_NOT_REMOVED,
+        RebuildRequested => bank_events::REBUILD_REQUESTED,
+        Rollback => bank_events::ROLLBACK,
+        RollbackFailed => bank_events::ROLLBACK_FAILED,
 
         // The line as a whole.
         Profile => Entry {
@@ -280,7 +227,9 @@ codes! {
             act: "",
         },
 
-        // Old files.
+        // Clock, old files.
+        ClockJumped => super::clock::JUMPED,
+        ClockWrong => super::clock::WRONG,
         Retention => Entry {
             code: "retention",
             level: Info,

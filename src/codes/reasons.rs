@@ -18,7 +18,7 @@ codes! {
         NotClosed => Entry {
             code: "not_closed",
             level: Warn,
-            means: "The program that writes the image has it open still. It is looked at again until it is closed, and fails `intake.give_up_after` its arrival.",
+            means: "The program that writes the image has it open still, or its marker is older than it, so that it is that of an earlier picture. It is looked at again until it is closed or marked, and fails `intake.give_up_after` its last change.",
             look: "Whether the camera software keeps its files open.",
             run: &["patchcored history --reason not_closed --since 24h"],
             act: "It is tried again by itself when it is closed, even after it failed. A camera that never closes its files needs `ready: rename`, a marker or `ready: {quiet: 2s}`.",
@@ -48,10 +48,10 @@ codes! {
         Incomplete => Entry {
             code: "incomplete",
             level: Error,
-            means: "The image is cut, has holes or is damaged: it may still be on its way. It is tried again, and fails `intake.give_up_after` its arrival. A half image is never decided.",
+            means: "The image is cut, has holes or is damaged: it may still be on its way. It is tried again, and fails `intake.give_up_after` its arrival. A half image is never decided. Holes are no fault where data follow after them and the writer was seen to close the file.",
             look: "The size of the file, and whether it opens in a viewer.",
             run: &["patchcored history --reason incomplete --since 24h"],
-            act: "Have it sent again, or try it once more with `patchcored requeue`. When it happens often, look at the network and the disk of the camera, and at `ready:` of the drop folder.",
+            act: "Have it sent again, or try it once more with `patchcored requeue`, which says of a file with holes that it is whole. When it happens often, look at the network and the disk of the camera, and at `ready:` of the drop folder.",
         },
         FileGone => Entry {
             code: "file_gone",
@@ -71,6 +71,7 @@ codes! {
         },
 
         // It fails.
+        KillsTheDaemon => *EventKind::KillsTheDaemon.entry(),
         NotAFile => Entry {
             code: "not_a_file",
             level: Error,
@@ -90,10 +91,18 @@ codes! {
         UnsupportedFormat => Entry {
             code: "unsupported_format",
             level: Error,
-            means: "The image is whole, but of a kind that is not read: a lossless or CMYK JPEG, a run-length encoded BMP, samples of an odd type, or an odd compression.",
+            means: "The image is whole, but of a kind that is not read: a lossless or CMYK JPEG, a run-length encoded BMP, samples of an odd type, an odd compression, or a header that contradicts itself. The page image-files.md lists them all.",
             look: "The reason, which says what it is.",
             run: &["patchcored history --reason unsupported_format --since 24h"],
             act: "Set the camera to 8- or 16-bit gray or RGB, as PNG, uncompressed TIFF or BMP, or baseline JPEG.",
+        },
+        DecoderPanicked => Entry {
+            code: "decoder_panicked",
+            level: Error,
+            means: "Reading the image made the program that decodes it panic. That is a bug; it ended this image alone.",
+            look: "The line of the log with `panicked`, which names the place in the source.",
+            run: &["patchcored history --reason decoder_panicked --since 24h", "journalctl -u patchcored --since -1h"],
+            act: "Report it with the file. Until it is mended, have the camera save another format.",
         },
         WrongSize => Entry {
             code: "wrong_size",
@@ -122,10 +131,10 @@ codes! {
         TooLarge => Entry {
             code: "too_large",
             level: Error,
-            means: "The image has more pixels, or more bytes, than `intake.max_megapixels` allows.",
+            means: "The image has more pixels than `intake.max_megapixels` allows, or takes more memory to be read than an image of that size may: 12 bytes a pixel, its file included.",
             look: "The reason, which has the numbers.",
             run: &["patchcored history --reason too_large --since 24h"],
-            act: "If the camera really takes such images, raise `intake.max_megapixels`, reload, and try them again with `patchcored requeue`.",
+            act: "If the camera really takes such images, raise `intake.max_megapixels`, reload, and try them again with `patchcored requeue`. Less memory is needed without alpha, without interlacing and with 8 bits per sample.",
         },
         TooElongated => Entry {
             code: "too_elongated",
@@ -146,15 +155,15 @@ codes! {
         NameTooLong => Entry {
             code: "name_too_long",
             level: Error,
-            means: "The name of the image is so long that no mask or overlay could be written beside it: a file name has 255 bytes at most.",
-            look: "The name.",
+            means: "The name or the path of the image is so long that no mask or overlay could be written beside it: a file name has 255 bytes at most, a path 4095.",
+            look: "The name, and how deep its folder lies.",
             run: &["patchcored history --reason name_too_long --since 24h"],
-            act: "Have the camera give shorter names.",
+            act: "Have the camera give shorter names and use fewer or shorter folders, or shorten `outputs.dir`.",
         },
         Duplicate => Entry {
             code: "duplicate",
             level: Info,
-            means: "The same file (path, size and time) has a row already, which the reason names: the camera wrote something else under that name and put the old file back. Nothing is missing.",
+            means: "The same file has a row already, which the reason names: it came under two names at once, or the camera wrote something else under its name and put the old file back. Nothing is missing.",
             look: "The reason, which names the other row.",
             run: &["patchcored history --reason duplicate --since 24h"],
             act: "",
@@ -175,6 +184,13 @@ codes! {
             run: &["patchcored history --reason engine --since 24h", "free -h"],
             act: "Lower `engine.bank_cache` or free memory, and try the images again with `patchcored requeue`. When it is always the same image, keep it and report it.",
         },
+    }
+}
+
+impl ReasonCode {
+    /// True when an image does not wait for it longer than `intake.give_up_after`, or waits for a bank: nobody has to be told.
+    pub fn ends_by_itself(self) -> bool {
+        matches!(self, Self::NoBank | Self::NotClosed | Self::Incomplete | Self::FileGone | Self::Unreadable)
     }
 }
 

@@ -3,8 +3,8 @@
 use super::duration::show;
 use super::raw::{RawConfig, RawProduct};
 use super::yaml::Read;
-use super::{Config, ProductConfig, engine, metrics, mqtt, places, product, profiles};
-use std::collections::BTreeSet;
+use super::{Config, ProductConfig, engine, metrics, mqtt, paths, places, product, profiles};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -55,11 +55,11 @@ pub(super) fn check(read: Read, folder: Option<&Path>) -> Result<Config, ConfigP
         .enumerate()
         .map(|(i, (raw, inherited))| product::check(raw, &Scope::new(i, inherited), &intake, &mut problems))
         .collect();
-    for (i, product) in products.iter().enumerate() {
-        if let Some(first) = products[..i].iter().position(|p| p.name == product.name && !p.name.is_empty()) {
-            problems
-                .add(format!("products[{i}].name"), format!("`{}` is also the name of products[{first}]; give each its own", product.name));
-        }
+    let mut names = HashMap::new();
+    for (i, product) in products.iter().enumerate().filter(|(_, product)| !product.name.is_empty()) {
+        let first = *names.entry(product.name.as_str()).or_insert(i);
+        let message = format!("`{}` is also the name of products[{first}]; give each its own", product.name);
+        problems.need(first == i, format!("products[{i}].name"), message);
     }
     places::check(&products, &mut problems);
     let profiles = profiles.unwrap_or_default();
@@ -160,11 +160,11 @@ impl Problems {
     /// The path made absolute against the folder of the file, with `.` and `..` resolved by name; an empty one after a problem.
     pub(super) fn path(&mut self, key: &str, path: &Path) -> PathBuf {
         let fault = if path.as_os_str().is_empty() {
-            "is empty; write a path"
-        } else if path.starts_with("~") {
-            "`~` is not expanded; write the whole path"
+            "is empty; write a path".to_owned()
+        } else if let Some(fault) = paths::foreign(&path.to_string_lossy()) {
+            fault
         } else if path.is_relative() && self.folder.is_none() {
-            "is relative, and there is no file to start from; write the whole path"
+            "is relative, and there is no file to start from; write the whole path".to_owned()
         } else {
             let whole = self.folder.as_deref().unwrap_or(Path::new("/")).join(path);
             return without_dots(&whole);

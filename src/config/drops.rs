@@ -24,6 +24,7 @@ pub(super) fn check(raw: Vec<RawDrop>, scope: &Scope<'_>, intake: &IntakeConfig,
             path: problems.required_path(&key("path"), raw.path, "/srv/camera/line1/front"),
             pattern: check_pattern(raw.glob, raw.regex, key, problems),
             recursive: raw.recursive.unwrap_or(true),
+            exclude: check_exclude(raw.exclude.unwrap_or_default(), &key("exclude"), problems),
             ready: check_ready(raw.ready, &key("ready"), intake, problems),
         });
     }
@@ -52,6 +53,20 @@ fn check_pattern(glob: Option<String>, regex: Option<String>, key: impl Fn(&str)
         problems.add(key("match"), format!("`{glob}` is no pattern: {}; write for example \"front_*.{{jpg,png}}\"", error.kind()));
     }
     NamePattern::Glob(glob)
+}
+
+fn check_exclude(patterns: Vec<String>, key: &str, problems: &mut Problems) -> Vec<String> {
+    for (i, pattern) in patterns.iter().enumerate() {
+        let wrong = if pattern.is_empty() || pattern.starts_with('/') || pattern.ends_with('/') {
+            Some("paths start below the drop folder, and neither begin nor end with `/`".to_owned())
+        } else {
+            globset::GlobBuilder::new(pattern).empty_alternates(true).build().err().map(|e| e.kind().to_string())
+        };
+        if let Some(wrong) = wrong {
+            problems.add(format!("{key}[{i}]"), format!("`{pattern}` is no pattern: {wrong}; write for example archive or \"cam1/test*\""));
+        }
+    }
+    patterns
 }
 
 fn check_ready(raw: Option<RawReady>, key: &str, intake: &IntakeConfig, problems: &mut Problems) -> Readiness {

@@ -4,6 +4,7 @@
 //! with its key path and remedy) → [`Config`]. What only this machine can tell (missing folders, permissions, limits) is not looked
 //! at here.
 
+mod bounds;
 mod build;
 mod check;
 mod diff;
@@ -13,6 +14,7 @@ mod engine;
 mod metrics;
 mod mqtt;
 mod on_ng;
+mod paths;
 mod places;
 mod product;
 mod profiles;
@@ -25,6 +27,7 @@ mod yaml;
 pub use check::{ConfigProblem, ConfigProblems};
 pub use diff::{Change, describe};
 pub use duration::parse_duration;
+pub use on_ng::LONGEST_COMMAND;
 pub use profiles::Profiles;
 pub use retention::{MinFree, RetentionConfig};
 pub use schema::schema;
@@ -140,6 +143,8 @@ pub struct DropConfig {
     pub pattern: NamePattern,
     /// Whether sub-folders count.
     pub recursive: bool,
+    /// Globs of what is left out below the folder.
+    pub exclude: Vec<String>,
     /// How completeness is told.
     pub ready: Readiness,
 }
@@ -274,7 +279,7 @@ impl Config {
     /// The error is [`FatalError::Config`]: a first line with the file and the number of problems, then one line per problem.
     pub fn load(path: &Path) -> Result<Self, FatalError> {
         let shown = path.display();
-        let bytes = std::fs::read(path).map_err(|e| {
+        let bytes = bounds::read(path).map_err(|e| {
             FatalError::Config(format!(
                 "cannot read the configuration {shown}: {e}; name the file with --config (config.yaml.example shows one)"
             ))
@@ -303,7 +308,7 @@ impl Config {
 
     /// The database that a file names which cannot be used otherwise.
     pub fn database_of(path: &Path) -> Option<PathBuf> {
-        let text = std::fs::read_to_string(path).ok()?;
+        let text = String::from_utf8(bounds::read(path).ok()?).ok()?;
         let named = match yaml::read(&text) {
             Ok(read) => read.raw.database,
             Err(_) => text.lines().find_map(|line| line.strip_prefix("database:")).map(|value| value.trim().into()),
@@ -367,7 +372,10 @@ products:
         assert!(!retention.is_on());
         assert_eq!(product.retention, retention);
         let pattern = NamePattern::Glob("*.{jpg,jpeg,png,bmp,tif,tiff}".into());
-        assert_eq!(product.drop, [DropConfig { path: "/drop".into(), pattern, recursive: true, ready: Readiness::CloseWrite }]);
+        assert_eq!(
+            product.drop,
+            [DropConfig { path: "/drop".into(), pattern, recursive: true, exclude: Vec::new(), ready: Readiness::CloseWrite }]
+        );
     }
 
     /// Keys for which the example shows another value than the default say so in their comment.

@@ -2,13 +2,17 @@
 
 use super::OnNgConfig;
 use super::check::{Problems, Scope};
+use super::paths;
 use super::raw::{RawOnNg, Span};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// No command may take longer than this.
+pub const LONGEST_COMMAND: Duration = Duration::from_secs(60);
+
 /// Smallest and largest value that is accepted, here and in the schema.
-pub(super) const TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+pub(super) const TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), LONGEST_COMMAND);
 pub(super) const CONCURRENT: (u32, u32) = (1, 16);
 pub(super) const MAX_AGE: (Duration, Duration) = (SECOND, Duration::from_secs(24 * 3600));
 
@@ -24,6 +28,7 @@ pub(super) fn check(raw: RawOnNg, scope: &Scope<'_>, problems: &mut Problems) ->
     let key = scope.key("on_ng.command");
     match command.first().map(String::as_str) {
         None | Some("") => problems.add(&key, "names no program; write for example `[/usr/local/bin/reject]`, or null for none"),
+        Some(program) if let Some(fault) = paths::foreign(program) => problems.add(&key, fault),
         Some(program) if !program.starts_with('/') => {
             let message = format!(
                 "`{program}` is not a whole path; write for example `/usr/local/bin/reject` (no shell looks for it, and each argument is an entry of its own)"

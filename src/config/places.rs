@@ -2,16 +2,42 @@
 
 use super::check::Problems;
 use super::{DropConfig, ProductConfig};
+use std::collections::HashMap;
 use std::path::Path;
+
+/// Which folders are what, so that ten thousand products are not compared each with each.
+struct Folders<'a> {
+    /// Index of the product, index in its `drop:`, and the entry.
+    drops: HashMap<&'a Path, Vec<(usize, usize, &'a DropConfig)>>,
+    /// Indices of the products whose OK images are there.
+    oks: HashMap<&'a Path, Vec<usize>>,
+    /// The first product whose bank is there.
+    banks: HashMap<&'a Path, usize>,
+}
+
+impl<'a> Folders<'a> {
+    fn of(products: &'a [ProductConfig]) -> Self {
+        let mut folders = Self { drops: HashMap::new(), oks: HashMap::new(), banks: HashMap::new() };
+        for (i, product) in products.iter().enumerate() {
+            for (j, drop) in product.drop.iter().enumerate() {
+                folders.drops.entry(&drop.path).or_default().push((i, j, drop));
+            }
+            folders.oks.entry(&product.ok).or_default().push(i);
+            folders.banks.entry(&product.bank).or_insert(i);
+        }
+        folders
+    }
+}
 
 /// Refuses folders that would feed each other: OK images or banks in a drop folder, drop folders or outputs among the OK images, a
 /// bank that two products write. Paths are compared by name; `patchcored check` also looks through symbolic links.
 pub(super) fn check(products: &[ProductConfig], problems: &mut Problems) {
+    let folders = Folders::of(products);
     for (i, product) in products.iter().enumerate() {
         for (key, folder) in [("ok", &product.ok), ("bank", &product.bank)] {
-            not_in_a_drop_folder(&format!("products[{i}].{key}"), folder, products, problems);
+            not_in_a_drop_folder(&format!("products[{i}].{key}"), folder, &folders, problems);
         }
-        if let Some(first) = products[..i].iter().position(|p| p.bank == product.bank && !is_unset(&p.bank)) {
+        if let Some(first) = folders.banks.get(product.bank.as_path()).filter(|first| **first != i && !is_unset(&product.bank)) {
             let message = format!("{} is also the bank folder of products[{first}]; give each product its own", product.bank.display());
             problems.add(format!("products[{i}].bank"), message);
         }
@@ -19,14 +45,18 @@ pub(super) fn check(products: &[ProductConfig], problems: &mut Problems) {
         let dir = product.outputs.dir.iter().map(|dir| (format!("products[{i}].outputs.dir"), dir.as_path()));
         let bank = (format!("products[{i}].bank"), product.bank.as_path());
         for (key, folder) in drops.chain(dir).chain([bank]) {
-            not_among_ok_images(&key, folder, products, problems);
+            not_among_ok_images(&key, folder, &folders, problems);
         }
     }
 }
 
-fn not_in_a_drop_folder(key: &str, folder: &Path, products: &[ProductConfig], problems: &mut Problems) {
-    let drops = products.iter().enumerate().flat_map(|(k, p)| p.drop.iter().enumerate().map(move |(j, d)| (k, j, d)));
-    if let Some((k, j, drop)) = drops.into_iter().find(|(_, _, drop)| swallows(drop, folder)) {
+fn not_in_a_drop_folder(key: &str, folder: &Path, folders: &Folders<'_>, problems: &mut Problems) {
+    if is_unset(folder) {
+        return;
+    }
+    let around = folder.ancestors().filter_map(|outer| folders.drops.get(outer)).flatten();
+    let swallowing = around.filter(|(_, _, drop)| folder == drop.path || drop.recursive);
+    if let Some((k, j, drop)) = swallowing.min_by_key(|(k, j, _)| (*k, *j)) {
         let place = if drop.path == folder { "is" } else { "lies in" };
         let message = format!(
             "{} {place} the drop folder {} (products[{k}].drop[{j}]), so what is in it would be inspected; move one of them",
@@ -37,19 +67,20 @@ fn not_in_a_drop_folder(key: &str, folder: &Path, products: &[ProductConfig], pr
     }
 }
 
-fn not_among_ok_images(key: &str, folder: &Path, products: &[ProductConfig], problems: &mut Problems) {
-    let inside = |ok: &Path| !is_unset(ok) && !is_unset(folder) && folder.starts_with(ok);
+fn not_among_ok_images(key: &str, folder: &Path, folders: &Folders<'_>, problems: &mut Problems) {
+    if is_unset(folder) {
+        return;
+    }
     // A drop folder that is itself an ok folder is already reported under `ok`.
-    if let Some(k) = products.iter().position(|p| inside(&p.ok) && !(key.ends_with(".path") && p.ok == folder)) {
-        let ok = products[k].ok.display();
-        let message =
-            format!("{} lies in the ok folder {ok} (products[{k}].ok), which is for good parts only; move it elsewhere", folder.display());
+    let around = folder.ancestors().filter(|ok| !(key.ends_with(".path") && *ok == folder));
+    if let Some((k, ok)) = around.filter_map(|ok| Some((*folders.oks.get(ok)?.first()?, ok))).min() {
+        let message = format!(
+            "{} lies in the ok folder {} (products[{k}].ok), which is for good parts only; move it elsewhere",
+            folder.display(),
+            ok.display()
+        );
         problems.add(key, message);
     }
-}
-
-fn swallows(drop: &DropConfig, folder: &Path) -> bool {
-    !is_unset(&drop.path) && !is_unset(folder) && (folder == drop.path || (drop.recursive && folder.starts_with(&drop.path)))
 }
 
 /// True for a path that was missing or unusable, which has been reported.

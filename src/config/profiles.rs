@@ -3,24 +3,25 @@
 use super::check::Problems;
 use super::product::is_name;
 use super::{Config, ProductConfig};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// `profiles:`, the products of each by name.
 pub type Profiles = BTreeMap<String, Vec<String>>;
 
 pub(super) fn check(profiles: &Profiles, first: Option<&str>, products: &[ProductConfig], problems: &mut Problems) {
+    let known: HashSet<&str> = products.iter().map(|product| product.name.as_str()).collect();
     for (name, members) in profiles {
         let key = format!("profiles.{name}");
         problems.need(is_name(name), key.clone(), "is no name; use the letters A-Z a-z, the digits, `.`, `_` and `-`");
         problems.need(!members.is_empty(), key.clone(), "is empty; list at least one product, or remove the profile");
+        let mut before = HashSet::new();
         for (i, member) in members.iter().enumerate() {
             let key = format!("{key}[{i}]");
-            problems.need(!members[..i].contains(member), key.clone(), format!("`{member}` stands here twice; once is enough"));
-            problems.need(
-                products.iter().any(|product| product.name == *member),
-                key,
-                format!("`{member}` is none of the products; name one of: {}", names(products.iter().map(|product| &product.name))),
-            );
+            problems.need(before.insert(member), key.clone(), format!("`{member}` stands here twice; once is enough"));
+            if !known.contains(member.as_str()) {
+                let all = names(products.iter().map(|product| &product.name));
+                problems.add(key, format!("`{member}` is none of the products; name one of: {all}"));
+            }
         }
     }
     match first {
@@ -49,11 +50,20 @@ impl Config {
         of.peek().is_none() || of.any(|(name, _)| Some(name) == self.profile.as_ref())
     }
 
-    /// Whether there is a profile, or a line without profiles, in which both are on.
-    pub fn are_ever_on_together(&self, a: &str, b: &str) -> bool {
-        let has = |members: &[String], product: &str| members.iter().any(|member| member == product);
-        let always = |product: &str| !self.profiles.values().any(|members| has(members, product));
-        always(a) || always(b) || self.profiles.values().any(|members| has(members, a) && has(members, b))
+    /// Tells of two products, by their indices, whether there is a profile, or a line without profiles, in which both are on.
+    pub fn on_together(&self) -> impl Fn(usize, usize) -> bool {
+        let mut profiles_of: HashMap<&str, BTreeSet<usize>> = HashMap::new();
+        for (number, members) in self.profiles.values().enumerate() {
+            for member in members {
+                profiles_of.entry(member).or_default().insert(number);
+            }
+        }
+        // None for a product that is always on.
+        let of: Vec<_> = self.products.iter().map(|product| profiles_of.get(product.name.as_str()).cloned()).collect();
+        move |a, b| match (of.get(a), of.get(b)) {
+            (Some(Some(a)), Some(Some(b))) => !a.is_disjoint(b),
+            _ => true,
+        }
     }
 }
 
@@ -67,6 +77,11 @@ mod tests {
         Config::parse(&format!("database: /h\nproducts:\n{products}{profiles}")).map_err(|problems| problems.to_string())
     }
 
+    fn together(config: &Config, a: &str, b: &str) -> bool {
+        let [a, b] = [a, b].map(|name| config.products.iter().position(|product| product.name == name).unwrap());
+        config.on_together()(a, b)
+    }
+
     #[test]
     fn the_profile_in_use_decides_what_is_on() {
         let mut config = config("profiles: {day: [a, both], night: [b, both]}\nprofile: day\n").unwrap();
@@ -74,15 +89,15 @@ mod tests {
         assert_eq!(on(&config), [true, false, true, true]);
         config.profile = Some("night".into());
         assert_eq!(on(&config), [false, true, true, true]);
-        assert!(!config.are_ever_on_together("a", "b"));
+        assert!(!together(&config, "a", "b"));
         for (one, other) in [("a", "both"), ("b", "both"), ("a", "always"), ("always", "b")] {
-            assert!(config.are_ever_on_together(one, other) && config.are_ever_on_together(other, one), "{one} {other}");
+            assert!(together(&config, one, other) && together(&config, other, one), "{one} {other}");
         }
     }
 
     #[test]
     fn without_profiles_all_are_on() {
         let config = config("profiles:\nprofile:\n").unwrap();
-        assert!(config.is_on("a") && config.are_ever_on_together("a", "b"));
+        assert!(config.is_on("a") && together(&config, "a", "b"));
     }
 }

@@ -91,7 +91,7 @@ pub(super) struct RawIntake {
     /// than the longest pause of your camera or network while it writes one file.
     #[schemars(transform = within(engine::GIVE_UP_AFTER))]
     pub give_up_after: Option<Span>,
-    /// Largest image that is decoded, in million pixels. Protects the memory from damaged or hostile files.
+    /// Largest image that is decoded, in million pixels. Protects the memory from damaged or hostile files: reading an image may take 12 bytes for each pixel of this number.
     #[schemars(range(min = engine::MEGAPIXELS.0, max = engine::MEGAPIXELS.1))]
     pub max_megapixels: Option<u32>,
 }

@@ -148,6 +148,8 @@ mod tests {
             (drop("match: a/b"), "products/0/drop/0/match"),
             (drop("match: '*', regex: a"), "products/0/drop/0"),
             (drop("recursive: 'yes'"), "products/0/drop/0/recursive"),
+            (drop("exclude: archive"), "products/0/drop/0/exclude"),
+            (drop("exclude: ['']"), "products/0/drop/0/exclude/0"),
             (drop("ready: closed"), "products/0/drop/0/ready"),
             (drop("ready: {}"), "products/0/drop/0/ready"),
             (drop("ready: {quiet: 5}"), "products/0/drop/0/ready"),

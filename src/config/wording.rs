@@ -22,6 +22,13 @@ pub(super) fn explain_syntax(error: &str) -> String {
     format!("{error}; {remedy}")
 }
 
+/// What is wrong with a tag: other programs read files or the environment for it.
+pub(super) fn explain_tag(tag: &str) -> String {
+    format!(
+        "the tag `{tag}` is not known here, where nothing is included or taken from the environment; write the value itself, or have another program put the file together"
+    )
+}
+
 /// The message for one key: what serde said about it, what is allowed there, and an example when there is one.
 pub(super) fn explain(error: &str, key: &str, example: Option<&str>) -> String {
     if error.starts_with("unknown field") {

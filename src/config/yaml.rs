@@ -4,6 +4,7 @@
 //! document that holds nothing but the way to it is read as [`RawConfig`]. What fails is a problem with a known key path and is taken
 //! out; the rest is then read as a whole.
 
+use super::bounds;
 use super::check::ConfigProblem;
 use super::raw::RawConfig;
 use super::wording;
@@ -37,10 +38,20 @@ pub(super) enum Step {
 
 /// Reads the text. The error is for a text that is no YAML, so that nothing more can be said.
 pub(super) fn read(text: &str) -> Result<Read, ConfigProblem> {
-    let document: Value = serde_yaml::from_str(text.trim_start_matches('\u{feff}')).map_err(|e| syntax_problem(&e))?;
+    let text = text.trim_start_matches('\u{feff}');
+    bounds::check(text)?;
+    let document: Value = serde_yaml::from_str(text).map_err(|e| syntax_problem(&e))?;
+    if let Some(tag) = tag_of(&document) {
+        return Err(ConfigProblem { key: "line 1".into(), message: wording::explain_tag(&tag.to_string()) });
+    }
     if !document.is_mapping() {
         let message = "the file has no keys; it needs at least `database:` and `products:` (see config.yaml.example)";
         return Err(ConfigProblem { key: "line 1".into(), message: message.into() });
+    }
+    let products = document.get("products").and_then(Value::as_sequence).map_or(0, Vec::len);
+    if products > bounds::PRODUCTS {
+        let message = format!("has {products} entries, and {} is the most; give the others to another daemon", bounds::PRODUCTS);
+        return Err(ConfigProblem { key: "products".into(), message });
     }
     let mut problems = Vec::new();
     let mut sound = keep_sound(document, &mut Vec::new(), &mut problems).unwrap_or_default();
@@ -60,6 +71,11 @@ fn syntax_problem(error: &serde_yaml::Error) -> ConfigProblem {
 
 /// What is left of `value` without its bad parts. A list with a bad entry goes as a whole, so that no later entry changes its number.
 fn keep_sound(value: Value, path: &mut Vec<Step>, problems: &mut Vec<ConfigProblem>) -> Option<Value> {
+    let tagged_key = path.last().and_then(|step| if let Step::Key(Value::Tagged(key)) = step { Some(key) } else { None });
+    if let Some(tag) = tagged_key.map(|key| key.tag.to_string()).or_else(|| Some(tag_of(&value)?.to_string())) {
+        problems.push(ConfigProblem { key: spell(path), message: wording::explain_tag(&tag) });
+        return None;
+    }
     let empty_shell = match &value {
         Value::Mapping(_) => Value::Mapping(Mapping::new()),
         Value::Sequence(_) => Value::Sequence(Vec::new()),
@@ -97,6 +113,10 @@ fn keep_sound(value: Value, path: &mut Vec<Step>, problems: &mut Vec<ConfigProbl
         }
         leaf => Some(leaf),
     }
+}
+
+fn tag_of(value: &Value) -> Option<&serde_yaml::value::Tag> {
+    if let Value::Tagged(tagged) = value { Some(&tagged.tag) } else { None }
 }
 
 /// Reads a document with this one value in it.
@@ -161,6 +181,7 @@ pub(super) fn last_key(path: &[Step]) -> String {
 fn scalar(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Tagged(tagged) => scalar(&tagged.value),
         other => serde_yaml::to_string(other).map(|text| text.trim().to_owned()).unwrap_or_default(),
     }
 }
@@ -292,6 +313,19 @@ mod tests {
                 "products[1].drop"
             ]
         );
+    }
+
+    #[test]
+    fn a_tag_is_a_problem_with_its_key() {
+        let found = problems(
+            "database: !secret db\ndefaults: !include defaults.yaml\nproducts:\n- name: a\n  ok: !ENV [OK, /ok]\n  build: {layers: [layer2, !x layer3]}\n  !y bank: /b\n  drop: !!seq [{path: !!str /d}]\n",
+        );
+        let keys: Vec<&str> = found.iter().map(|f| f.split(": ").next().unwrap()).collect();
+        assert_eq!(keys, ["database", "defaults", "products[0].ok", "products[0].build.layers[1]", "products[0].bank"], "{found:?}");
+        for (problem, tag) in found.iter().zip(["!secret", "!include", "!ENV", "!x", "!y"]) {
+            assert!(problem.contains(&format!("the tag `{tag}` is not known")), "{problem}");
+        }
+        assert!(problems("!include all.yaml")[0].contains("the tag `!include`"));
     }
 
     #[test]

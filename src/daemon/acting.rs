@@ -5,11 +5,13 @@
 
 mod broker;
 mod command;
+mod families;
 mod publisher;
 mod runner;
 mod session;
 
 pub use broker::file_problems as broker_file_problems;
+pub use families::end_all as end_commands;
 
 use super::Line;
 use crate::codes::EventKind;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long a stop waits for running commands before it kills them. With all else that a stop waits for, it stays below the unit's
 /// TimeoutStopSec.
@@ -31,6 +34,8 @@ pub struct Acting {
     tasks: JoinSet<()>,
     stop: CancellationToken,
     kill: CancellationToken,
+    /// What commands have left behind is looked after, also while they stop.
+    _families: AbortOnDropHandle<()>,
 }
 
 /// What is to follow from a decision on an image of this product that came at `arrived_at`.
@@ -45,6 +50,10 @@ pub async fn start(line: &Arc<Line>) -> Acting {
     }
     let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
+    if line.config.products.iter().any(|product| product.on_ng.is_some()) {
+        families::adopt_orphans();
+    }
+    let families = AbortOnDropHandle::new(tokio::spawn(families::watch()));
     for product in &line.config.products {
         if let Some(on_ng) = product.on_ng.clone() {
             let ends = Ends { stop: stop.clone(), kill: kill.clone() };
@@ -55,7 +64,7 @@ pub async fn start(line: &Arc<Line>) -> Acting {
         tasks.spawn(publisher::run(Arc::clone(line), mqtt.clone(), line.decided.subscribe(), stop.clone()));
         tasks.spawn(publisher::keep_within(Arc::clone(line), mqtt, stop.clone()));
     }
-    Acting { tasks, stop, kill }
+    Acting { tasks, stop, kill, _families: families }
 }
 
 /// No row waits for ever for what the configuration no longer has.

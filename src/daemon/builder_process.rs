@@ -33,10 +33,15 @@ pub struct Killed {
     words: String,
 }
 
+/// The build process could not be started, most often for want of memory or processes; the ok folder is not at fault.
+#[derive(Debug, thiserror::Error)]
+#[error("the build process could not be started: {0}")]
+pub struct NotStarted(std::io::Error);
+
 /// Builds the bank of `product` into `staging`. Dropping the future ends the child.
 ///
 /// # Errors
-/// When the child cannot be started or fails; the message carries what it last wrote to stderr. [`Killed`] when a signal ended it.
+/// When the child fails; the message carries what it last wrote to stderr. [`NotStarted`], and [`Killed`] when a signal ended it.
 pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path, progress: &Arc<Progress>) -> anyhow::Result<Built> {
     let begin = Instant::now();
     let child = Command::new(OWN_PROGRAM)
@@ -47,7 +52,7 @@ pub async fn run(engine: &EngineConfig, product: &ProductConfig, staging: &Path,
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .context("the build process could not be started")?;
+        .map_err(NotStarted)?;
     let steps = Mutex::new(Steps { ticks: 0, at: begin });
     let _watch = child.id().map(|process| progress.watch(format!("build of {}", product.name), move || silence(process, &steps)));
     let output = child.wait_with_output().await.context("the build process could not be waited for")?;

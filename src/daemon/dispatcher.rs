@@ -7,12 +7,12 @@ use super::Line;
 use super::hand::Hand;
 use super::inspector::inspect;
 use crate::config::ProductConfig;
-use crate::history::{HistoryError, PendingImage};
+use crate::history::{DEATHS, HistoryError, PendingImage};
 use jiff::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,13 @@ const LONG_TURN: u32 = 16;
 const SHORT_TURN: u32 = 4;
 /// Pending images whose time has come are looked for at least this often, besides at every arrival.
 const LOOK: Duration = Duration::from_millis(250);
+/// Images that were in hand when the daemon died are not tried before the line has worked for this long: what came since is to be found
+/// first.
+const OTHERS_FIRST: Duration = Duration::from_secs(2);
+/// An image that was alone in hand when the daemon died is not tried again before the line has worked for this long: deaths that have
+/// another cause come sooner or later than that, and the other images go on in between. The other suspects do not wait longer for a
+/// moment in which nothing else is due.
+const PROOF: Duration = Duration::from_secs(10);
 /// Pause when the history cannot be written, e.g. on a full disk.
 const HISTORY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -35,8 +42,16 @@ const HISTORY_PAUSE: Duration = Duration::from_secs(1);
 /// When the history is lost for good.
 pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> Result<(), HistoryError> {
     let hands = Arc::new(Semaphore::new(IN_HAND as usize));
-    let mut dispatcher =
-        Dispatcher { line, tasks: JoinSet::new(), ids: HashMap::new(), turn: VecDeque::new(), served: HashMap::new(), turns: 0 };
+    let mut dispatcher = Dispatcher {
+        line,
+        tasks: JoinSet::new(),
+        ids: HashMap::new(),
+        turn: VecDeque::new(),
+        served: HashMap::new(),
+        turns: 0,
+        begun: Instant::now(),
+        suspects: true,
+    };
     let (pulse, _watch) = dispatcher.line.progress.worker("dispatcher");
     while !stop.is_cancelled() {
         // Without a free hand there is nothing to do here: the images in hand are watched for themselves.
@@ -45,10 +60,22 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> Result<(), 
             hand = Hand::take(&hands) => hand,
         };
         let Some(hand) = hand else { break };
-        let _work = pulse.begin();
-        match dispatcher.step(hand).await {
-            Ok(true) => {}
-            Ok(false) => {
+        let work = pulse.begin();
+        let step = dispatcher.step(hand).await;
+        drop(work);
+        match step {
+            Ok(Step::Begun) => {}
+            Ok(Step::Alone(hand, product, image)) => {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    hand = hand.alone(IN_HAND - 1) => {
+                        if let Some(hand) = hand {
+                            dispatcher.begin(product, image, hand);
+                        }
+                    }
+                }
+            }
+            Ok(Step::Idle) => {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = dispatcher.line.wake.notified() => {}
@@ -70,6 +97,16 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> Result<(), 
     Ok(())
 }
 
+/// What a step led to.
+enum Step {
+    /// An image is in hand.
+    Begun,
+    /// This image is to be taken in hand when nothing else is.
+    Alone(Hand, Box<ProductConfig>, PendingImage),
+    /// There was nothing to do.
+    Idle,
+}
+
 struct Dispatcher {
     line: Arc<Line>,
     tasks: JoinSet<Result<(), HistoryError>>,
@@ -80,13 +117,17 @@ struct Dispatcher {
     /// The number of the last turn of each product.
     served: HashMap<String, u64>,
     turns: u64,
+    /// When the line began to work.
+    begun: Instant,
+    /// There may be images that are to be tried alone. No image becomes one while the daemon lives.
+    suspects: bool,
 }
 
 impl Dispatcher {
     /// 1. looks at what has ended; 2. takes the next image of the turn, or begins the next turn; 3. sets the image going.
     ///
-    /// False when there was nothing to do.
-    async fn step(&mut self, hand: Hand) -> Result<bool, HistoryError> {
+    /// Images that were in hand when the daemon died come after the others, or when they have waited long enough.
+    async fn step(&mut self, hand: Hand) -> Result<Step, HistoryError> {
         let mut outcome = Ok(());
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             outcome = outcome.and(self.ended(ended));
@@ -95,14 +136,44 @@ impl Dispatcher {
         let avoid = self.line.places.to_avoid();
         // What is left out here is pending and comes again.
         self.turn.retain(|(product, image)| !avoids(&avoid, product, image));
+        let long_enough = self.begun.elapsed() >= PROOF;
         if self.turn.is_empty() {
+            if long_enough && let Some((product, image)) = self.next_suspect(&avoid, DEATHS).await? {
+                return Ok(Step::Alone(hand, Box::new(product), image));
+            }
             self.begin_turn(&avoid).await?;
         }
-        let Some((product, image)) = self.turn.pop_front() else { return Ok(false) };
+        if let Some((product, image)) = self.turn.pop_front() {
+            self.begin(Box::new(product), image, hand);
+            return Ok(Step::Begun);
+        }
+        if self.begun.elapsed() >= OTHERS_FIRST
+            && let Some((product, image)) = self.next_suspect(&avoid, 0).await?
+        {
+            return Ok(Step::Alone(hand, Box::new(product), image));
+        }
+        Ok(Step::Idle)
+    }
+
+    fn begin(&mut self, product: Box<ProductConfig>, image: PendingImage, hand: Hand) {
         let (line, id) = (Arc::clone(&self.line), image.id);
         let task = self.tasks.spawn(async move { inspect(&line, &product, image, hand).await });
         self.ids.insert(task.id(), id);
-        Ok(true)
+    }
+
+    /// The next image to be tried alone, of those that were alone in hand at so many deaths at most.
+    async fn next_suspect(&mut self, avoid: &[PathBuf], deaths: i64) -> Result<Option<(ProductConfig, PendingImage)>, HistoryError> {
+        if !self.suspects {
+            return Ok(None);
+        }
+        let line = Arc::clone(&self.line);
+        let names: Vec<&str> = able(&line, avoid).map(|product| product.name.as_str()).collect();
+        let in_work: Vec<i64> = self.ids.values().copied().collect();
+        let Some((name, image)) = line.store.next_suspect(&names, Timestamp::now(), deaths, &in_work, avoid).await? else {
+            self.suspects = line.store.has_suspects().await?;
+            return Ok(None);
+        };
+        Ok(line.product(&name).map(|product| (product.clone(), image)))
     }
 
     fn ended(&mut self, ended: Result<(Id, Result<(), HistoryError>), JoinError>) -> Result<(), HistoryError> {
@@ -122,10 +193,7 @@ impl Dispatcher {
 
     /// Gives the turn to the product that was served longest ago and has an image that can be tried.
     async fn begin_turn(&mut self, avoid: &[PathBuf]) -> Result<(), HistoryError> {
-        // Without a bank, all of a product's images wait; looking through them would only cost time.
-        let has_bank = |product: &&ProductConfig| self.line.banks.get(&product.name).is_some();
-        let products = self.line.config.products.iter().filter(has_bank).filter(|product| !avoids_product(avoid, product));
-        let mut names: Vec<&str> = products.map(|product| product.name.as_str()).collect();
+        let mut names: Vec<&str> = able(&self.line, avoid).map(|product| product.name.as_str()).collect();
         names.sort_by_key(|name| self.served.get(*name).copied().unwrap_or(0));
         let now = Timestamp::now();
         let due = self.line.store.due_products(&names, now).await?;
@@ -143,6 +211,12 @@ impl Dispatcher {
         }
         Ok(())
     }
+}
+
+/// The products whose images can be tried now. Without a bank, all of a product's images wait; looking through them would only cost time.
+fn able<'a>(line: &'a Line, avoid: &'a [PathBuf]) -> impl Iterator<Item = &'a ProductConfig> {
+    let products = line.config.products.iter().filter(|product| line.banks.get(&product.name).is_some());
+    products.filter(|product| !avoids_product(avoid, product))
 }
 
 /// True when every image of the product needs a folder that is in trouble.

@@ -2,7 +2,7 @@
 
 use super::active::ActiveBank;
 use super::progress::{Progress, Pulse, Watch, Work};
-use crate::banks::BankLibrary;
+use crate::banks::{BankKey, BankLibrary};
 use crate::config::EngineConfig;
 use crate::inspection::{Backbone, DistanceGrid, Precision, PrecisionChoice, ResizedImage, Tau};
 use crate::patchcore::{EngineError, FeatureExtractor, MemoryBank, find_weights, give_back_freed_memory, score, set_threads};
@@ -24,7 +24,7 @@ const QUEUE: usize = 2;
 pub struct Scored {
     /// Patch distances.
     pub grid: DistanceGrid,
-    /// The thresholds of the bank that was used.
+    /// The thresholds that the row of the bank names.
     pub tau: Tau,
     /// Network and distances.
     pub engine_time: Duration,
@@ -55,7 +55,7 @@ enum Job {
 pub struct EngineHandle {
     jobs: mpsc::Sender<Job>,
     /// The banks in memory after the last job.
-    loaded: Arc<Mutex<Vec<i64>>>,
+    loaded: Arc<Mutex<Vec<BankKey>>>,
     pulse: Arc<Pulse>,
     _watch: Arc<Watch>,
 }
@@ -74,7 +74,7 @@ impl EngineHandle {
 
     /// True when scoring against this bank needs no file.
     pub fn has_loaded(&self, bank: &ActiveBank) -> bool {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).contains(&bank.bank_id)
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).contains(&BankKey::of(&bank.record))
     }
 
     /// Loads networks and banks before the first image comes, so that READY means ready.
@@ -99,7 +99,7 @@ impl EngineHandle {
 /// When the system gives no thread.
 pub fn start(config: EngineConfig, progress: &Arc<Progress>) -> std::io::Result<(EngineHandle, JoinHandle<()>)> {
     let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
-    let loaded: Arc<Mutex<Vec<i64>>> = Arc::default();
+    let loaded: Arc<Mutex<Vec<BankKey>>> = Arc::default();
     let told = Arc::clone(&loaded);
     let (pulse, watch) = progress.worker("engine");
     let stamps = Arc::clone(&pulse);
@@ -160,7 +160,7 @@ impl Engine {
     fn prepare(&mut self, bank: &ActiveBank) -> Result<(&FeatureExtractor, &MemoryBank), EngineError> {
         let Self { config, library, extractors, pulse } = self;
         pulse.long_step();
-        let bank = library.get(bank.bank_id, &bank.dir, |bank| {
+        let bank = library.get(&bank.dir, &bank.record, |bank| {
             let extractor = extractor_for(extractors, config, &bank)?;
             bank.check_extractor(extractor)?;
             let placed = bank.beside(extractor)?;
@@ -173,11 +173,11 @@ impl Engine {
         Ok((extractor, bank))
     }
 
-    fn score(&mut self, image: &ResizedImage, bank: &ActiveBank) -> Result<Scored, EngineFailure> {
-        let (extractor, bank) = self.prepare(bank).map_err(|e| EngineFailure::Bank(e.to_string()))?;
+    fn score(&mut self, image: &ResizedImage, active: &ActiveBank) -> Result<Scored, EngineFailure> {
+        let (extractor, bank) = self.prepare(active).map_err(|e| EngineFailure::Bank(e.to_string()))?;
         let begin = Instant::now();
         let grid = score(extractor, bank, image).map_err(|e| EngineFailure::Image(e.to_string()))?;
-        Ok(Scored { grid, tau: bank.tau(), engine_time: begin.elapsed() })
+        Ok(Scored { grid, tau: active.record.tau, engine_time: begin.elapsed() })
     }
 }
 

@@ -68,7 +68,7 @@ mod tests {
     fn the_newest_of_a_pair_counts_and_the_worst_of_all() {
         let mut events = Vec::new();
         let mut after = |kind: &str, detail: &str| {
-            events.push(EventRow { at: events.len().to_string(), kind: kind.into(), detail: detail.into() });
+            events.push(EventRow { at: events.len().to_string(), kind: kind.into(), product: None, detail: detail.into() });
             folder_state(Path::new("/drop/a"), &events).0
         };
         assert_eq!(after("drop_folder_lost", "/drop/ab: gone"), FolderState::Watched, "another folder");

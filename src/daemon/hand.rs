@@ -21,13 +21,30 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Hand {
     hands: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,
+    alone: bool,
 }
 
 impl Hand {
     /// Waits for a free hand; `None` when there will be no more.
     pub async fn take(hands: &Arc<Semaphore>) -> Option<Self> {
         let held = Arc::clone(hands).acquire_owned().await.ok()?;
-        Some(Self { hands: Arc::clone(hands), held: Some(held) })
+        Some(Self { hands: Arc::clone(hands), held: Some(held), alone: false })
+    }
+
+    /// Waits for the `others` hands, so that nothing else is in hand; `None` when there will be no more.
+    pub async fn alone(mut self, others: u32) -> Option<Self> {
+        let rest = Arc::clone(&self.hands).acquire_many_owned(others).await.ok()?;
+        match &mut self.held {
+            Some(held) => held.merge(rest),
+            None => self.held = Some(rest),
+        }
+        self.alone = true;
+        Some(self)
+    }
+
+    /// True when nothing else is in hand.
+    pub fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// Runs work off the runtime that needs no file.
@@ -61,6 +78,7 @@ impl Hand {
                 break;
             }
         }
+        // Others begin; and whoever waits for a folder is no suspect.
         self.held = None;
         let shown = folder.display();
         if line.places.stuck(folder) {

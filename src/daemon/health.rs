@@ -23,6 +23,13 @@ impl CameraHealth {
         let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
         cameras.entry((product.to_owned(), folder.to_owned())).or_default().observe(config, seen)
     }
+
+    /// The last picture was written once more, byte for byte, and is not decided again.
+    pub fn repeated(&self, product: &str, folder: &Path, config: &HealthConfig) -> Vec<Warning> {
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        let streaks = cameras.get_mut(&(product.to_owned(), folder.to_owned()));
+        streaks.and_then(|streaks| streaks.repeated(config)).into_iter().collect()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -57,20 +64,21 @@ impl Streaks {
             }
             self.saturated = saturated;
         }
-        if let Some(limit) = config.frozen {
-            let count = match self.last {
-                Some((fingerprint, count)) if fingerprint == seen.fingerprint => count.saturating_add(1),
-                _ => 1,
-            };
-            if count == limit {
-                news.push((
-                    EventKind::CameraFrozen,
-                    format!("the same picture {count} times in a row; check camera and grabbing software"),
-                ));
+        if config.frozen.is_some() {
+            if self.last.is_none_or(|(fingerprint, _)| fingerprint != seen.fingerprint) {
+                self.last = Some((seen.fingerprint, 0));
             }
-            self.last = Some((seen.fingerprint, count));
+            news.extend(self.repeated(config));
         }
         news
+    }
+
+    /// The last picture came, for the first time or once more.
+    fn repeated(&mut self, config: &HealthConfig) -> Option<Warning> {
+        let (_, count) = self.last.as_mut()?;
+        *count = count.saturating_add(1);
+        let text = || format!("the same picture {count} times in a row; check camera and grabbing software");
+        (Some(*count) == config.frozen).then(|| (EventKind::CameraFrozen, text()))
     }
 }
 
@@ -93,6 +101,11 @@ mod tests {
             assert_eq!(kinds(seen(50.0, 0.0, 1)), [""; 0], "an interrupted streak starts anew");
         }
         assert_eq!(kinds(seen(50.0, 0.0, 1)), ["camera_frozen"]);
+        let mut streaks = Streaks::default();
+        assert_eq!(streaks.repeated(&config), None, "nothing was seen yet");
+        streaks.observe(&config, &seen(50.0, 0.0, 1));
+        assert_eq!(streaks.repeated(&config), None);
+        assert_eq!(streaks.repeated(&config).map(|(kind, _)| kind), Some(EventKind::CameraFrozen));
         assert!(Streaks::default().observe(&HealthConfig::default(), &seen(0.0, 100.0, 1)).is_empty(), "off by default");
     }
 }

@@ -6,22 +6,23 @@
 use super::Line;
 use super::acting::follow_up;
 use super::active::ActiveBank;
+use super::bank_troubles::{self, BankTrouble};
 use super::engine::EngineFailure;
 use super::hand::Hand;
+use super::not_written::{not_written, written};
 use super::outputs::OutputPaths;
 use super::source::{self, Expectation, Source};
 use super::verdict::{Verdict, judge};
-use crate::banks::BANK_FILES;
+use super::whose::{drop_folder, is_of_another, readiness};
+use crate::banks::read_ahead;
 use crate::codes::{EventKind, Reason, ReasonCode};
 use crate::config::ProductConfig;
 use crate::crash_point;
-use crate::error::{ImageError, NOT_CLOSED};
+use crate::error::{ImageError, NOT_CLOSED, NOT_MARKED};
 use crate::history::{Finished, FollowUp, HistoryError, PendingImage};
 use crate::imaging::exposure::{Exposure, exposure};
-use crate::imaging::resize::{check_engine_size, resize_for_engine};
-use crate::inspection::{Picture, ResizedImage};
-use crate::intake::{FileVersion, file_version};
-use crate::routing::Route;
+use crate::inspection::{Picture, ResizedImage, SaidWhole};
+use crate::intake::{FileVersion, Writing, file_version, has_stale_marker};
 use jiff::Timestamp;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -33,8 +34,8 @@ use tokio::task::JoinError;
 /// Wait before an incomplete file is tried again; doubled with each attempt up to [`RETRY_LONGEST`].
 const RETRY: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(2);
-/// Wait before an image is tried again when its bank or its output folder is at fault: somebody has to do something.
-const RETRY_OBSTACLE: Duration = Duration::from_secs(10);
+/// Wait before an image is tried again when its bank or its output folder is at fault: somebody has to do something. The longest of all.
+pub(super) const RETRY_OBSTACLE: Duration = Duration::from_secs(10);
 
 /// How an attempt ended, when not with a verdict.
 enum Setback {
@@ -59,7 +60,8 @@ enum Setback {
 /// # Errors
 /// Only when the history cannot be written; the row is then still pending.
 pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: PendingImage, mut hand: Hand) -> Result<(), HistoryError> {
-    if !line.store.start_attempt(image.id).await? {
+    let began = if hand.is_alone() { line.store.start_attempt_alone(image.id).await? } else { line.store.start_attempt(image.id).await? };
+    if !began {
         return Ok(());
     }
     crash_point::reach("attempt_started");
@@ -72,7 +74,7 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
                 crash_point::reach("decision_recorded");
                 line.decided.send_replace(());
                 line.status.decided(&product.name, finished.decision);
-                line.meters.decided(&product.name, image.seen_at, &finished);
+                line.meters.decided(&product.name, line.clock.age(image.seen_at), &finished);
                 tracing::info!(
                     product = %product.name, image = %path, decision = finished.decision.as_str(), score = finished.image_score,
                     image_tau = finished.image_tau, mask_pixels = finished.mask_pixels, decode_ms = finished.decode_ms,
@@ -84,6 +86,10 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
                         line.event(kind, Some(&product.name), &format!("{path}: {detail}")).await;
                     }
                 }
+            } else if line.store.is_duplicate(image.id).await? {
+                tell_duplicate(line, product, &image);
+            } else {
+                line.store.put_down(image.id).await?;
             }
         }
         Err(Setback::Failed(reason)) => {
@@ -103,6 +109,9 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
             }
         }
         Err(Setback::Later(reason, wait)) => {
+            if image.attempts == 0 && !reason.code.ends_by_itself() {
+                tracing::warn!(product = %product.name, image = %image.path.display(), reason_code = reason.code.as_str(), reason = %reason.text, "waits");
+            }
             tracing::debug!(product = %product.name, image = %image.path.display(), reason_code = reason.code.as_str(), reason = %reason.text, "tried again later");
             line.store.retry_later(image.id, &reason, later(wait)).await?;
         }
@@ -115,18 +124,23 @@ pub(super) async fn inspect(line: &Line, product: &ProductConfig, image: Pending
                 line.store.retry_later(image.id, &written_again(), later(RETRY)).await?;
             } else {
                 // It is back at a version that was recorded before, and the row says so.
-                let code = ReasonCode::Duplicate;
-                tracing::warn!(product = %product.name, image = %image.path.display(), reason_code = code.as_str(), "failed");
-                line.meters.failed(&product.name, code);
+                tell_duplicate(line, product, &image);
             }
         }
         Err(Setback::NoBank) => {
             line.store.set_waiting_for_bank(&product.name).await?;
+            line.store.put_down(image.id).await?;
         }
         Err(Setback::History(error)) => return Err(error),
-        Err(Setback::Stopping) => {}
+        Err(Setback::Stopping) => line.store.put_down(image.id).await?,
     }
     Ok(())
+}
+
+fn tell_duplicate(line: &Line, product: &ProductConfig, image: &PendingImage) {
+    let code = ReasonCode::Duplicate;
+    tracing::warn!(product = %product.name, image = %image.path.display(), reason_code = code.as_str(), "failed");
+    line.meters.failed(&product.name, code);
 }
 
 /// One attempt at one image.
@@ -146,6 +160,9 @@ impl Work<'_> {
         let mut paths = OutputPaths::beside(&image.path, &product.outputs);
         // Without one, it is not written, and the row must not name it.
         paths.side_by_side = paths.side_by_side.filter(|_| reference.is_some());
+        if let Some(reason) = paths.too_long() {
+            return Err(Setback::Failed(reason));
+        }
         let drop_folder = drop_folder(product, &image.path);
         let output_place = product.outputs.dir.as_deref().unwrap_or(drop_folder);
         if image.attempts > 0
@@ -157,22 +174,25 @@ impl Work<'_> {
         if !line.engine.has_loaded(&bank) {
             // The engine serves every product and must not hang with the folder of one bank: it finds the files read.
             let dir = bank.dir.clone();
-            let reading = move || BANK_FILES.map(|name| std::fs::read(dir.join(name)).map(drop));
             // What is wrong with them, the engine says.
-            let _ = self.file_work(&product.bank, reading).await?;
+            self.file_work(&product.bank, move || read_ahead(&dir)).await?;
         }
         let (source, resized, seen) = self.read(drop_folder, bank.shorter).await?;
         let Source { picture, content_hash, decode_time, changed_at, .. } = source;
-        let scored = line.engine.score(resized, bank.clone()).await;
-        let scored = scored.map_err(|failure| match failure {
+        let scored = match line.engine.score(resized, bank.clone()).await {
+            Ok(scored) => scored,
             // A version that was superseded meanwhile may be gone from the disk; the new one is there.
-            EngineFailure::Bank(reason) if line.banks.get(&product.name).as_ref() != Some(&bank) => {
-                Setback::Later(Reason::new(ReasonCode::BankUnusable, reason), Duration::ZERO)
+            Err(EngineFailure::Bank(reason)) if line.banks.get(&product.name).as_ref() != Some(&bank) => {
+                return Err(Setback::Later(Reason::new(ReasonCode::BankUnusable, reason), Duration::ZERO));
             }
-            EngineFailure::Bank(reason) => Setback::Later(Reason::new(ReasonCode::BankUnusable, format!("bank: {reason}")), RETRY_OBSTACLE),
-            EngineFailure::Image(reason) => Setback::Failed(Reason::new(ReasonCode::Engine, reason)),
-            EngineFailure::Stopped => Setback::Stopping,
-        })?;
+            Err(EngineFailure::Bank(reason)) => {
+                bank_troubles::tell(line, product, BankTrouble::Unusable, &reason).await;
+                return Err(Setback::Later(Reason::new(ReasonCode::BankUnusable, format!("bank: {reason}")), RETRY_OBSTACLE));
+            }
+            Err(EngineFailure::Image(reason)) => return Err(Setback::Failed(Reason::new(ReasonCode::Engine, reason))),
+            Err(EngineFailure::Stopped) => return Err(Setback::Stopping),
+        };
+        bank_troubles::over(line, product, BankTrouble::Unusable).await;
 
         let begin = Instant::now();
         let (cleanup, decide_by) = (product.mask.clone(), product.decide_by);
@@ -181,17 +201,25 @@ impl Work<'_> {
             (verdict, picture)
         });
         let (verdict, picture) = unless_panicked(judged.await)?;
-        let writing = paths.clone();
-        let work = move || writing.write(&picture, &verdict, reference.as_deref()).map(|()| verdict);
-        let verdict = match self.file_work(output_place, work).await? {
-            Ok(verdict) => verdict,
-            Err(error) => return Err(not_written(line, output_place, &error).await),
+        let (to_write, path, writing) = (paths.clone(), image.path.clone(), Arc::clone(&line.writing));
+        let work = move || {
+            let _taken = writing.to_write(&path);
+            to_write.write(&picture, &verdict, reference.as_deref()).map(|()| (verdict, to_write.newest_ns()))
         };
-        written(line, output_place).await;
+        let (verdict, outputs_newest_ns) = match self.file_work(output_place, work).await? {
+            Ok(written) => written,
+            Err(error) if not_written(line, product, output_place, &paths, &error).await => {
+                return Err(Setback::Later(reason(&error), RETRY_OBSTACLE));
+            }
+            Err(error) => return Err(Setback::Failed(reason(&error))),
+        };
+        written(line, output_place, &paths).await;
         let times = [decode_time, scored.engine_time, begin.elapsed()];
+        let changed_at = by_our_clock(changed_at, outputs_newest_ns.filter(|_| product.outputs.dir.is_none()));
         let finished = Finished {
             // An image that lay there before the daemon looked, or that its writer was long about, has been there since.
             follow_up: follow_up(&line.config, product, image.seen_at.min(changed_at)),
+            outputs_newest_ns,
             ..finished(image, &bank, &verdict, paths, content_hash, times)
         };
         Ok((finished, seen))
@@ -199,22 +227,25 @@ impl Work<'_> {
 
     async fn read(&mut self, drop_folder: &Path, shorter: u32) -> Result<(Source, ResizedImage, Option<Exposure>), Setback> {
         let Self { line, product, image, .. } = *self;
-        let expect = Expectation { max_megapixels: line.config.intake.max_megapixels, input: product.input.clone() };
+        let said_whole = image.said_whole;
+        let expect = Expectation { max_megapixels: line.config.intake.max_megapixels, input: product.input.clone(), said_whole };
         let measure = product.health.is_on();
         let (path, folder) = (image.path.clone(), drop_folder.to_owned());
-        let needs_close = needs_close(line, product, &path);
+        let readiness = readiness(line, product, &path);
         let writers = Arc::clone(&line.writers);
+        // Unchanged for so long, or vouched for, a file in doubt counts as closed.
+        let settled = said_whole == SaidWhole::Person || Timestamp::now() >= image.give_up_at;
         let work = move || {
             // Asked before the file is read: who opens it later changes its time.
-            let closed = if needs_close && writers.has_open(&path) { Err(ImageError::NotClosed { path: path.clone() }) } else { Ok(()) };
-            let outcome = closed.and_then(|()| source::read(&path, &expect)).and_then(|mut source| {
-                let begin = Instant::now();
-                check_engine_size(&source.picture, shorter)
-                    .map_err(|reason| ImageError::rejected(&path, ReasonCode::TooElongated, reason))?;
-                let resized = resize_for_engine(&source.picture, shorter);
-                source.decode_time += begin.elapsed();
+            let finished = match readiness.needs_close().then(|| writers.of(&path)) {
+                Some(Writing::Open) => Err(ImageError::NotClosed { path: path.clone() }),
+                Some(Writing::InDoubt) if !settled => Err(ImageError::NotClosed { path: path.clone() }),
+                _ if has_stale_marker(&path, &readiness) => Err(ImageError::NotMarked { path: path.clone() }),
+                _ => Ok(()),
+            };
+            let outcome = finished.and_then(|()| source::read_for_engine(&path, &expect, shorter)).map(|(source, resized)| {
                 let seen = measure.then(|| exposure(&source.picture));
-                Ok((source, resized, seen))
+                (source, resized, seen)
             });
             // A file that changed since it was recorded is the same arrival, still on its way.
             (outcome, file_version(&path).ok().flatten(), is_mount(&folder))
@@ -235,7 +266,7 @@ impl Work<'_> {
         }
         Err(if !error.may_heal() {
             Setback::Failed(reason(&error))
-        } else if Timestamp::now() >= image.give_up_at {
+        } else if Timestamp::now() >= image.give_up_at && line.clock.steady_for() >= line.config.intake.give_up_after {
             let Reason { code, text } = reason(&error);
             Setback::GaveUp(Reason::new(code, format!("{text}; given up after {:?}", line.config.intake.give_up_after)))
         } else {
@@ -249,28 +280,11 @@ impl Work<'_> {
     }
 }
 
-/// True when a new image of this path would not be this product's: the line was changed over, or the configuration was.
-fn is_of_another(line: &Line, product: &ProductConfig, image: &Path) -> bool {
-    match line.router.route(image) {
-        Route::Product(rule) => line.config.products.get(rule.product).is_none_or(|now| now.name != product.name),
-        Route::Unrouted => true,
-        Route::Ignored => false,
-    }
-}
-
-/// Whether the image is complete only when its writer has closed it.
-fn needs_close(line: &Line, product: &ProductConfig, image: &Path) -> bool {
-    match line.router.route(image) {
-        Route::Product(rule) if !is_of_another(line, product, image) => rule.readiness.needs_close(),
-        // The product is off, and no rule of the line speaks for it.
-        _ => product.drop.iter().any(|drop| image.starts_with(&drop.path) && drop.ready.needs_close()),
-    }
-}
-
-/// The configured drop folder that the image lies in; its own folder when the configuration has changed since it arrived.
-fn drop_folder<'a>(product: &'a ProductConfig, image: &'a Path) -> &'a Path {
-    let folders = product.drop.iter().map(|drop| drop.path.as_path()).filter(|folder| image.starts_with(folder));
-    folders.max_by_key(|folder| folder.as_os_str().len()).or(image.parent()).unwrap_or(image)
+/// A time that the file system of an image told, by our clock: a file server may have another one. An output beside the image was written
+/// just now, at `written_ns` by the clock of that file system.
+fn by_our_clock(time: Timestamp, written_ns: Option<i64>) -> Timestamp {
+    let written = written_ns.and_then(|ns| Timestamp::from_nanosecond(ns.into()).ok());
+    written.and_then(|written| time.checked_add(Timestamp::now().duration_since(written)).ok()).unwrap_or(time)
 }
 
 /// True when another file system than that of its parent is mounted on the folder.
@@ -296,31 +310,6 @@ fn share_trouble(error: &ImageError, folder: &Path, is_mount: io::Result<bool>, 
     share.contains(&code).then(|| format!("cannot be read: {source}; check the share or the disk"))
 }
 
-/// Notes why outputs cannot be written to `folder`, and how long this image waits.
-async fn not_written(line: &Line, folder: &Path, error: &ImageError) -> Setback {
-    let setback = Setback::Later(reason(error), RETRY_OBSTACLE);
-    let ImageError::Write { source, .. } = error else { return setback };
-    let kind = match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(EventKind::DiskFull),
-        io::ErrorKind::ReadOnlyFilesystem => Some(EventKind::NotWritable),
-        _ => None,
-    };
-    if let Some(kind) = kind
-        && line.places.refused(folder, kind)
-    {
-        let detail = format!("{}: outputs cannot be written: {source}; images wait and are inspected when they can", folder.display());
-        line.event(kind, None, &detail).await;
-    }
-    setback
-}
-
-async fn written(line: &Line, folder: &Path) {
-    if let Some(kind) = line.places.accepted(folder) {
-        let over = if kind == EventKind::DiskFull { EventKind::DiskFullOver } else { EventKind::NotWritableOver };
-        line.event(over, None, &format!("{}: outputs are written again", folder.display())).await;
-    }
-}
-
 fn written_again() -> Reason {
     Reason::new(ReasonCode::Changing, "it was written to again")
 }
@@ -330,6 +319,7 @@ fn reason(error: &ImageError) -> Reason {
     let text = match error {
         ImageError::Incomplete { reason, .. } => format!("incomplete: {reason}"),
         ImageError::NotClosed { .. } => format!("incomplete: {NOT_CLOSED}"),
+        ImageError::NotMarked { .. } => format!("incomplete: {NOT_MARKED}"),
         ImageError::Rejected { reason, .. } => reason.clone(),
         ImageError::Read { source, .. } => format!("cannot be read: {source}"),
         ImageError::Write { .. } | ImageError::Engine(_) => error.to_string(),
@@ -361,6 +351,7 @@ fn finished(
         heat_path: paths.heat,
         side_by_side_path: paths.side_by_side,
         scores_path: paths.scores,
+        outputs_newest_ns: None,
         decode_ms,
         engine_ms,
         write_ms,

@@ -1,7 +1,10 @@
 //! What a reload keeps: the history, and the engine with its networks and loaded banks.
 
+use super::clock::LineClock;
+use super::database::look_after;
 use super::engine::{self, EngineHandle};
 use super::lock::DatabaseLock;
+use super::patience::while_locked;
 use super::progress::{Progress, Pulse};
 use crate::config::{Config, EngineConfig};
 use crate::error::FatalError;
@@ -10,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// How long an engine that may hang in a bank folder is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -17,7 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The history, which no other daemon works with while this one lives.
 pub struct OwnHistory {
     store: HistoryStore,
-    lock: DatabaseLock,
+    clock: Arc<LineClock>,
+    /// Ends with this.
+    care: JoinSet<()>,
+    lock: Arc<DatabaseLock>,
 }
 
 impl OwnHistory {
@@ -26,10 +33,17 @@ impl OwnHistory {
     /// # Errors
     /// When another daemon has it, or it cannot be opened.
     pub async fn open(database: &Path, pulse: &Arc<Pulse>) -> Result<Self, FatalError> {
-        let lock = DatabaseLock::take(database)?;
+        Self::locked(Arc::new(DatabaseLock::take(database)?), database, pulse).await
+    }
+
+    async fn locked(lock: Arc<DatabaseLock>, database: &Path, pulse: &Arc<Pulse>) -> Result<Self, FatalError> {
         let pulse = Arc::clone(pulse);
         let store = HistoryStore::open_telling(database, move || pulse.step()).await.map_err(|e| FatalError::History(e.into()))?;
-        Ok(Self { store, lock })
+        store.note().await;
+        let clock = LineClock::open(&store).await.map_err(|e| FatalError::History(e.into()))?;
+        let mut care = JoinSet::new();
+        care.spawn(look_after(store.clone(), Arc::clone(&lock)));
+        Ok(Self { store, clock: Arc::new(clock), care, lock })
     }
 
     pub fn store(&self) -> &HistoryStore {
@@ -46,14 +60,16 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Opens the history and starts the engine.
+    /// Opens the history and starts the engine. Waits for as long as another program has the database locked.
     ///
     /// # Errors
     /// When the history cannot be opened or the system gives no thread.
     pub async fn open(config: &Config, progress: &Arc<Progress>) -> Result<Self, FatalError> {
         let (pulse, _watch) = progress.worker("start");
         let _work = pulse.begin();
-        Self::with(OwnHistory::open(&config.database, &pulse).await?, &config.engine, progress)
+        let lock = Arc::new(DatabaseLock::take(&config.database)?);
+        let history = while_locked(&pulse, async || OwnHistory::locked(Arc::clone(&lock), &config.database, &pulse).await).await?;
+        Self::with(history, &config.engine, progress)
     }
 
     fn with(history: OwnHistory, config: &EngineConfig, progress: &Arc<Progress>) -> Result<Self, FatalError> {
@@ -66,13 +82,17 @@ impl Kept {
         self.history.store.clone()
     }
 
+    pub fn clock(&self) -> Arc<LineClock> {
+        Arc::clone(&self.history.clock)
+    }
+
     pub fn engine(&self) -> EngineHandle {
         self.engine.clone()
     }
 
     /// True when the configuration names another database than this one.
     pub fn needs_other_history(&self, config: &Config) -> bool {
-        self.history.lock.database() != config.database
+        !self.history.lock.is_of(&config.database)
     }
 
     /// For a new configuration, between two lines: `history` takes the place of the present one.
@@ -105,8 +125,12 @@ impl Kept {
     }
 }
 
-async fn close(history: OwnHistory) -> Result<(), FatalError> {
-    history.store.close().await.map_err(|e| FatalError::History(e.into()))
+async fn close(mut history: OwnHistory) -> Result<(), FatalError> {
+    history.care.shutdown().await;
+    history.store.note().await;
+    history.store.clone().close().await.map_err(|e| FatalError::History(e.into()))?;
+    history.store.note_closed();
+    Ok(())
 }
 
 async fn end_engine(engine: &EngineHandle, thread: JoinHandle<()>) {

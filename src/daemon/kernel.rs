@@ -1,4 +1,7 @@
-//! Whether a thread is in a system call: that a share hangs can be told from that the daemon does only there.
+//! What the kernel tells of threads and processes. Whether a thread is in a system call, for one: that a share hangs can be told from
+//! that the daemon does only there.
+
+use std::os::unix::ffi::OsStrExt;
 
 /// x86-64. Waiting for another thread is nothing that the system does for a file.
 const FUTEX: &str = "202";
@@ -28,6 +31,46 @@ pub fn ticks(process: u32) -> Option<u64> {
     // The name, in parentheses, may hold anything; then come the state and, eleven fields on, the times as user and as system.
     let mut times = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     Some(times.next()?.parse::<u64>().ok()? + times.next()?.parse::<u64>().ok()?)
+}
+
+/// A process of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Process {
+    /// Its number.
+    pub id: u32,
+    /// That of its parent.
+    pub parent: u32,
+    /// It has ended, and its parent has not waited for it.
+    pub is_dead: bool,
+}
+
+/// All processes that can be seen.
+pub fn processes() -> Vec<Process> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+fn process(id: u32) -> Option<Process> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // After the name come the state and the parent.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let is_dead = matches!(fields.next()?, "Z" | "X");
+    Some(Process { id, parent: fields.next()?.parse().ok()?, is_dead })
+}
+
+/// A variable in the environment that the process was started with; `None` also when it may not be asked.
+pub fn variable(process: u32, name: &str) -> Option<String> {
+    let environment = std::fs::read(format!("/proc/{process}/environ")).ok()?;
+    let value = |entry: &[u8]| Some(String::from_utf8_lossy(entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?).into_owned());
+    environment.split(|byte| *byte == 0).find_map(value)
+}
+
+/// True when the process runs the same file as this one.
+pub fn runs_this_program(process: u32) -> bool {
+    let program = |process: &str| std::fs::read_link(format!("/proc/{process}/exe")).ok();
+    // An upgrade has put another file in its place, and the kernel says so in the name.
+    let name = |path: std::path::PathBuf| path.as_os_str().as_bytes().to_owned();
+    program(&process.to_string()).map(name) == program("self").map(name)
 }
 
 fn is_in_call(task: &str) -> bool {

@@ -2,6 +2,8 @@
 
 use super::acting::{self, Acting};
 use super::active::{ActiveBank, ActiveBanks};
+use super::bank_troubles::{self, BankTrouble, BankTroubles};
+use super::clock::{self, LineClock};
 use super::engine::EngineHandle;
 use super::health::CameraHealth;
 use super::inspector::read_reference;
@@ -11,7 +13,9 @@ use super::places::Places;
 use super::progress::Progress;
 use super::source::Expectation;
 use super::status::Status;
-use super::{dispatcher, full_disk, rebuilder, recorder, requests, retention, rules, watchdog};
+use super::waiting::{self, Waiting};
+use super::writing::Writing;
+use super::{aftermath, bank_keeper, dispatcher, full_disk, rebuilder, recorder, requests, retention, rules, watchdog};
 use crate::codes::{EventKind, Level};
 use crate::config::{Config, ProductConfig};
 use crate::error::FatalError;
@@ -20,6 +24,7 @@ use crate::inspection::Picture;
 use crate::intake::{RootSpec, RootWorker, Writers};
 use crate::routing::{Route, Router};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
@@ -37,21 +42,27 @@ pub struct Line {
     pub(super) config: Config,
     pub(super) router: Router,
     pub(super) store: HistoryStore,
+    pub(super) clock: Arc<LineClock>,
     pub(super) banks: ActiveBanks,
+    pub(super) bank_troubles: BankTroubles,
     pub(super) engine: EngineHandle,
     pub(super) status: Status,
     pub(super) progress: Arc<Progress>,
     pub(super) litter: Arc<Litter>,
+    pub(super) writing: Arc<Writing>,
     pub(super) places: Places,
     pub(super) writers: Arc<Writers>,
     pub(super) cameras: CameraHealth,
     pub(super) meters: Arc<Meters>,
+    pub(super) waiting: Waiting,
     /// Rung when there may be images to inspect.
     pub(super) wake: Notify,
     /// Marked when an image has been decided.
     pub(super) decided: watch::Sender<()>,
     /// One build at a time leaves the line its cores.
     pub(super) build_turn: Semaphore,
+    /// Files of one bank at a time are read to see whether they were changed.
+    pub(super) bank_reading: Semaphore,
     /// What people ask of the banks and is not done yet.
     pub(super) asked: watch::Sender<Vec<BankRequest>>,
     references: HashMap<String, Arc<Picture>>,
@@ -96,6 +107,9 @@ impl Line {
         for folder in self.places.to_avoid() {
             line += &format!(", waits for {}", folder.display());
         }
+        for told in self.waiting.told() {
+            line += &format!(", {told}");
+        }
         for stuck in self.progress.stuck() {
             line += &format!(", {} is stuck", stuck.worker);
         }
@@ -117,11 +131,14 @@ pub struct Running {
     dispatcher: tokio::task::JoinHandle<Result<(), HistoryError>>,
     recorder: tokio::task::JoinHandle<()>,
     watchdog: tokio::task::JoinHandle<()>,
+    /// And the keepers of the banks.
     rebuilders: JoinSet<()>,
     retention: tokio::task::JoinHandle<()>,
     acting: Acting,
     full_disk: tokio::task::JoinHandle<()>,
+    clock: tokio::task::JoinHandle<()>,
     requests: tokio::task::JoinHandle<()>,
+    waiting: tokio::task::JoinHandle<()>,
     stop_intake: CancellationToken,
     stop_work: CancellationToken,
 }
@@ -132,7 +149,7 @@ pub struct Running {
 /// When a thread cannot be started.
 pub async fn start(
     config: Config,
-    store: HistoryStore,
+    (store, clock): (HistoryStore, Arc<LineClock>),
     engine: EngineHandle,
     progress: &Arc<Progress>,
     monitoring: &Monitoring,
@@ -143,18 +160,23 @@ pub async fn start(
         references: read_references(&config).await,
         router,
         store,
+        clock,
         banks: ActiveBanks::default(),
+        bank_troubles: BankTroubles::default(),
         engine,
         status: Status::default(),
         progress: Arc::clone(progress),
         litter: Arc::default(),
+        writing: Arc::default(),
         places: Places::default(),
         writers: Arc::default(),
         cameras: CameraHealth::default(),
         meters: monitoring.meters(),
+        waiting: Waiting::default(),
         wake: Notify::new(),
         decided: watch::Sender::new(()),
         build_turn: Semaphore::new(1),
+        bank_reading: Semaphore::new(1),
         asked: watch::Sender::default(),
         config,
     });
@@ -163,16 +185,22 @@ pub async fn start(
     let work = pulse.begin();
     // Also after a reload: from here on the folders are looked at anew, and what was said of them before no longer holds.
     line.event(EventKind::Start, None, concat!("patchcored ", env!("CARGO_PKG_VERSION"))).await;
+    if let Some(news) = line.store.news() {
+        line.event(EventKind::DatabaseReplaced, None, &news).await;
+    }
+    aftermath::look(&line).await;
     futures::future::join_all(line.config.products.iter().map(|product| adopt(&line, product))).await;
     // From here on the engine has the work, and is watched for itself.
     drop(work);
     line.engine.warm_up(banks_to_load(&line)).await;
 
+    clock::watch::settle(&line).await;
     // Before a rebuilder looks at its ok folder: a rollback that was not finished decides what is to be built.
     requests::look(&line).await;
     let (stop_intake, stop_work) = (CancellationToken::new(), CancellationToken::new());
     let mut rebuilders = JoinSet::new();
     for product in line.config.products.clone() {
+        rebuilders.spawn(bank_keeper::run(Arc::clone(&line), product.clone(), stop_work.clone()));
         rebuilders.spawn(rebuilder::run(Arc::clone(&line), product, stop_work.clone()));
     }
     let acting = acting::start(&line).await;
@@ -185,9 +213,26 @@ pub async fn start(
     monitoring.line_runs(&line, threads.clone());
     let watchdog = tokio::spawn(watchdog::run(Arc::clone(&line), threads));
     let full_disk = tokio::spawn(full_disk::run(Arc::clone(&line)));
+    let clock = tokio::spawn(clock::watch::run(Arc::clone(&line)));
     let retention = tokio::spawn(retention::run(Arc::clone(&line), stop_work.clone()));
     let requests = tokio::spawn(requests::run(Arc::clone(&line)));
-    Ok(Running { line, intake, dispatcher, recorder, watchdog, rebuilders, retention, acting, full_disk, requests, stop_intake, stop_work })
+    let waiting = tokio::spawn(waiting::run(Arc::clone(&line)));
+    Ok(Running {
+        line,
+        intake,
+        dispatcher,
+        recorder,
+        watchdog,
+        rebuilders,
+        retention,
+        acting,
+        full_disk,
+        clock,
+        requests,
+        waiting,
+        stop_intake,
+        stop_work,
+    })
 }
 
 /// All banks in use, those first whose images come.
@@ -197,15 +242,10 @@ fn banks_to_load(line: &Line) -> Vec<ActiveBank> {
     products.into_iter().filter_map(|product| line.banks.get(product)).collect()
 }
 
-/// A bank folder that does not answer does not keep the others from starting; its rebuilder takes it up when it does.
+/// Which bank a product uses may not be to be told now; that keeps no other from starting, and its keeper asks again.
 async fn adopt(line: &Line, product: &ProductConfig) {
-    let outcome = tokio::time::timeout(PATIENCE, rebuilder::adopt(line, product)).await;
-    let error = match outcome {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => format!("{error:#}"),
-        Err(_) => format!("{}: does not answer; its images wait for it; check the share or the disk", product.bank.display()),
-    };
-    line.event(EventKind::BankUnusable, Some(&product.name), &error).await;
+    let Err(error) = rebuilder::adopt(line, product).await else { return };
+    bank_troubles::tell(line, product, BankTrouble::Unusable, &format!("{error:#}")).await;
     if let Err(error) = line.store.set_waiting_for_bank(&product.name).await {
         tracing::error!(%error, "history not written; images that wait for a bank do not say so");
     }
@@ -215,7 +255,7 @@ async fn read_references(config: &Config) -> HashMap<String, Arc<Picture>> {
     let mut references = HashMap::new();
     for product in config.products.iter().filter(|product| product.outputs.side_by_side) {
         let Some(path) = product.reference.clone() else { continue };
-        let expect = Expectation { max_megapixels: config.intake.max_megapixels, input: product.input.clone() };
+        let expect = Expectation { max_megapixels: config.intake.max_megapixels, input: product.input.clone(), ..Expectation::default() };
         let reading = tokio::task::spawn_blocking(move || read_reference(&path, &expect));
         match tokio::time::timeout(PATIENCE, reading).await {
             Ok(read) => references.extend(read.ok().flatten().map(|picture| (product.name.clone(), picture))),
@@ -227,11 +267,14 @@ async fn read_references(config: &Config) -> HashMap<String, Arc<Picture>> {
 
 fn root_specs(line: &Arc<Line>) -> Vec<RootSpec> {
     let markers: Vec<String> = rules::markers(&line.config);
-    line.router
-        .roots()
+    let roots = line.router.roots();
+    let paths: Vec<PathBuf> = roots.iter().map(|root| root.path.clone()).collect();
+    roots
         .into_iter()
         .map(|root| {
             let line = Arc::clone(line);
+            let entering = Arc::clone(&line);
+            let others: Vec<PathBuf> = paths.iter().filter(|other| **other != root.path).cloned().collect();
             RootSpec {
                 path: root.path.clone(),
                 recursive: root.recursive,
@@ -244,6 +287,8 @@ fn root_specs(line: &Arc<Line>) -> Vec<RootSpec> {
                     Route::Unrouted => Some(crate::inspection::Readiness::CloseWrite),
                     Route::Ignored => None,
                 }),
+                // A drop folder within this one that is excluded from it has a thread of its own.
+                enters: Arc::new(move |folder| entering.router.enters(folder) && !others.iter().any(|other| folder == other)),
             }
         })
         .collect()
@@ -265,6 +310,7 @@ impl Running {
             },
             ended = &mut self.recorder => worker("recorder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
             ended = &mut self.retention => worker("retention", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
+            ended = &mut self.clock => worker("clock", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
             reason = self.acting.ended() => worker("acting", reason),
             error = self.line.store.lost() => FatalError::History(error.into()),
             Some(ended) = self.rebuilders.join_next() => worker("rebuilder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
@@ -296,7 +342,9 @@ impl Running {
         }
         self.acting.stop().await;
         self.full_disk.abort();
+        self.clock.abort();
         self.requests.abort();
+        self.waiting.abort();
         // The threads hold the line through their specs; they end at their next turn, and a hung one is left behind.
         let patience = tokio::time::Instant::now() + Duration::from_secs(2);
         while !self.intake.iter().all(RootWorker::has_ended) && tokio::time::Instant::now() < patience {

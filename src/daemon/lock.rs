@@ -1,10 +1,17 @@
 //! One daemon per database: two would inspect every image twice and overwrite each other's outputs.
+//!
+//! Two locks, as neither does alone. The file `DATABASE.lock` names the process and can be asked by anybody; it lies beside the file that
+//! symbolic links lead to. The lock on the database's own file holds under every name that the file has, and when somebody removes the
+//! other one. It is one of `flock`, which SQLite does not use. Closing that file would take SQLite's own locks from this process, so it stays
+//! open until the process ends.
 
 use crate::error::FatalError;
 use rustix::fs::{FlockOperation, flock};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often, and after which pause, a lock that is held is tried again: [`database_holder`] holds it for an instant.
@@ -15,11 +22,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has it.
-    #[error("{database}: another patchcored (process {holder}) works with it; stop that one, or name another file under `database:`")]
+    #[error("{database}: another patchcored ({holder}) works with it; stop that one, or name another file under `database:`")]
     InUse {
         /// The database.
         database: PathBuf,
-        /// The number that the process wrote down.
+        /// The process, as far as it is known.
         holder: String,
     },
     /// The lock file cannot be made or locked.
@@ -36,23 +43,82 @@ pub enum LockError {
 #[derive(Debug)]
 pub struct DatabaseLock {
     database: PathBuf,
+    /// The lock file.
+    file: PathBuf,
     /// Holds the lock while it is open; a child process does not inherit it.
-    _held: File,
+    held: Mutex<File>,
+    /// The database's own file. `None` when it cannot be opened, of which SQLite will tell more.
+    own: Option<&'static File>,
+}
+
+impl Drop for DatabaseLock {
+    fn drop(&mut self) {
+        if let Some(own) = self.own {
+            let _ = flock(own, FlockOperation::Unlock);
+        }
+    }
 }
 
 impl DatabaseLock {
-    /// Takes the lock `DATABASE.lock`. The file stays when the lock is given back: removing it could take it from under the next one.
+    /// Takes both locks; makes an empty database where there is none. The lock file stays when the lock is given back: removing it could
+    /// take it from under the next one.
     ///
     /// # Errors
-    /// [`FatalError::History`] when another daemon has it, or the file cannot be made.
+    /// [`FatalError::History`] when another daemon has one of them, or the lock file cannot be made.
     pub fn take(database: &Path) -> Result<Self, FatalError> {
-        let held = lock(&lock_file(database), database).map_err(|error| FatalError::History(error.into()))?;
-        Ok(Self { database: database.to_owned(), _held: held })
+        Self::try_take(database).map_err(|error| FatalError::History(error.into()))
     }
 
-    /// The database that it is for.
-    pub fn database(&self) -> &Path {
-        &self.database
+    fn try_take(database: &Path) -> Result<Self, LockError> {
+        if let Some(folder) = database.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| LockError::Unusable { file: lock_file(database), error })?;
+        }
+        let own = open_or_make(database).ok().map(|own| &*Box::leak(Box::new(own)));
+        let file = lock_file(database);
+        let held = lock(&file, database)?;
+        if let Some(own) = own
+            && try_lock(own, || std::thread::sleep(PAUSE)) == Err(rustix::io::Errno::WOULDBLOCK)
+        {
+            return Err(LockError::InUse { database: database.to_owned(), holder: "under another name of this file".to_owned() });
+        }
+        Ok(Self { database: database.to_owned(), file, held: Mutex::new(held), own })
+    }
+
+    /// True when this path leads to the database that the lock is for.
+    pub fn is_of(&self, database: &Path) -> bool {
+        self.database == database || self.own.is_some_and(|own| is_file(database, own))
+    }
+
+    /// The lock file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Makes the lock file again if it was removed, so that others still see who works with the database. True when it did.
+    pub fn restore(&self) -> bool {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.file.exists() && is_file(&self.file, &held) {
+            return false;
+        }
+        let Ok(again) = lock(&self.file, &self.database) else { return false };
+        *held = again;
+        true
+    }
+}
+
+/// True when this path leads to the open file.
+fn is_file(path: &Path, open: &File) -> bool {
+    let id = |meta: io::Result<Metadata>| meta.ok().map(|meta| (meta.dev(), meta.ino()));
+    id(std::fs::metadata(path)).is_some_and(|found| Some(found) == id(open.metadata()))
+}
+
+/// The database's own file; made with the mode that SQLite makes it with.
+fn open_or_make(database: &Path) -> io::Result<File> {
+    match File::open(database) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            File::options().read(true).write(true).create(true).truncate(false).mode(0o644).open(database)
+        }
+        other => other,
     }
 }
 
@@ -89,8 +155,9 @@ pub fn database_holder(database: &Path) -> anyhow::Result<Option<Holder>> {
     }
 }
 
+/// Beside the file that symbolic links lead to.
 fn lock_file(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
+    let mut name = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned()).into_os_string();
     name.push(".lock");
     name.into()
 }
@@ -108,16 +175,13 @@ fn try_lock(file: &File, mut pause: impl FnMut()) -> Result<(), rustix::io::Errn
 
 fn lock(file: &Path, database: &Path) -> Result<File, LockError> {
     let unusable = |error: io::Error| LockError::Unusable { file: file.to_owned(), error };
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(unusable)?;
-    }
     let mut held = File::options().read(true).write(true).create(true).truncate(false).open(file).map_err(unusable)?;
     match try_lock(&held, || std::thread::sleep(PAUSE)) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut holder = String::new();
             let _ = held.read_to_string(&mut holder);
-            return Err(LockError::InUse { database: database.to_owned(), holder: holder.trim().to_owned() });
+            return Err(LockError::InUse { database: database.to_owned(), holder: format!("process {}", holder.trim()) });
         }
         Err(error) => return Err(unusable(error.into())),
     }
@@ -152,5 +216,36 @@ mod tests {
         }
         drop(lock);
         assert_eq!(database_holder(&database).unwrap(), None, "the file is still there");
+    }
+
+    #[test]
+    fn every_name_of_a_database_leads_to_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let [database, soft, hard, dangling] = ["a/history.db", "soft.db", "b/hard.db", "dangling.db"].map(|name| folder.path().join(name));
+        std::fs::create_dir(folder.path().join("b")).unwrap();
+        std::os::unix::fs::symlink("a/history.db", &dangling).unwrap();
+        std::fs::create_dir(folder.path().join("a")).unwrap();
+        // A link to what is not there yet is followed, too.
+        let lock = DatabaseLock::take(&dangling).unwrap();
+        std::os::unix::fs::symlink(&database, &soft).unwrap();
+        std::fs::hard_link(&database, &hard).unwrap();
+        for name in [&database, &soft, &dangling] {
+            let told = DatabaseLock::try_take(name).unwrap_err().to_string();
+            assert!(told.contains(&format!("another patchcored (process {})", std::process::id())), "{told}");
+            assert_eq!(database_holder(name).unwrap(), Some(Holder { process: Some(std::process::id()) }));
+        }
+        let told = DatabaseLock::try_take(&hard).unwrap_err().to_string();
+        assert!(told.contains("another patchcored (under another name of this file)"), "{told}");
+        assert!([&database, &soft, &hard, &dangling].iter().all(|name| lock.is_of(name)));
+        assert!(!lock.is_of(&folder.path().join("other.db")));
+
+        std::fs::remove_file(lock.file()).unwrap();
+        assert!(DatabaseLock::try_take(&database).is_err(), "the lock file was not all");
+        assert!(lock.restore() && !lock.restore());
+        assert_eq!(database_holder(&database).unwrap(), Some(Holder { process: Some(std::process::id()) }));
+        drop(lock);
+        for name in [&soft, &hard] {
+            drop(DatabaseLock::take(name).unwrap());
+        }
     }
 }

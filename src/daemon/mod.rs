@@ -10,7 +10,12 @@
 
 mod acting;
 mod active;
+mod aftermath;
+mod bank_keeper;
+mod bank_troubles;
 mod builder_process;
+pub mod clock;
+mod database;
 mod dispatcher;
 mod engine;
 mod folder_state;
@@ -25,8 +30,10 @@ mod line;
 mod litter;
 mod lock;
 mod monitoring;
+mod not_written;
 mod off_runtime;
 pub mod outputs;
+mod patience;
 mod places;
 pub mod profile;
 mod progress;
@@ -43,14 +50,20 @@ pub mod source;
 mod status;
 mod systemd;
 pub mod verdict;
+mod waiting;
 mod watchdog;
+mod whose;
+mod writing;
 
 pub use acting::broker_file_problems;
+pub use bank_troubles::{bank_event_kinds, bank_trouble};
 pub use folder_state::{FolderState, folder_event_kinds, folder_state};
 pub use in_use::{InUse, config_in_use};
 pub use lock::{DatabaseLock, Holder, LockError, database_holder};
 pub use monitoring::address_problem;
-pub use rollback::{RollbackError, current_version, roll_back, rollback_target};
+pub use rebuilder::folder_answers;
+pub use rollback::{RollbackError, current_version, roll_back, rollback_target, version_in_use};
+pub use waiting::BOUND as WAITS_TOO_LONG;
 
 use crate::codes::EventKind;
 use crate::config::Config;
@@ -59,6 +72,7 @@ use crate::error::FatalError;
 use kept::Kept;
 use line::Line;
 use monitoring::{Monitoring, NotRunning};
+use patience::while_locked;
 use reload::{Reload, read_again};
 use sd_notify::NotifyState;
 use service::{Request, Requests, tell};
@@ -99,11 +113,10 @@ enum Next {
 async fn serve(config_path: &Path, mut config: Config, monitoring: &Monitoring) -> Result<(), FatalError> {
     let mut requests = Requests::listen().map_err(|e| FatalError::Worker { worker: "signals", reason: e.to_string() })?;
     let systemd = Systemd::start();
-    let mut kept = Kept::open(&config, systemd.progress()).await?;
-    profile::settle(&mut config, &kept.store()).await?;
+    let Some(mut kept) = begin(&mut config, &mut requests, &systemd).await? else { return Ok(()) };
     loop {
         monitoring.listen(config.metrics.as_ref());
-        let mut running = line::start(config.clone(), kept.store(), kept.engine(), systemd.progress(), monitoring).await?;
+        let mut running = line::start(config.clone(), (kept.store(), kept.clock()), kept.engine(), systemd.progress(), monitoring).await?;
         in_use::write(&config, config_path);
         profile::taken_up(running.line()).await;
         tracing::info!(products = config.products.len(), "ready");
@@ -117,15 +130,45 @@ async fn serve(config_path: &Path, mut config: Config, monitoring: &Monitoring) 
                 config = new.config;
             }
             Ok(Next::Stop) => {
+                acting::end_commands().await;
                 kept.close().await?;
                 tracing::info!("stopped");
                 return Ok(());
             }
             Err(error) => {
+                acting::end_commands().await;
                 // What ended the line is what matters.
                 let _ = kept.close().await;
                 return Err(error);
             }
+        }
+    }
+}
+
+/// Opens what all lines share, which takes as long as somebody has the database locked; `None` when the daemon is to stop before that.
+async fn begin(config: &mut Config, requests: &mut Requests, systemd: &Systemd) -> Result<Option<Kept>, FatalError> {
+    let opening = async {
+        let kept = Kept::open(config, systemd.progress()).await?;
+        let (pulse, _watch) = systemd.progress().worker("profile");
+        let _work = pulse.begin();
+        let store = kept.store();
+        while_locked(&pulse, async || profile::settle(&mut *config, &store).await).await?;
+        Ok(kept)
+    };
+    let mut opening = std::pin::pin!(opening);
+    loop {
+        tokio::select! {
+            opened = &mut opening => return opened.map(Some),
+            request = requests.receive() => match request {
+                Request::Stop => {
+                    systemd.enter(Phase::Stopping);
+                    tracing::info!("stopped before the line was started");
+                    return Ok(None);
+                }
+                // The file was read a moment ago, or is read again when the line runs.
+                Request::Reload => requests.put_off_reload(),
+                Request::Status => tracing::info!("the line is being started"),
+            },
         }
     }
 }
@@ -169,6 +212,11 @@ async fn stop(
 ) -> Option<Result<Next, FatalError>> {
     let mut next = next;
     systemd.enter(if matches!(next, Ok(Next::Reload(_))) { Phase::Reloading } else { Phase::Stopping });
+    if !matches!(next, Ok(Next::Reload(_)))
+        && let Err(error) = running.line().store.stops().await
+    {
+        tracing::debug!(%error, "images in hand may be taken for the cause if the daemon is killed before it has stopped");
+    }
     let mut stopping = std::pin::pin!(running.stop());
     loop {
         tokio::select! {

@@ -1,6 +1,7 @@
 //! The files written for one image: names that follow from the image's name, each written whole or not at all.
 
 use super::verdict::Verdict;
+use crate::codes::{Reason, ReasonCode};
 use crate::error::ImageError;
 use crate::files;
 use crate::imaging::heat::heat_gray;
@@ -10,7 +11,12 @@ use crate::imaging::side_by_side::side_by_side;
 use crate::inspection::Picture;
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// Bytes that a file name may have on Linux, and a path without the zero that ends it.
+const NAME_MAX: usize = 255;
+pub(super) const PATH_MAX: usize = 4095;
 
 /// Where each output goes; `None` = not wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,15 +69,51 @@ impl OutputPaths {
         }
     }
 
-    /// Bytes of the longest name among them.
-    pub fn longest_name(&self) -> usize {
-        let all = [&self.mask, &self.overlay, &self.heat, &self.side_by_side, &self.scores];
-        all.into_iter().flatten().filter_map(|path| path.file_name()).map(OsStr::len).max().unwrap_or(0)
+    /// Why some of them could not be written, however often it were tried: the system takes no name that is so long.
+    pub fn too_long(&self) -> Option<Reason> {
+        let name = self.all().filter_map(Path::file_name).map(OsStr::len).max().unwrap_or(0);
+        // Each is written under a temporary name first.
+        let temporary = self.folder().map_or(0, |folder| folder.as_os_str().len() + 1 + files::TEMPORARY_NAME);
+        let path = self.all().map(|path| path.as_os_str().len()).max().unwrap_or(0).max(temporary);
+        let text = if name > NAME_MAX {
+            format!(
+                "the name of an output would have {name} bytes, and {NAME_MAX} is the most; have the camera give its images a shorter name"
+            )
+        } else if path > PATH_MAX {
+            format!(
+                "the path of an output would have {path} bytes, and {PATH_MAX} is the most; have the camera use fewer or shorter folders, or shorten outputs.dir"
+            )
+        } else {
+            return None;
+        };
+        Some(Reason::new(ReasonCode::NameTooLong, text))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Path> {
+        [&self.mask, &self.overlay, &self.heat, &self.side_by_side, &self.scores].into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    /// Bytes of the longest path among them, also while they have their temporary names.
+    pub fn longest_path(&self) -> usize {
+        let all = [&self.mask, &self.overlay, &self.heat, &self.side_by_side, &self.scores].into_iter().flatten();
+        let final_paths = all.map(|path| path.as_os_str().len());
+        let temporary = self.folder().map(|folder| folder.as_os_str().len() + 1 + files::TEMPORARY_NAME);
+        final_paths.chain(temporary).max().unwrap_or(0)
     }
 
     /// The folder that all of them are in; `None` when none is wanted.
     pub fn folder(&self) -> Option<&Path> {
-        [&self.mask, &self.overlay, &self.heat, &self.side_by_side, &self.scores].into_iter().flatten().next()?.parent()
+        self.all().next()?.parent()
+    }
+
+    /// The latest modification time among those that are there, ns since 1970.
+    pub fn newest_ns(&self) -> Option<i64> {
+        let all = [&self.mask, &self.overlay, &self.heat, &self.side_by_side, &self.scores];
+        let modified = |path: &PathBuf| {
+            let meta = std::fs::symlink_metadata(path).ok()?;
+            Some(meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()))
+        };
+        all.into_iter().flatten().filter_map(modified).max()
     }
 
     /// Writes what is wanted, creating folders that are missing; the side-by-side only with a reference.

@@ -5,16 +5,18 @@ mod build;
 mod in_use;
 mod ok_listing;
 
-pub(super) use in_use::{adopt, bank_row};
+pub use build::folder_answers;
+pub(super) use in_use::{active, adopt, bank_row, take_edit};
 pub(super) use ok_listing::list_for;
 
 use super::Line;
+use super::active::BankState;
 use crate::banks::{Debounce, DebounceTimes, OkFolder};
 use crate::codes::EventKind;
 use crate::config::ProductConfig;
-use asked::Asked;
-use build::{Ended, build};
-use in_use::origin;
+use asked::{Asked, can_be_served};
+use build::{Ended, Order, build};
+use in_use::{Origin, origin};
 use ok_listing::list_however_long;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,8 +30,9 @@ const LOOK_LONGEST: Duration = Duration::from_secs(10);
 pub(super) async fn run(line: Arc<Line>, product: ProductConfig, stop: CancellationToken) {
     let times = DebounceTimes { quiet_period: product.rebuild.quiet_period, max_wait: product.rebuild.max_wait };
     let look = (times.quiet_period / 3).clamp(LOOK_SHORTEST, LOOK_LONGEST);
+    let asked = Asked::of(&line, &product.name);
     let origin = tokio::select! {
-        origin = origin(&line, &product) => origin,
+        origin = known_origin(&line, &product, &asked) => origin,
         () = stop.cancelled() => return,
     };
     // Not watched here: the folder, which is reported when it does not answer, and the build, which is watched for itself.
@@ -38,10 +41,16 @@ pub(super) async fn run(line: Arc<Line>, product: ProductConfig, stop: Cancellat
         line: &line,
         product: &product,
         // A bank that does not say what it was built from (made by hand) stays until the ok folder changes.
-        origin_unknown: matches!(origin, Some(None)),
-        debounce: Debounce::new(times, origin.flatten()),
+        origin_unknown: matches!(origin, Origin::Of(None)),
+        debounce: Debounce::new(
+            times,
+            match origin {
+                Origin::NoBank => None,
+                Origin::Of(fingerprint) => fingerprint,
+            },
+        ),
         folder_was_lost: false,
-        asked: Asked::of(&line, &product.name),
+        asked,
         stop: &stop,
     };
     while !stop.is_cancelled() {
@@ -67,6 +76,21 @@ pub(super) async fn run(line: Arc<Line>, product: ProductConfig, stop: Cancellat
     }
 }
 
+/// Waits until it is known which bank the product uses. Whoever asks for another one need not wait for that.
+async fn known_origin(line: &Line, product: &ProductConfig, asked: &Asked) -> Origin {
+    loop {
+        if let Some(origin) = origin(line, product).await {
+            return origin;
+        }
+        if let Some(request) = asked.next()
+            && can_be_served(line, product, &request).await
+        {
+            return Origin::Of(None);
+        }
+        tokio::time::sleep(LOOK_SHORTEST).await;
+    }
+}
+
 struct Rebuilder<'a> {
     line: &'a Line,
     product: &'a ProductConfig,
@@ -81,6 +105,12 @@ struct Rebuilder<'a> {
 impl Rebuilder<'_> {
     /// Lists the ok folder, and builds when it is time to. Gives up as soon as somebody asks for something: that goes first.
     async fn look_at_ok(&mut self) {
+        let trigger = match self.line.banks.state(&self.product.name) {
+            // Nothing is built as long as there may be a bank.
+            BankState::Unknown => return,
+            BankState::None => "first",
+            BankState::InUse(_) => "ok_changed",
+        };
         let listing = tokio::select! {
             listing = list_however_long(self.line, self.product) => listing,
             () = self.asked.anything() => return,
@@ -94,8 +124,7 @@ impl Rebuilder<'_> {
                     self.debounce.settle(&fingerprint);
                 }
                 if self.debounce.observe(&fingerprint, Instant::now()) {
-                    let trigger = if self.line.banks.get(&self.product.name).is_some() { "ok_changed" } else { "first" };
-                    self.build(&listing, trigger).await;
+                    self.build(&listing, Order { trigger, anew: false }).await;
                 }
             }
             Err(error) if !self.folder_was_lost => {
@@ -108,9 +137,9 @@ impl Rebuilder<'_> {
     }
 
     /// Builds, unless a rollback is asked for meanwhile: its bank would be replaced at once.
-    async fn build(&mut self, listing: &OkFolder, trigger: &str) -> Ended {
+    async fn build(&mut self, listing: &OkFolder, order: Order) -> Ended {
         let cut = self.stop.child_token();
-        let mut building = std::pin::pin!(build(self.line, self.product, listing, trigger, &cut));
+        let mut building = std::pin::pin!(build(self.line, self.product, listing, order, &cut));
         let ended = tokio::select! {
             ended = &mut building => ended,
             () = self.asked.rollback() => {
@@ -123,7 +152,7 @@ impl Rebuilder<'_> {
             // The folder may have changed since the listing, and the bank says what it was really built from.
             Ended::WithBank { fingerprint: Some(built), .. } => self.debounce.settle(built),
             Ended::WithBank { fingerprint: None, .. } | Ended::Without(_) | Ended::Cut => self.debounce.ended(),
-            Ended::Killed(_) => self.debounce.killed(Instant::now()),
+            Ended::ForNow(_) => self.debounce.try_again(Instant::now()),
         }
         ended
     }

@@ -5,11 +5,12 @@
 //! 2. `current` is swapped; 3. one transaction makes the bank `active`, holds the ok folder and ends the request. A crash before 2
 //! changes nothing, and one between 2 and 3 is made good by doing the request once more.
 
-use super::rebuilder::{bank_row, list_for, off_runtime};
+use super::active::ActiveBank;
+use super::rebuilder::{active, bank_row, list_for, off_runtime};
 use crate::banks::{BankFolder, BankFolderError};
 use crate::config::ProductConfig;
 use crate::crash_point;
-use crate::history::{BankRequest, HistoryError, HistoryStore, RequestEnd};
+use crate::history::{BankRequest, HistoryError, HistoryStore, RecordedFiles, RequestEnd};
 use crate::patchcore::{EngineError, MemoryBank};
 
 /// A version that cannot be put back in use.
@@ -65,17 +66,36 @@ pub async fn rollback_target(store: &HistoryStore, product: &ProductConfig, want
     let version = match wanted {
         Some(version) if versions.contains(&version) => version,
         Some(version) => {
-            return Err(RollbackError::UnknownVersion { product: product.name.clone(), version, versions: words(product, &versions) });
+            return Err(RollbackError::UnknownVersion {
+                product: product.name.clone(),
+                version,
+                versions: words(store, product, &versions).await?,
+            });
         }
         None => earlier(store, product, &versions).await?,
     };
-    check(product, version, &versions).await?;
+    check(store, product, version, &versions).await?;
     Ok(version)
 }
 
-/// The version in use, as the bank folder says.
-pub fn current_version(product: &ProductConfig) -> Option<u64> {
-    BankFolder::new(&product.bank).current()
+/// The version in use, as the history says; the bank folder only of a product that the history knows no bank of.
+///
+/// # Errors
+/// When the history cannot be read.
+pub async fn version_in_use(store: &HistoryStore, product: &ProductConfig) -> Result<Option<u64>, RollbackError> {
+    if let Some(active) = store.active_bank(&product.name).await? {
+        return Ok(Some(active.version as u64));
+    }
+    current_version(product).await
+}
+
+/// The version that the bank folder leads to.
+///
+/// # Errors
+/// When nobody looks.
+pub async fn current_version(product: &ProductConfig) -> Result<Option<u64>, RollbackError> {
+    let folder = BankFolder::new(&product.bank);
+    Ok(off_runtime(move || folder.current()).await?)
 }
 
 async fn versions_of(product: &ProductConfig) -> Result<Vec<u64>, RollbackError> {
@@ -90,35 +110,49 @@ async fn earlier(store: &HistoryStore, product: &ProductConfig, versions: &[u64]
         let dir = folder.version_dir(version);
         // Version numbers start again when somebody empties a bank folder.
         let is_other =
-            move || MemoryBank::describe(&dir).is_ok_and(|(config, _)| config.memory_bank_sha256.is_some_and(|s| s != bank.sha256));
+            move || MemoryBank::describe(&dir).is_ok_and(|facts| facts.config.memory_bank_sha256.is_some_and(|s| s != bank.sha256));
         if versions.contains(&version) && !off_runtime(is_other).await? {
             return Ok(version);
         }
     }
-    Err(RollbackError::NoEarlierVersion { product: product.name.clone(), versions: words(product, versions) })
+    Err(RollbackError::NoEarlierVersion { product: product.name.clone(), versions: words(store, product, versions).await? })
 }
 
-async fn check(product: &ProductConfig, version: u64, versions: &[u64]) -> Result<(), RollbackError> {
+/// The version must be whole, and one that was in use before must be the one that was.
+async fn check(store: &HistoryStore, product: &ProductConfig, version: u64, versions: &[u64]) -> Result<(), RollbackError> {
     let folder = BankFolder::new(&product.bank);
-    let checked = off_runtime(move || folder.check(version)).await?;
-    checked.map_err(|error| RollbackError::Damaged { product: product.name.clone(), version, error, versions: words(product, versions) })
+    let dir = folder.version_dir(version);
+    let error = match off_runtime(move || folder.check(version)).await? {
+        Ok(()) => {
+            let recorded = store.recorded_files(&product.name, version as i64).await?;
+            let bank = bank_row(product, version, "rollback").await?;
+            let is_it = |files: &RecordedFiles| {
+                files.sha256 == bank.sha256 && files.config_sha256.as_ref().is_none_or(|config| *config == bank.config_sha256)
+            };
+            if recorded.is_empty() || recorded.iter().any(is_it) {
+                return Ok(());
+            }
+            EngineError::BankFile { path: dir, reason: "its files are not those that were recorded when it was in use".to_owned() }
+        }
+        Err(error) => error,
+    };
+    let versions = words(store, product, versions).await?;
+    Err(RollbackError::Damaged { product: product.name.clone(), version, error, versions })
 }
 
 /// `there are 7 (in use), 6, 4`
-fn words(product: &ProductConfig, versions: &[u64]) -> String {
-    let current = current_version(product);
+async fn words(store: &HistoryStore, product: &ProductConfig, versions: &[u64]) -> Result<String, RollbackError> {
+    let current = version_in_use(store, product).await?;
     let name = |version: &u64| if Some(*version) == current { format!("{version} (in use)") } else { version.to_string() };
     let names: Vec<String> = versions.iter().rev().map(name).collect();
-    if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) }
+    Ok(if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) })
 }
 
 /// A version that is in use again.
 #[derive(Debug)]
 pub struct RolledBack {
-    /// Its row in the history.
-    pub bank_id: i64,
-    /// Short side that images are resized to, pixels.
-    pub shorter: u32,
+    /// The bank.
+    pub bank: ActiveBank,
     /// What became of the request, in words.
     pub outcome: String,
     /// The fingerprint of the ok folder of which no bank is built by itself; `None` when the folder could not be listed.
@@ -138,7 +172,7 @@ pub async fn roll_back(
     rollback_target(store, product, Some(version)).await?;
     let before = store.active_bank(&product.name).await?;
     let held = list_for(product).await.map(|listing| listing.fingerprint(&product.build));
-    let (bank, config) = bank_row(product, version, "rollback", None).await?;
+    let bank = bank_row(product, version, "rollback").await?;
     let folder = BankFolder::new(&product.bank);
     off_runtime(move || folder.switch_to(version)).await??;
     crash_point::reach("rollback_swapped");
@@ -151,5 +185,5 @@ pub async fn roll_back(
     let end = RequestEnd { done: true, outcome };
     let bank_id = store.publish_rollback(&bank, held.as_deref().unwrap_or_default(), request.id, &end).await?;
     crash_point::reach("rollback_recorded");
-    Ok(RolledBack { bank_id, shorter: config.shorter, outcome: end.outcome, held })
+    Ok(RolledBack { bank: active(&bank, bank_id), outcome: end.outcome, held })
 }

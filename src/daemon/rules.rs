@@ -1,26 +1,35 @@
 //! From the configuration to the router: the one place that knows both.
 
-use crate::config::{Config, NamePattern};
+use crate::config::{Config, DropConfig, NamePattern};
 use crate::error::FatalError;
 use crate::inspection::Readiness;
-use crate::routing::{Pattern, Route, Router, Rule, overlaps, takes_no_image};
+use crate::routing::{Pattern, Route, Router, Rule, overlaps, take_no_image};
 use std::path::Path;
 
 /// The routing rules of all products, in file order; `product` is the index into `config.products`.
 pub fn rules_of(config: &Config) -> Vec<Rule> {
     let drops = config.products.iter().enumerate().flat_map(|(product, p)| p.drop.iter().map(move |drop| (product, drop)));
-    drops
-        .map(|(product, drop)| Rule {
-            product,
-            root: drop.path.clone(),
-            recursive: drop.recursive,
-            pattern: match &drop.pattern {
-                NamePattern::Glob(glob) => Pattern::Glob(glob.clone()),
-                NamePattern::Regex(regex) => Pattern::Regex(regex.clone()),
-            },
-            readiness: drop.ready.clone(),
-        })
-        .collect()
+    drops.map(|(product, drop)| rule(product, drop)).collect()
+}
+
+fn rule(product: usize, drop: &DropConfig) -> Rule {
+    Rule {
+        product,
+        root: drop.path.clone(),
+        recursive: drop.recursive,
+        pattern: match &drop.pattern {
+            NamePattern::Glob(glob) => Pattern::Glob(glob.clone()),
+            NamePattern::Regex(regex) => Pattern::Regex(regex.clone()),
+        },
+        exclude: drop.exclude.clone(),
+        readiness: drop.ready.clone(),
+    }
+}
+
+/// Tells which folders below this drop folder are gone through and watched.
+pub fn enters(drop: &DropConfig) -> impl Fn(&Path) -> bool {
+    let router = Router::new(vec![rule(0, drop)]).ok();
+    move |folder| router.as_ref().is_some_and(|router| router.enters(folder))
 }
 
 /// Builds the router, for the products that are on. Rules of different products that would take the same file are refused when the
@@ -76,13 +85,11 @@ pub fn routing_problems(config: &Config) -> Vec<(String, String)> {
     let keys: Vec<String> = (config.products.iter().enumerate())
         .flat_map(|(i, p)| (0..p.drop.len()).map(move |j| format!("products[{i}].drop[{j}]")))
         .collect();
-    let barren = rules.iter().zip(&keys).filter(|(rule, _)| takes_no_image(rule)).map(|(_, key)| {
-        let message = "its `match` or `regex` fits no image; names of images end in .jpg, .jpeg, .png, .bmp, .tif or .tiff and do not begin with a dot";
-        (key.clone(), message.to_owned())
+    let barren = take_no_image(&rules).into_iter().map(|rule| {
+        let message = "its `match` or `regex`, less what `exclude` leaves out, fits no image; names of images end in .jpg, .jpeg, .png, .bmp, .tif or .tiff and do not begin with a dot";
+        (keys[rule].clone(), message.to_owned())
     });
-    let name = |rule: usize| names[rules[rule].product].as_str();
-    let shared = overlaps(&rules, &names).into_iter().filter(|o| config.are_ever_on_together(name(o.first), name(o.second)));
-    let shared = shared.map(|o| (keys[o.second].clone(), o.message));
+    let shared = overlaps(&rules, &names, config.on_together()).into_iter().map(|o| (keys[o.second].clone(), o.message));
     barren.chain(shared).collect()
 }
 

@@ -3,8 +3,9 @@
 use crate::codes::ReasonCode;
 use crate::config::InputConfig;
 use crate::error::ImageError;
-use crate::imaging::decode::{DecodeLimits, Decoded, decode};
-use crate::inspection::Picture;
+use crate::imaging::decode::{DecodeLimits, Decoded, DefectMask, contained, decode, decode_mask};
+use crate::imaging::resize::{check_engine_size, resize_for_engine};
+use crate::inspection::{Picture, ResizedImage, SaidWhole};
 use crate::intake::{FileVersion, version_of};
 use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags, SeekFrom};
@@ -21,6 +22,14 @@ pub struct Expectation {
     pub max_megapixels: u32,
     /// Shape and depth; `None` fields accept all.
     pub input: InputConfig,
+    /// Who says that the file is whole, also when it has holes.
+    pub said_whole: SaidWhole,
+}
+
+impl Expectation {
+    fn limits(&self) -> DecodeLimits {
+        DecodeLimits { max_pixels: u64::from(self.max_megapixels) * 1_000_000 }
+    }
 }
 
 /// A decoded file.
@@ -38,13 +47,28 @@ pub struct Source {
     pub decode_time: Duration,
 }
 
-/// [`read`] for files that a person named: symbolic links are followed.
+/// [`read_for_engine`] for files that a person named: symbolic links are followed.
 ///
 /// # Errors
-/// As [`read`].
-pub fn read_linked(path: &Path, expect: &Expectation) -> Result<Source, ImageError> {
+/// As [`read_for_engine`].
+pub fn read_linked(path: &Path, expect: &Expectation, shorter: u32) -> Result<(Source, ResizedImage), ImageError> {
     let target = path.canonicalize().map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
-    read(&target, expect)
+    read_for_engine(&target, expect, shorter)
+}
+
+/// [`read`], and the picture resized for the engine as well.
+///
+/// # Errors
+/// As [`read`]; [`ReasonCode::TooElongated`] for a strip that would be enlarged beyond measure.
+pub fn read_for_engine(path: &Path, expect: &Expectation, shorter: u32) -> Result<(Source, ResizedImage), ImageError> {
+    let mut source = read(path, expect)?;
+    let begin = Instant::now();
+    let resized = contained(path, || {
+        check_engine_size(&source.picture, shorter).map_err(|reason| ImageError::rejected(path, ReasonCode::TooElongated, reason))?;
+        Ok(resize_for_engine(&source.picture, shorter))
+    })?;
+    source.decode_time += begin.elapsed();
+    Ok((source, resized))
 }
 
 /// Reads and decodes `path`, a regular file and no link.
@@ -54,44 +78,68 @@ pub fn read_linked(path: &Path, expect: &Expectation) -> Result<Source, ImageErr
 /// [`ImageError::Rejected`] when it is whole but not what the product expects.
 pub fn read(path: &Path, expect: &Expectation) -> Result<Source, ImageError> {
     let begin = Instant::now();
-    let unreadable = |source: io::Error| ImageError::Read { path: path.to_owned(), source };
-    let rejected = |code: ReasonCode, reason: &str| ImageError::rejected(path, code, reason);
-    let incomplete = |reason: &str| ImageError::Incomplete { path: path.to_owned(), reason: reason.to_owned() };
+    let content = Content::read(path, expect)?;
+    let decoded = decode(path, &content.bytes, &expect.limits(), expect.input.bit_depth)?;
+    check_input(&decoded, &expect.input).map_err(|(code, text)| ImageError::rejected(path, code, text))?;
+    let content_hash = blake3::hash(&content.bytes).to_hex().to_string();
+    let Content { version, changed_at, .. } = content;
+    Ok(Source { picture: decoded.picture, version, changed_at, content_hash, decode_time: begin.elapsed() })
+}
 
-    // A link could lead out of the drop folder, and opening a pipe would wait for ever.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(descriptor) => File::from(descriptor),
-        Err(rustix::io::Errno::LOOP) => return Err(rejected(ReasonCode::NotAFile, "is a symbolic link; drop the file itself")),
-        Err(error) => return Err(unreadable(error.into())),
-    };
-    let meta = file.metadata().map_err(unreadable)?;
-    if !meta.is_file() {
-        return Err(rejected(ReasonCode::NotAFile, "is not a regular file"));
+/// Reads and decodes a ground-truth mask; symbolic links are followed.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_mask(path: &Path, expect: &Expectation) -> Result<DefectMask, ImageError> {
+    let target = path.canonicalize().map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
+    decode_mask(path, &Content::read(&target, expect)?.bytes, &expect.limits())
+}
+
+/// The bytes of a file, read while nobody wrote to it.
+struct Content {
+    bytes: Vec<u8>,
+    version: FileVersion,
+    changed_at: Timestamp,
+}
+
+impl Content {
+    fn read(path: &Path, expect: &Expectation) -> Result<Content, ImageError> {
+        let unreadable = |source: io::Error| ImageError::Read { path: path.to_owned(), source };
+        let rejected = |code: ReasonCode, reason: &str| ImageError::rejected(path, code, reason);
+        let incomplete = |reason: &str| ImageError::Incomplete { path: path.to_owned(), reason: reason.to_owned() };
+
+        // A link could lead out of the drop folder, and opening a pipe would wait for ever.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut file = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(descriptor) => File::from(descriptor),
+            Err(rustix::io::Errno::LOOP) => return Err(rejected(ReasonCode::NotAFile, "is a symbolic link; drop the file itself")),
+            Err(error) => return Err(unreadable(error.into())),
+        };
+        let meta = file.metadata().map_err(unreadable)?;
+        if !meta.is_file() {
+            return Err(rejected(ReasonCode::NotAFile, "is not a regular file"));
+        }
+        let version = version_of(&meta);
+        // 16-bit RGBA, uncompressed, with room for headers: nothing that may be decoded is larger.
+        let max_bytes = expect.limits().max_pixels * 8 + (1 << 20);
+        if version.size > max_bytes {
+            let text = format!(
+                "has {} bytes, more than an image of {} megapixels can need; raise intake.max_megapixels if it is one",
+                version.size, expect.max_megapixels
+            );
+            return Err(rejected(ReasonCode::TooLarge, &text));
+        }
+        match (holes(&file, version.size), expect.said_whole) {
+            (Holes::None, _) | (_, SaidWhole::Person) | (Holes::Within, SaidWhole::Writer) => {}
+            (Holes::Within | Holes::AtTheEnd, _) => return Err(incomplete("parts of it are not written yet (the file has holes)")),
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(version.size).unwrap_or(0));
+        (&mut file).take(max_bytes + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if version_of(&file.metadata().map_err(unreadable)?) != version || bytes.len() as u64 != version.size {
+            return Err(incomplete("it was written to while it was read"));
+        }
+        Ok(Content { bytes, version, changed_at: changed_at(&meta) })
     }
-    let version = version_of(&meta);
-    let max_pixels = u64::from(expect.max_megapixels) * 1_000_000;
-    // 16-bit RGBA, uncompressed, with room for headers: nothing that may be decoded is larger.
-    let max_bytes = max_pixels * 8 + (1 << 20);
-    if version.size > max_bytes {
-        let text = format!(
-            "has {} bytes, more than an image of {} megapixels can need; raise intake.max_megapixels if it is one",
-            version.size, expect.max_megapixels
-        );
-        return Err(rejected(ReasonCode::TooLarge, &text));
-    }
-    if has_hole(&file, version.size) {
-        return Err(incomplete("parts of it are not written yet (the file has holes)"));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(version.size).unwrap_or(0));
-    (&mut file).take(max_bytes + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if version_of(&file.metadata().map_err(unreadable)?) != version || bytes.len() as u64 != version.size {
-        return Err(incomplete("it was written to while it was read"));
-    }
-    let decoded = decode(path, &bytes, &DecodeLimits { max_pixels }, expect.input.bit_depth)?;
-    check_input(&decoded, &expect.input).map_err(|(code, text)| rejected(code, &text))?;
-    let content_hash = blake3::hash(&bytes).to_hex().to_string();
-    Ok(Source { picture: decoded.picture, version, changed_at: changed_at(&meta), content_hash, decode_time: begin.elapsed() })
 }
 
 fn changed_at(meta: &Metadata) -> Timestamp {
@@ -99,11 +147,34 @@ fn changed_at(meta: &Metadata) -> Timestamp {
     Timestamp::new(meta.ctime(), nanoseconds).unwrap_or(Timestamp::MAX)
 }
 
-/// A preallocated or partly copied file has holes. File systems that cannot tell report none.
-fn has_hole(file: &File, size: u64) -> bool {
-    let hole = rustix::fs::seek(file, SeekFrom::Hole(0));
-    let back = rustix::fs::seek(file, SeekFrom::Start(0));
-    back.is_err() || hole.is_ok_and(|at| at < size)
+/// Where a file has holes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holes {
+    /// Nowhere, or on a file system that cannot tell.
+    None,
+    /// Data follow after the last one: so a file system or a copy leaves a whole file whose zeros take no space, and so does a writer that
+    /// has not come to its end, but he has not closed the file either.
+    Within,
+    /// It ends with one: so does a file whose space was allotted and whose writer died, which closes it as well.
+    AtTheEnd,
+}
+
+fn holes(file: &File, size: u64) -> Holes {
+    let mut found = Holes::None;
+    let mut at = 0;
+    while at < size {
+        let Some(hole) = rustix::fs::seek(file, SeekFrom::Hole(at)).ok().filter(|hole| *hole < size) else { break };
+        found = Holes::Within;
+        match rustix::fs::seek(file, SeekFrom::Data(hole)) {
+            Ok(data) => at = data,
+            // No data follow.
+            Err(_) => {
+                found = Holes::AtTheEnd;
+                break;
+            }
+        }
+    }
+    if rustix::fs::seek(file, SeekFrom::Start(0)).is_err() { Holes::AtTheEnd } else { found }
 }
 
 fn check_input(decoded: &Decoded, input: &InputConfig) -> Result<(), (ReasonCode, String)> {

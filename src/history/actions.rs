@@ -3,6 +3,7 @@
 //! An action is started at most once. `started` is on disk before the command exists, and nothing turns it back into `pending`: when
 //! the daemon dies after that, the action is `interrupted`, which somebody is told, and never run again.
 
+use super::clock::{TimeSpan, spans_json};
 use super::rows::{PathColumns, time_text};
 use super::{HistoryError, HistoryStore};
 use jiff::Timestamp;
@@ -78,17 +79,20 @@ impl HistoryStore {
             .map_err(|e| self.error(e))
     }
 
-    /// pending → started: the oldest action of the product whose image came after `oldest`. From here on it counts as run.
-    /// Returns its id.
-    pub async fn start_action(&self, product: &str, oldest: Timestamp, now: Timestamp) -> Result<Option<i64>, HistoryError> {
+    /// pending → started: the oldest action of the product whose image did not come at a time that is too long ago. From here on it
+    /// counts as run. Returns its id.
+    pub async fn start_action(&self, product: &str, too_old: &[TimeSpan], now: Timestamp) -> Result<Option<i64>, HistoryError> {
         sqlx::query_scalar(
             "UPDATE actions SET state = 'started', started_at = ?
-             WHERE id = (SELECT id FROM actions WHERE product = ? AND state = 'pending' AND arrived_at > ? ORDER BY id LIMIT 1)
+             WHERE id = (SELECT id FROM actions
+                         WHERE product = ? AND state = 'pending'
+                           AND NOT EXISTS (SELECT 1 FROM json_each(?) WHERE arrived_at BETWEEN value ->> 0 AND value ->> 1)
+                         ORDER BY id LIMIT 1)
              RETURNING id",
         )
         .bind(time_text(now))
         .bind(product)
-        .bind(time_text(oldest))
+        .bind(spans_json(too_old))
         .fetch_optional(&self.write)
         .await
         .map_err(|e| self.error(e))
@@ -144,21 +148,23 @@ impl HistoryStore {
         .map_err(|e| self.error(e))
     }
 
-    /// pending → expired: every action of the product whose image came at `oldest` or before. Oldest first.
-    pub async fn expire_actions(&self, product: &str, oldest: Timestamp, reason: &str) -> Result<Vec<GivenUp>, HistoryError> {
-        self.give_up_actions("expired", reason, "state = 'pending' AND product = ?4 AND arrived_at <= ?5", product, Some(oldest)).await
+    /// pending → expired: every action of the product whose image came at a time that is too long ago. Oldest first.
+    pub async fn expire_actions(&self, product: &str, too_old: &[TimeSpan], reason: &str) -> Result<Vec<GivenUp>, HistoryError> {
+        let which = "state = 'pending' AND product = ?4
+            AND EXISTS (SELECT 1 FROM json_each(?5) WHERE arrived_at BETWEEN value ->> 0 AND value ->> 1)";
+        self.give_up_actions("expired", reason, which, product, too_old).await
     }
 
     /// started → interrupted: what a process that is no more had begun. For a start, before any action is started. Oldest first.
     pub async fn interrupt_actions(&self, reason: &str) -> Result<Vec<GivenUp>, HistoryError> {
-        self.give_up_actions("interrupted", reason, "state = 'started'", "", None).await
+        self.give_up_actions("interrupted", reason, "state = 'started'", "", &[]).await
     }
 
     /// pending → cancelled: the actions of products that are not among these. Oldest first.
     pub async fn cancel_actions(&self, acting_products: &[&str], reason: &str) -> Result<Vec<GivenUp>, HistoryError> {
         let products = serde_json::Value::from(acting_products).to_string();
         let which = "state = 'pending' AND product NOT IN (SELECT value FROM json_each(?4))";
-        self.give_up_actions("cancelled", reason, which, &products, None).await
+        self.give_up_actions("cancelled", reason, which, &products, &[]).await
     }
 
     async fn give_up_actions(
@@ -167,7 +173,7 @@ impl HistoryStore {
         reason: &str,
         which: &'static str,
         products: &str,
-        oldest: Option<Timestamp>,
+        too_old: &[TimeSpan],
     ) -> Result<Vec<GivenUp>, HistoryError> {
         let update = format!(
             "UPDATE actions SET state = ?1, reason = ?2, ended_at = ?3 WHERE {which}
@@ -178,7 +184,7 @@ impl HistoryStore {
             .bind(reason)
             .bind(time_text(Timestamp::now()))
             .bind(products)
-            .bind(oldest.map(time_text))
+            .bind(spans_json(too_old))
             .fetch_all(&self.write)
             .await
             .map_err(|e| self.error(e))?;

@@ -1,8 +1,10 @@
-//! Files that arrived: one row each, however often they are reported.
+//! Files that arrived: one row each, however often they are reported. What is new and what is known, [`super::sightings`] says.
 
 use super::rows::{Arrival, ArrivalState, PathColumns, Recorded, time_text};
+use super::sightings::{Standing, sight, sighted, standing, was_sighted};
 use super::{HistoryError, HistoryStore};
 use crate::codes::{Reason, ReasonCode};
+use crate::inspection::SaidWhole;
 use jiff::Timestamp;
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
@@ -12,7 +14,8 @@ use std::collections::HashMap;
 const LOOKUP: usize = 2000;
 
 impl HistoryStore {
-    /// Records what a scan or a watcher saw; one answer per arrival, in order. New and changed rows are one transaction.
+    /// Records what a scan or a watcher saw; one answer per arrival, in order. New and changed rows are one transaction. Those that are
+    /// [`Recorded::Unclear`] are to be recorded again.
     ///
     /// What is known already is told apart by readers, without the write lock, so that a scan of a full folder does not hold up
     /// decisions. A batch of many new files holds the lock for about 0.1 ms each: callers keep batches to some hundreds.
@@ -37,19 +40,28 @@ impl HistoryStore {
             .map(|arrival| {
                 let path = PathColumns::of(&arrival.path);
                 let raw: String = path.raw.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect();
-                json!([path.shown, arrival.size, arrival.mtime_ns, raw])
+                json!([path.shown, arrival.size, arrival.mtime_ns, raw, arrival.said_whole])
             })
             .collect();
         let rows: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT a.key, i.id
-             FROM json_each(?) AS a
+             FROM json_each(?1) AS a
              CROSS JOIN inspections AS i
                ON i.image_path = a.value ->> 0 AND i.file_size = a.value ->> 1 AND i.mtime_ns = a.value ->> 2
               AND ifnull(i.image_path_raw, x'') = unhex(a.value ->> 3)
-             WHERE i.state <> 'failed' OR i.reason_code <> ?",
+             WHERE (i.state <> 'failed' OR i.reason_code NOT IN (?2, ?3)) AND (i.state <> 'pending' OR i.said_whole OR NOT a.value ->> 4)
+               AND NOT EXISTS (SELECT 1 FROM sightings AS s WHERE s.inspection_id = i.id)
+             UNION ALL
+             SELECT a.key, s.inspection_id
+             FROM json_each(?1) AS a
+             CROSS JOIN sightings AS s
+               ON s.image_path = a.value ->> 0 AND s.file_size = a.value ->> 1 AND s.mtime_ns = a.value ->> 2
+              AND ifnull(s.image_path_raw, x'') = unhex(a.value ->> 3)
+             WHERE s.id = (SELECT max(id) FROM sightings WHERE inspection_id = s.inspection_id)",
         )
         .bind(serde_json::Value::from(keys).to_string())
         .bind(ReasonCode::NotClosed.as_str())
+        .bind(ReasonCode::Incomplete.as_str())
         .fetch_all(&self.read)
         .await
         .map_err(|e| self.error(e))?;
@@ -77,8 +89,8 @@ async fn record(connection: &mut SqliteConnection, arrivals: &[Arrival], recorde
     transaction.commit().await
 }
 
-/// 1. the arrival has a row, which stays unless it was given up for not being closed; 2. or the pending row of its path takes the
-///    change; 3. or it is new.
+/// 1. the arrival has a row, which stays unless it was given up for not being finished and its writer finished it since;
+/// 2. or the pending row of its path takes the change; 3. or it is the file of another row; 4. or it is new.
 async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival) -> Result<Recorded, sqlx::Error> {
     let path = PathColumns::of(&arrival.path);
     // Two look-ups, each by its own index: a camera that always writes the same name makes one path with a million rows.
@@ -86,7 +98,8 @@ async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival) -> Res
     let found: Option<(i64, bool, i64)> = sqlx::query_as(
         "WITH pending AS (SELECT id FROM inspections
                           WHERE image_path = ?1 AND ifnull(image_path_raw, x'') = ifnull(?2, x'') AND state = 'pending')
-         SELECT id, state <> 'failed' OR reason_code <> ?5 OR EXISTS (SELECT 1 FROM pending) AS stays, 1 AS choice FROM inspections
+         SELECT id, state <> 'failed' OR NOT (reason_code = ?5 OR reason_code = ?6 AND ?7 AND said_whole = 0)
+                    OR EXISTS (SELECT 1 FROM pending) AS stays, 1 AS choice FROM inspections
          WHERE image_path = ?1 AND ifnull(image_path_raw, x'') = ifnull(?2, x'') AND file_size = ?3 AND mtime_ns = ?4
          UNION ALL
          SELECT id, FALSE AS stays, 2 AS choice FROM pending
@@ -97,13 +110,37 @@ async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival) -> Res
     .bind(arrival.size as i64)
     .bind(arrival.mtime_ns)
     .bind(ReasonCode::NotClosed.as_str())
+    .bind(ReasonCode::Incomplete.as_str())
+    .bind(arrival.said_whole)
     .fetch_optional(&mut *connection)
     .await?;
     match found {
-        Some((id, true, _)) => Ok(Recorded::Known(id)),
-        Some((id, false, _)) => change(connection, id, arrival).await.map(|()| Recorded::Changed(id)),
-        None => insert(connection, &path, arrival).await.map(Recorded::New),
+        Some((id, true, _)) if was_sighted(connection, id).await? => sight(connection, id, arrival, &path).await,
+        Some((id, true, _)) => say_whole(connection, id, arrival).await,
+        Some((id, false, _)) => change(connection, id, arrival, &path).await,
+        None => match sighted(connection, arrival, &path).await? {
+            Some(id) => sight(connection, id, arrival, &path).await,
+            None => match standing(connection, arrival, &path).await? {
+                Standing::New => insert(connection, &path, arrival).await.map(Recorded::New),
+                Standing::Unclear => Ok(Recorded::Unclear),
+                Standing::Renamed(id) => change(connection, id, arrival, &path).await,
+                Standing::Same(id) => sight(connection, id, arrival, &path).await,
+            },
+        },
     }
+}
+
+/// The row was there; that its file was closed may be news.
+async fn say_whole(connection: &mut SqliteConnection, id: i64, arrival: &Arrival) -> Result<Recorded, sqlx::Error> {
+    if arrival.said_whole {
+        let said = sqlx::query("UPDATE inspections SET said_whole = ? WHERE id = ? AND state = 'pending' AND said_whole = 0");
+        said.bind(SaidWhole::Writer as i64).bind(id).execute(connection).await?;
+    }
+    Ok(Recorded::Known(id))
+}
+
+fn said_whole(arrival: &Arrival) -> i64 {
+    (if arrival.said_whole { SaidWhole::Writer } else { SaidWhole::Nobody }) as i64
 }
 
 /// The columns state, reason, decided_at with which an arrival enters.
@@ -118,8 +155,8 @@ async fn insert(connection: &mut SqliteConnection, path: &PathColumns, arrival: 
     let (state, reason, decided_at) = entry(arrival);
     sqlx::query_scalar(
         "INSERT INTO inspections (product, image_path, image_path_raw, file_size, mtime_ns, state, reason, reason_code, seen_at, give_up_at,
-                                  decided_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                                  decided_at, device, inode, said_whole)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          RETURNING id",
     )
     .bind(&arrival.product)
@@ -133,18 +170,22 @@ async fn insert(connection: &mut SqliteConnection, path: &PathColumns, arrival: 
     .bind(time_text(arrival.seen_at))
     .bind(time_text(arrival.give_up_at))
     .bind(decided_at)
+    .bind(arrival.file_id.map(|(device, _)| device as i64))
+    .bind(arrival.file_id.map(|(_, inode)| inode as i64))
+    .bind(said_whole(arrival))
     .fetch_one(connection)
     .await
 }
 
-async fn change(connection: &mut SqliteConnection, id: i64, arrival: &Arrival) -> Result<(), sqlx::Error> {
+async fn change(connection: &mut SqliteConnection, id: i64, arrival: &Arrival, path: &PathColumns) -> Result<Recorded, sqlx::Error> {
     let (state, reason, decided_at) = entry(arrival);
     // Clearing started_at makes a running attempt on the old contents not count. A row that waits for a bank goes on waiting.
     sqlx::query(
         "UPDATE inspections
          SET product = ?1, file_size = ?2, mtime_ns = ?3, state = ?4, give_up_at = ?5, decided_at = ?6, started_at = NULL, retry_at = NULL,
              reason = CASE WHEN ?7 IS NULL AND reason_code = ?9 THEN reason ELSE ?7 END,
-             reason_code = CASE WHEN ?7 IS NULL AND reason_code = ?9 THEN reason_code ELSE ?8 END
+             reason_code = CASE WHEN ?7 IS NULL AND reason_code = ?9 THEN reason_code ELSE ?8 END,
+             image_path = ?11, image_path_raw = ?12, device = ?13, inode = ?14, said_whole = ?15
          WHERE id = ?10",
     )
     .bind(&arrival.product)
@@ -157,27 +198,37 @@ async fn change(connection: &mut SqliteConnection, id: i64, arrival: &Arrival) -
     .bind(reason.map(|reason| reason.code.as_str()))
     .bind(ReasonCode::NoBank.as_str())
     .bind(id)
+    .bind(&path.shown)
+    .bind(&path.raw)
+    .bind(arrival.file_id.map(|(device, _)| device as i64))
+    .bind(arrival.file_id.map(|(_, inode)| inode as i64))
+    .bind(said_whole(arrival))
     .execute(connection)
     .await
-    .map(|_| ())
+    .map(|_| Recorded::Changed(id))
 }
 
 async fn touch(connection: &mut SqliteConnection, id: i64, size: u64, mtime_ns: i64, give_up_at: Timestamp) -> Result<bool, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     // OR IGNORE: a row with this path, size and time stays the only one.
     let updated =
-        sqlx::query("UPDATE OR IGNORE inspections SET file_size = ?, mtime_ns = ?, give_up_at = ? WHERE id = ? AND state = 'pending'")
-            .bind(size as i64)
-            .bind(mtime_ns)
-            .bind(time_text(give_up_at))
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
+        // Nobody said of this version that it is whole, unless intake has seen it as well.
+        sqlx::query(
+            "UPDATE OR IGNORE inspections
+             SET file_size = ?1, mtime_ns = ?2, give_up_at = ?3, said_whole = iif(file_size = ?1 AND mtime_ns = ?2, said_whole, 0)
+             WHERE id = ?4 AND state = 'pending'",
+        )
+        .bind(size as i64)
+        .bind(mtime_ns)
+        .bind(time_text(give_up_at))
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
     if updated == 0 {
         sqlx::query(
             "UPDATE inspections
-             SET state = 'failed', retry_at = NULL, decided_at = ?1, reason = 'same file as inspection ' || twin.id,
+             SET state = 'failed', retry_at = NULL, decided_at = ?1, in_hand = NULL, deaths = NULL, reason = 'same file as inspection ' || twin.id,
                  reason_code = ?5
              FROM (SELECT o.id FROM inspections AS o JOIN inspections AS i
                      ON o.image_path = i.image_path AND ifnull(o.image_path_raw, x'') = ifnull(i.image_path_raw, x'')

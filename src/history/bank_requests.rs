@@ -14,7 +14,10 @@ use sqlx::{Connection, SqliteConnection};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BankRequestKind {
     /// A new bank from the ok folder as it is.
-    Rebuild,
+    Rebuild {
+        /// Whatever became of the bank in use, and however many images it was built from.
+        anew: bool,
+    },
     /// This version in use again.
     Rollback {
         /// The folder `versions/NNNNNN`.
@@ -44,6 +47,9 @@ pub struct RequestEnd {
     pub outcome: String,
 }
 
+/// How the column `kind` names a rebuild from scratch.
+const REBUILD_ANEW: &str = "rebuild_anew";
+
 impl HistoryStore {
     /// Asks; returns the id of the request.
     pub async fn ask(&self, product: &str, kind: BankRequestKind) -> Result<i64, HistoryError> {
@@ -55,12 +61,13 @@ impl HistoryStore {
     /// The pending requests, oldest first.
     pub async fn pending_requests(&self) -> Result<Vec<BankRequest>, HistoryError> {
         let read = async {
-            let rows: Vec<(i64, String, String, Option<i64>)> =
-                sqlx::query_as("SELECT id, at, product, version FROM requests WHERE state = 'pending' ORDER BY id")
+            let rows: Vec<(i64, String, String, String, Option<i64>)> =
+                sqlx::query_as("SELECT id, at, product, kind, version FROM requests WHERE state = 'pending' ORDER BY id")
                     .fetch_all(&self.read)
                     .await?;
-            let request = |(id, at, product, version): (i64, String, String, Option<i64>)| {
-                let kind = version.map_or(BankRequestKind::Rebuild, |version| BankRequestKind::Rollback { version });
+            let request = |(id, at, product, kind, version): (i64, String, String, String, Option<i64>)| {
+                let rebuild = BankRequestKind::Rebuild { anew: kind == REBUILD_ANEW };
+                let kind = version.map_or(rebuild, |version| BankRequestKind::Rollback { version });
                 Ok(BankRequest { id, at: parse_time(&at)?, product, kind })
             };
             rows.into_iter().map(request).collect::<Result<_, sqlx::Error>>()
@@ -89,7 +96,8 @@ impl HistoryStore {
 
 async fn insert(connection: &mut SqliteConnection, product: &str, kind: BankRequestKind) -> Result<i64, sqlx::Error> {
     let (word, version) = match kind {
-        BankRequestKind::Rebuild => ("rebuild", None),
+        BankRequestKind::Rebuild { anew: false } => ("rebuild", None),
+        BankRequestKind::Rebuild { anew: true } => (REBUILD_ANEW, None),
         BankRequestKind::Rollback { version } => ("rollback", Some(version)),
     };
     let now = time_text(Timestamp::now());
@@ -101,7 +109,7 @@ async fn insert(connection: &mut SqliteConnection, product: &str, kind: BankRequ
         .bind(version)
         .fetch_one(&mut *transaction)
         .await?;
-    if kind == BankRequestKind::Rebuild {
+    if version.is_none() {
         insert_event(&mut *transaction, EventKind::RebuildRequested, Some(product), &format!("request {id}")).await?;
     }
     transaction.commit().await?;

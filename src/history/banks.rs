@@ -1,9 +1,10 @@
 //! The banks that were built, and which one is in use.
 
 use super::bank_requests::{RequestEnd, end_in};
+use super::bank_rows::{ActiveBank, EarlierBank, NewBank, RecordedFiles};
 use super::queue::{NO_BANK, RELEASE};
 use super::report::insert_event;
-use super::rows::{ActiveBank, EarlierBank, NewBank, PathColumns, time_text};
+use super::rows::{PathColumns, time_text};
 use super::{HistoryError, HistoryStore};
 use crate::codes::EventKind;
 use jiff::Timestamp;
@@ -13,8 +14,9 @@ impl HistoryStore {
     /// Records the bank now in use, makes the one before it `superseded`, and releases the images that waited for a bank, all in
     /// one transaction. Returns its row id.
     ///
-    /// Calling it again with the same (product, version, sha256) gives the same id. When that row was an older bank it becomes
-    /// active again, and the newer one that it replaces is `rolled_back`.
+    /// Calling it again with the same product, version and files gives the same id. When that row was an older bank it becomes
+    /// active again, and the newer one that it replaces is `rolled_back`. A version that is known with another `tau.json` was edited:
+    /// its new row says so, and so does an event.
     pub async fn publish_bank(&self, bank: &NewBank) -> Result<i64, HistoryError> {
         let mut connection = self.writer().await?;
         let result = publish(&mut connection, bank).await;
@@ -27,6 +29,33 @@ impl HistoryStore {
         let mut connection = self.writer().await?;
         let result = publish_rollback(&mut connection, bank, held_ok, request, end).await;
         self.settle(connection, result).await
+    }
+
+    /// Records that `tau.json` of the bank in use, row `edited`, was edited: `bank` is that bank with the new thresholds. It gets a row
+    /// of its own with the trigger `edited`, what a rollback held stays held, and an event tells, all in one transaction. `None`, and
+    /// nothing is changed, when another bank is in use by now.
+    pub async fn publish_edit(&self, edited: i64, bank: &NewBank) -> Result<Option<Edited>, HistoryError> {
+        let mut connection = self.writer().await?;
+        let result = publish_edit(&mut connection, edited, bank).await;
+        self.settle(connection, result).await
+    }
+
+    /// Adds to the row of a bank what earlier releases did not record.
+    pub async fn complete_bank(&self, id: i64, bank: &NewBank) -> Result<(), HistoryError> {
+        let mut connection = self.writer().await?;
+        let result = complete(&mut connection, id, bank).await;
+        self.settle(connection, result).await
+    }
+
+    /// The files of every bank of this version that was in use, the newest first: version numbers start again when a bank folder is
+    /// emptied.
+    pub async fn recorded_files(&self, product: &str, version: i64) -> Result<Vec<RecordedFiles>, HistoryError> {
+        sqlx::query_as("SELECT sha256, config_sha256 FROM banks WHERE product = ? AND version = ? AND state <> 'failed' ORDER BY id DESC")
+            .bind(product)
+            .bind(version)
+            .fetch_all(&self.read)
+            .await
+            .map_err(|e| self.error(e))
     }
 
     /// Records a build that gave no bank. The bank in use stays.
@@ -53,19 +82,24 @@ impl HistoryStore {
 
     /// The bank in use for `product`, as last published.
     pub async fn active_bank(&self, product: &str) -> Result<Option<ActiveBank>, HistoryError> {
-        sqlx::query_as("SELECT id, version, held_ok FROM banks WHERE product = ? AND state = 'active'")
-            .bind(product)
-            .fetch_optional(&self.read)
-            .await
-            .map_err(|e| self.error(e))
+        sqlx::query_as(
+            "SELECT id, version, held_ok, created_at, images, pixel_tau, image_tau, sha256, config_sha256, tau_sha256, shorter, ok_fingerprint
+             FROM banks WHERE product = ? AND state = 'active'",
+        )
+        .bind(product)
+        .fetch_optional(&self.read)
+        .await
+        .map_err(|e| self.error(e))
     }
 
     /// The banks that were in use before the present one and gave way to a newer one, the newest first. A bank that a rollback left
-    /// is not among them.
+    /// is not among them, nor is the present version with a `tau.json` from before an edit.
     pub async fn earlier_banks(&self, product: &str) -> Result<Vec<EarlierBank>, HistoryError> {
         sqlx::query_as(
             "SELECT version, sha256 FROM banks
-             WHERE product = ?1 AND state = 'superseded' AND id < (SELECT id FROM banks WHERE product = ?1 AND state = 'active')
+             WHERE product = ?1 AND state = 'superseded'
+               AND (SELECT id FROM banks WHERE product = ?1 AND state = 'active') > id
+               AND (SELECT version FROM banks WHERE product = ?1 AND state = 'active') <> version
              ORDER BY id DESC",
         )
         .bind(product)
@@ -98,15 +132,68 @@ async fn publish_rollback(
     Ok(id)
 }
 
-/// `rollback`: a bank without a row, as one that is older than the database, is older than the one that it replaces.
-async fn put_in_use(transaction: &mut SqliteConnection, bank: &NewBank, rollback: bool) -> Result<i64, sqlx::Error> {
-    let known: Option<i64> =
-        sqlx::query_scalar("SELECT id FROM banks WHERE product = ? AND version = ? AND sha256 = ? AND state <> 'failed'")
-            .bind(&bank.product)
-            .bind(bank.version)
-            .bind(&bank.sha256)
+/// What became of an edit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The new row.
+    pub bank_id: i64,
+    /// What the event says.
+    pub detail: String,
+}
+
+async fn publish_edit(connection: &mut SqliteConnection, edited: i64, bank: &NewBank) -> Result<Option<Edited>, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let before: Option<(Option<String>, f64, f64)> =
+        sqlx::query_as("SELECT held_ok, pixel_tau, image_tau FROM banks WHERE id = ? AND state = 'active'")
+            .bind(edited)
             .fetch_optional(&mut *transaction)
             .await?;
+    let Some((held_ok, pixel_tau, image_tau)) = before else { return Ok(None) };
+    sqlx::query("UPDATE banks SET state = 'superseded' WHERE id = ?").bind(edited).execute(&mut *transaction).await?;
+    let (bank_id, detail) = insert_edited(&mut transaction, bank, (pixel_tau, image_tau)).await?;
+    sqlx::query("UPDATE banks SET held_ok = ? WHERE id = ?").bind(held_ok).bind(bank_id).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(Some(Edited { bank_id, detail }))
+}
+
+/// Inserts the row of a bank that is known with other thresholds, pixel and image, and the event.
+async fn insert_edited(connection: &mut SqliteConnection, bank: &NewBank, before: (f64, f64)) -> Result<(i64, String), sqlx::Error> {
+    let mut edited = NewBank { trigger: EDITED.to_owned(), seconds: None, ..bank.clone() };
+    if before != (bank.pixel_tau, bank.image_tau) {
+        // What was promised was measured with the thresholds from before.
+        edited.expected_false_alarms = None;
+        edited.false_alarms_bound = None;
+        edited.warning = Some("tau.json was edited by hand: how many good parts it rejects is not known".to_owned());
+    }
+    let id = insert(connection, &edited).await?;
+    let detail = format!(
+        "version {}: tau.json was edited: image {} -> {}, pixel {} -> {}; the new values are in use",
+        bank.version, before.1, bank.image_tau, before.0, bank.pixel_tau
+    );
+    insert_event(connection, EventKind::BankEdited, Some(&bank.product), &detail).await?;
+    Ok((id, detail))
+}
+
+/// The trigger of rows of banks that people changed.
+const EDITED: &str = "edited";
+
+/// `rollback`: a bank without a row, as one that is older than the database, is older than the one that it replaces.
+async fn put_in_use(transaction: &mut SqliteConnection, bank: &NewBank, rollback: bool) -> Result<i64, sqlx::Error> {
+    let known: Option<i64> = sqlx::query_scalar(
+        "SELECT id FROM banks
+         WHERE product = ?1 AND version = ?2 AND sha256 = ?3 AND state <> 'failed' AND ifnull(config_sha256, ?4) = ?4
+           AND (tau_sha256 = ?5 OR (tau_sha256 IS NULL AND pixel_tau = ?6 AND image_tau = ?7))
+         ORDER BY id DESC LIMIT 1",
+    )
+    .bind(&bank.product)
+    .bind(bank.version)
+    .bind(&bank.sha256)
+    .bind(&bank.config_sha256)
+    .bind(&bank.tau_sha256)
+    .bind(bank.pixel_tau)
+    .bind(bank.image_tau)
+    .fetch_optional(&mut *transaction)
+    .await?;
     // A row written later than the one that comes back is what the rollback was from.
     sqlx::query(
         "UPDATE banks SET state = CASE WHEN id > ?1 OR (?1 IS NULL AND ?3 AND version > ?4) THEN 'rolled_back' ELSE 'superseded' END
@@ -121,19 +208,55 @@ async fn put_in_use(transaction: &mut SqliteConnection, bank: &NewBank, rollback
     let id = match known {
         Some(id) => {
             sqlx::query("UPDATE banks SET state = 'active' WHERE id = ?").bind(id).execute(&mut *transaction).await?;
+            complete(transaction, id, bank).await?;
             id
         }
-        None => insert(transaction, bank).await?,
+        None => match thresholds_before(transaction, bank).await? {
+            Some(before) => insert_edited(transaction, bank, before).await?.0,
+            None => insert(transaction, bank).await?,
+        },
     };
     sqlx::query(RELEASE).bind(&bank.product).bind(NO_BANK).execute(transaction).await?;
     Ok(id)
 }
 
+/// The thresholds, pixel and image, that this very bank was last in use with.
+async fn thresholds_before(connection: &mut SqliteConnection, bank: &NewBank) -> Result<Option<(f64, f64)>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT pixel_tau, image_tau FROM banks
+         WHERE product = ?1 AND version = ?2 AND sha256 = ?3 AND state <> 'failed' AND ifnull(config_sha256, ?4) = ?4
+         ORDER BY id DESC",
+    )
+    .bind(&bank.product)
+    .bind(bank.version)
+    .bind(&bank.sha256)
+    .bind(&bank.config_sha256)
+    .fetch_optional(connection)
+    .await
+}
+
+async fn complete(connection: &mut SqliteConnection, id: i64, bank: &NewBank) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE banks SET config_sha256 = ifnull(config_sha256, ?), tau_sha256 = ifnull(tau_sha256, ?), shorter = ifnull(shorter, ?),
+                          ok_fingerprint = ifnull(ok_fingerprint, ?)
+         WHERE id = ?",
+    )
+    .bind(&bank.config_sha256)
+    .bind(&bank.tau_sha256)
+    .bind(bank.shorter)
+    .bind(&bank.ok_fingerprint)
+    .bind(id)
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
 async fn insert(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
         "INSERT INTO banks (product, version, created_at, trigger, state, images, patches, rows, pixel_tau, image_tau,
-                            expected_false_alarms, false_alarms_bound, warning, seconds, path, sha256)
-         VALUES (?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                            expected_false_alarms, false_alarms_bound, warning, seconds, path, sha256, config_sha256, tau_sha256,
+                            shorter, ok_fingerprint)
+         VALUES (?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          RETURNING id",
     )
     .bind(&bank.product)
@@ -151,6 +274,10 @@ async fn insert(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i64
     .bind(bank.seconds)
     .bind(PathColumns::of(&bank.path).shown)
     .bind(&bank.sha256)
+    .bind(&bank.config_sha256)
+    .bind(&bank.tau_sha256)
+    .bind(bank.shorter)
+    .bind(&bank.ok_fingerprint)
     .fetch_one(connection)
     .await
 }

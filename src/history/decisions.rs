@@ -1,8 +1,9 @@
 //! How an inspection ends. Each end is one transaction, with all that follows from it.
 
 use super::rows::{Finished, FollowUp, PathColumns, time_text};
+use super::sightings::twin;
 use super::{HistoryError, HistoryStore};
-use crate::codes::Reason;
+use crate::codes::{Reason, ReasonCode};
 use crate::inspection::{Decision, Publish};
 use jiff::Timestamp;
 use sqlx::{Connection, Sqlite, SqliteConnection};
@@ -11,25 +12,31 @@ use std::path::Path;
 impl HistoryStore {
     /// pending → done, with what is to follow. False, and nothing changes, when the row was not pending any more, the file changed under
     /// the attempt, or the bank was left by a rollback meanwhile (the row is then still pending and due).
+    ///
+    /// False, too, and the row is failed as a duplicate, when the image turns out to be the same arrival as one that is decided: nothing
+    /// follows twice, whatever happened between the sighting of the file and its reading.
     pub async fn finish(&self, finished: &Finished) -> Result<bool, HistoryError> {
         // Whoever decided, a part without a score does not pass.
         let decision = if finite(finished.image_score).is_none() { Decision::Ng } else { finished.decision };
         let follow_up = &finished.follow_up;
         let acts = decision == Decision::Ng && follow_up.act_since.is_some();
         let publishes = matches!((follow_up.publish, decision), (Some(Publish::All), _) | (Some(Publish::Ng), Decision::Ng));
-        if !acts && !publishes {
-            return mark_done(finished, decision, &self.write).await.map_err(|e| self.error(e));
-        }
         let mut connection = self.writer().await?;
         let result = finish(&mut connection, finished, decision, acts, publishes).await;
         self.settle(connection, result).await
+    }
+
+    /// True when [`HistoryStore::finish`] failed the row as a duplicate.
+    pub async fn is_duplicate(&self, id: i64) -> Result<bool, HistoryError> {
+        let found = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM inspections WHERE id = ? AND state = 'failed' AND reason_code = ?)");
+        found.bind(id).bind(ReasonCode::Duplicate.as_str()).fetch_one(&self.read).await.map_err(|e| self.error(e))
     }
 
     /// pending → failed. False, and nothing changes, when the row was not pending any more or the file changed under the
     /// attempt (the row is then still pending and due). A row that was never tried can be failed as well.
     pub async fn fail(&self, id: i64, reason: &Reason, decided_at: Timestamp) -> Result<bool, HistoryError> {
         let changed = sqlx::query(
-            "UPDATE inspections SET state = 'failed', retry_at = NULL, reason = ?, reason_code = ?, decided_at = ?
+            "UPDATE inspections SET state = 'failed', retry_at = NULL, reason = ?, reason_code = ?, decided_at = ?, in_hand = NULL, deaths = NULL
              WHERE id = ? AND state = 'pending' AND (started_at IS NOT NULL OR attempts = 0)",
         )
         .bind(&reason.text)
@@ -50,6 +57,11 @@ async fn finish(
     publishes: bool,
 ) -> Result<bool, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if let Some(twin) = twin(&mut transaction, finished.id, &finished.content_hash).await? {
+        fail_as_duplicate(&mut transaction, finished, twin).await?;
+        transaction.commit().await?;
+        return Ok(false);
+    }
     if !mark_done(finished, decision, &mut *transaction).await? {
         transaction.rollback().await?;
         return Ok(false);
@@ -76,6 +88,20 @@ async fn finish(
     Ok(true)
 }
 
+async fn fail_as_duplicate(connection: &mut SqliteConnection, finished: &Finished, twin: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE inspections SET state = 'failed', retry_at = NULL, reason = 'same file as inspection ' || ?, reason_code = ?, decided_at = ?
+         WHERE id = ? AND state = 'pending' AND started_at IS NOT NULL",
+    )
+    .bind(twin)
+    .bind(ReasonCode::Duplicate.as_str())
+    .bind(time_text(finished.decided_at))
+    .bind(finished.id)
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
 async fn mark_done<'e>(
     finished: &Finished,
     decision: Decision,
@@ -84,9 +110,9 @@ async fn mark_done<'e>(
     let shown = |path: &Option<_>| path.as_deref().map(|path: &Path| PathColumns::of(path).shown);
     let changed = sqlx::query(
         "UPDATE inspections
-         SET state = 'done', reason = NULL, reason_code = NULL, retry_at = NULL, content_hash = ?, bank_id = ?, image_score = ?,
+         SET state = 'done', reason = NULL, reason_code = NULL, retry_at = NULL, in_hand = NULL, deaths = NULL, content_hash = ?, bank_id = ?, image_score = ?,
              image_tau = ?, pixel_tau = ?, mask_pixels = ?, mask_regions = ?, decision = ?, mask_path = ?, overlay_path = ?,
-             heat_path = ?, side_by_side_path = ?, scores_path = ?, decode_ms = ?, engine_ms = ?, write_ms = ?, decided_at = ?
+             heat_path = ?, side_by_side_path = ?, scores_path = ?, outputs_newest_ns = ?, decode_ms = ?, engine_ms = ?, write_ms = ?, decided_at = ?
          WHERE id = ? AND state = 'pending' AND started_at IS NOT NULL
            AND NOT EXISTS (SELECT 1 FROM banks WHERE id = ? AND state = 'rolled_back')",
     )
@@ -103,6 +129,7 @@ async fn mark_done<'e>(
     .bind(shown(&finished.heat_path))
     .bind(shown(&finished.side_by_side_path))
     .bind(shown(&finished.scores_path))
+    .bind(finished.outputs_newest_ns)
     .bind(finished.decode_ms)
     .bind(finished.engine_ms)
     .bind(finished.write_ms)

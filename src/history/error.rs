@@ -43,6 +43,8 @@ pub enum HistoryErrorKind {
     NotAHistory,
     /// There is no such file.
     Missing,
+    /// The file, or the log beside it, is not the one that was opened.
+    Moved,
     /// None of these.
     Other,
 }
@@ -50,7 +52,7 @@ pub enum HistoryErrorKind {
 impl HistoryErrorKind {
     /// True when waiting does not help: the daemon ends with the reason rather than pretend to record.
     pub fn is_fatal(self) -> bool {
-        matches!(self, Self::Io | Self::ReadOnly | Self::CannotOpen | Self::Corrupt | Self::NotAHistory | Self::Missing)
+        matches!(self, Self::Io | Self::ReadOnly | Self::CannotOpen | Self::Corrupt | Self::NotAHistory | Self::Missing | Self::Moved)
     }
 
     fn remedy(self) -> &'static str {
@@ -67,6 +69,9 @@ impl HistoryErrorKind {
             Self::OlderSchema => "start the daemon once: it brings the file up to date and keeps a copy",
             Self::NotAHistory => "name another file under `database:`",
             Self::Missing => "start the daemon, which creates it, or name another file",
+            Self::Moved => {
+                "put the database back, or start the daemon with what is there now; stop the daemon before its database is moved, removed, or copied by hand"
+            }
             Self::Other => "this is a bug or a very unusual system: report it with this message",
         }
     }
@@ -83,6 +88,7 @@ impl HistoryErrorKind {
             Self::OlderSchema => "was written by an older version of patchcored",
             Self::NotAHistory => "is not a patchcored history",
             Self::Missing => "does not exist",
+            Self::Moved => "was moved, removed or replaced while it was in use",
             Self::Other => "unexpected trouble",
         }
     }
@@ -93,6 +99,10 @@ impl HistoryErrorKind {
         // The shared-memory file grows by writing zeros, which is where a full disk is often noticed first.
         if code == sqlite::SQLITE_IOERR_SHMSIZE {
             return Self::DiskFull;
+        }
+        // What the commit hook of the writing connection refuses.
+        if code == sqlite::SQLITE_CONSTRAINT_COMMITHOOK {
+            return Self::Moved;
         }
         match code & 0xff {
             sqlite::SQLITE_FULL => Self::DiskFull,

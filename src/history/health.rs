@@ -5,6 +5,7 @@ use super::{HistoryError, HistoryErrorKind, HistoryStore};
 use crate::codes::EventKind;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -18,6 +19,8 @@ const CALM: Duration = Duration::from_secs(3);
 pub(super) struct Health {
     state: Mutex<State>,
     lost: Notify,
+    /// The daemon was asked to stop.
+    pub(super) stops: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +93,17 @@ impl HistoryStore {
         let locked = async { connection.begin_with("BEGIN IMMEDIATE").await?.rollback().await };
         let result = locked.await;
         self.settle(connection, result).await
+    }
+
+    /// Fails, and [`HistoryStore::lost`] tells, when the file that is open is not the one of its name any more, or its log is gone.
+    ///
+    /// # Errors
+    /// Of the kind [`HistoryErrorKind::Moved`].
+    pub fn in_place(&self) -> Result<(), HistoryError> {
+        let Some(what) = self.place.moved() else { return Ok(()) };
+        let error = HistoryError::saying(self.file(), HistoryErrorKind::Moved, what);
+        self.health.note(&error);
+        Err(error)
     }
 
     /// Resolves with the first error after which waiting does not help; see [`HistoryErrorKind::is_fatal`].

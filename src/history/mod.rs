@@ -4,7 +4,7 @@
 //!
 //! Invariants, each with a test:
 //! - arrived = done + failed + pending, after any sequence of operations and any crash between two of them;
-//! - an arrival (path, size, time) has one row, however often it is reported;
+//! - an arrival has one row, however often it is reported, moved or touched; `sightings.rs` says what an arrival is;
 //! - a row that is `done` never changes again but to tell when its files were deleted, and one that is `failed` only when somebody
 //!   requeues it;
 //! - a result counts only for the file it was made from: when a file changes under a running attempt, the attempt does not
@@ -15,37 +15,54 @@
 mod actions;
 mod arrivals;
 mod bank_requests;
+mod bank_rows;
 mod banks;
+mod clock;
 mod decisions;
 mod error;
 mod health;
+mod held_up;
+mod in_hand;
+mod known;
 mod open;
 mod outbox;
+mod place;
 mod profiles;
 mod queue;
+mod readers;
 mod report;
 mod requeue;
 mod retention;
 mod rows;
+mod sightings;
 mod snapshot;
+mod soundness;
 mod standing;
 
 pub use actions::{ActionEnd, Defect, GivenUp, Waiting};
 pub use bank_requests::{BankRequest, BankRequestKind, RequestEnd};
+pub use bank_rows::{ActiveBank, EarlierBank, NewBank, RecordedFiles};
+pub use banks::Edited;
+pub use clock::{ClockJump, ClockRecord, ClockStamp, TimeSpan};
 pub use error::{HistoryError, HistoryErrorKind};
+pub use held_up::{HeldUp, MQTT, ON_NG};
+pub use in_hand::{Aftermath, DEATHS, Killer};
 pub use outbox::Message;
 pub use profiles::ProfileChange;
 pub use queue::NO_BANK;
 pub use requeue::{RequeueFilter, Requeued};
 pub use retention::{KeptCursor, KeptFiles, KeptOutput};
 pub use rows::{
-    ActiveBank, Arrival, ArrivalState, Counts, Distance, EarlierBank, Finished, FollowUp, InspectionFilter, InspectionResult,
-    InspectionRow, NewBank, PendingImage, ProductCounts, Recorded,
+    Arrival, ArrivalState, Counts, Distance, Evidence, Finished, FollowUp, InspectionFilter, InspectionResult, InspectionRow, Kin,
+    PendingImage, ProductCounts, Recorded,
 };
+pub use sightings::WINDOW;
 pub use snapshot::{BankInUse, Ends, EventRow, LastDecision, OldestPending, PendingOf, ProductSnapshot, Snapshot};
 pub use standing::{Backlog, BankStanding, Standing};
 
 use health::Health;
+use known::Opening;
+use place::Place;
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
 use std::path::Path;
@@ -60,6 +77,8 @@ pub struct HistoryStore {
     read: SqlitePool,
     read_only: bool,
     health: Arc<Health>,
+    place: Arc<Place>,
+    opening: Arc<Opening>,
 }
 
 impl HistoryStore {
@@ -69,7 +88,13 @@ impl HistoryStore {
     }
 
     fn error(&self, source: sqlx::Error) -> HistoryError {
-        let error = HistoryError::from_sqlx(&self.file, source);
+        let mut error = HistoryError::from_sqlx(&self.file, source);
+        // A file that is not there any more has many ways to fail.
+        if error.kind.is_fatal()
+            && let Some(what) = self.place.moved()
+        {
+            error = HistoryError::saying(&self.file, HistoryErrorKind::Moved, what);
+        }
         self.health.note(&error);
         error
     }
@@ -83,7 +108,9 @@ impl HistoryStore {
     /// SQLite itself rolls back on a full disk or an I/O error; sqlx does not learn of it and would refuse to begin again on
     /// this connection. A connection that saw an error is therefore closed, and the pool makes a fresh one.
     async fn settle<T>(&self, connection: PoolConnection<Sqlite>, result: Result<T, sqlx::Error>) -> Result<T, HistoryError> {
-        if result.is_err() {
+        // One to a file that was moved commits nothing more, and is needed to fold the log into it.
+        if result.is_err() && self.place.moved().is_none() {
+            self.place.disconnects();
             let _ = connection.close().await;
         }
         result.map_err(|e| self.error(e))
@@ -106,6 +133,9 @@ mod tests {
                 give_up_at: Timestamp::UNIX_EPOCH,
                 state: ArrivalState::Pending,
                 reason: None,
+                file_id: None,
+                said_whole: true,
+                evidence: None,
             })
             .collect()
     }

@@ -1,14 +1,18 @@
 //! Opening, migrating and closing the database file.
 
+use super::known::{End, Known, Opening, set_log_aside};
+use super::place::{Place, beside};
+use super::readers::{Way, has_log, way_in};
+use super::soundness::{AT_START, check};
 use super::{HistoryError, HistoryErrorKind, HistoryStore};
 use crate::crash_point;
 use crate::files;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlitePool};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
@@ -28,8 +32,11 @@ const READER_CACHE_KIB: u32 = 256;
 /// The same of its writer. A page that has gone is in the system's cache, microseconds away; a commit waits for the disk, for milliseconds.
 const WRITER_CACHE_KIB: u32 = 512;
 
-/// Steps of SQLite between two calls that tell of progress: fractions of a second, also where each reads from a slow disk.
-const STEPS: i32 = 1000;
+/// How long a start waits for files beside the database that it cannot open: those that a reader of another user has just made are given to
+/// the owner of the database in the next instant.
+const READERS_PATIENCE: Duration = Duration::from_secs(2);
+/// Pause before it tries again.
+const READERS_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a file contains.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +50,8 @@ enum Schema {
 }
 
 impl HistoryStore {
-    /// Opens the history for the daemon: creates folder and file if missing, checks the file, and brings its schema up to date.
+    /// Opens the history for the daemon: creates folder and file if missing, keeps a log aside that belongs to another file, checks the
+    /// contents, and brings the schema up to date.
     ///
     /// Before an existing file is migrated, a copy `FILE.before-schema-N` is put beside it.
     pub async fn open(file: &Path) -> Result<Self, HistoryError> {
@@ -52,36 +60,71 @@ impl HistoryStore {
 
     /// [`HistoryStore::open`], which calls `on_progress` now and then while it gets on: checking, copying or migrating a file of some GB
     /// on a slow disk takes minutes.
-    pub async fn open_telling(file: &Path, on_progress: impl Fn() + Send + 'static) -> Result<Self, HistoryError> {
+    pub async fn open_telling(file: &Path, on_progress: impl Fn() + Send + Sync + 'static) -> Result<Self, HistoryError> {
         Self::open_with(file, &MIGRATOR, on_progress).await
     }
 
-    async fn open_with(file: &Path, migrator: &Migrator, on_progress: impl Fn() + Send + 'static) -> Result<Self, HistoryError> {
+    async fn open_with(file: &Path, migrator: &Migrator, on_progress: impl Fn() + Send + Sync + 'static) -> Result<Self, HistoryError> {
         check_name(file)?;
+        let io = |e| HistoryError::from_io(file, e);
         if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).map_err(|e| HistoryError::from_io(file, e))?;
+            std::fs::create_dir_all(folder).map_err(io)?;
         }
-        let mut connection = connecting(file).create_if_missing(true).connect().await.map_err(|e| HistoryError::from_sqlx(file, e))?;
-        let go_on = move || {
-            on_progress();
-            true
-        };
-        connection.lock_handle().await.map_err(|e| HistoryError::from_sqlx(file, e))?.set_progress_handler(STEPS, go_on);
-        prepare(&mut connection, file, migrator).await?;
-        connection.close().await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+        let known = Known::read(file);
+        let kept_log = set_log_aside(file, known.as_ref()).map_err(io)?.is_some();
+        let on_progress = Arc::new(on_progress);
+        let begin = Instant::now();
+        loop {
+            match Self::open_once(file, migrator, known.as_ref(), &on_progress).await {
+                // Of the log and of its index.
+                Err(error)
+                    if matches!(error.kind, HistoryErrorKind::ReadOnly | HistoryErrorKind::CannotOpen)
+                        && begin.elapsed() < READERS_PATIENCE =>
+                {
+                    tokio::time::sleep(READERS_PAUSE).await;
+                }
+                Ok(store) => {
+                    let news = store.compare(known.as_ref(), kept_log).await?;
+                    store.opening.tell(news);
+                    return Ok(store);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
 
+    async fn open_once(
+        file: &Path,
+        migrator: &Migrator,
+        known: Option<&Known>,
+        on_progress: &Arc<impl Fn() + Send + Sync + 'static>,
+    ) -> Result<Self, HistoryError> {
+        let sql = |e| HistoryError::from_sqlx(file, e);
+        // What takes long here is known to take long.
+        let options = connecting(file).create_if_missing(true).disable_statement_logging();
+        let mut connection = options.connect().await.map_err(sql)?;
+        let time = if known.is_some_and(|known| known.end == End::Damaged) { None } else { Some(AT_START) };
+        let whole = check(&mut connection, file, time, on_progress).await?;
+        let opening = Opening::begin(file, known, whole);
+        prepare(&mut connection, file, migrator).await?;
         let writing = writing(file).pragma("cache_size", format!("-{WRITER_CACHE_KIB}"));
-        let write = pool(1).connect_with(writing).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+        let (write, place) = writer(file, writing).await?;
+        // Not before the writer is there: with the last connection the log would go, and come back as somebody else's.
+        connection.close().await.map_err(sql)?;
         let read = pool(READERS).connect_lazy_with(reading(file).pragma("cache_size", format!("-{READER_CACHE_KIB}")));
-        Ok(Self { file: file.into(), write, read, read_only: false, health: Arc::default() })
+        Ok(Self { file: file.into(), write, read, read_only: false, health: Arc::default(), place, opening: Arc::new(opening) })
     }
 
     /// Opens the history to change a few rows, beside a running daemon or without one. The file must be there, and of this version.
     pub async fn open_to_change(file: &Path) -> Result<Self, HistoryError> {
         Self::open_read_only(file).await?.read.close().await;
-        let write = pool(1).connect_with(writing(file)).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+        if Known::read(file).is_some_and(|known| known.has_log_of_another(file)) {
+            let detail = "the log beside it belongs to another database, which was here before; start the daemon, which keeps it aside";
+            return Err(HistoryError::saying(file, HistoryErrorKind::Moved, detail));
+        }
+        let (write, place) = writer(file, writing(file)).await?;
         let read = pool(READERS).connect_lazy_with(reading(file));
-        Ok(Self { file: file.into(), write, read, read_only: false, health: Arc::default() })
+        Ok(Self { file: file.into(), write, read, read_only: false, health: Arc::default(), place, opening: Arc::default() })
     }
 
     /// Opens the history for reports, whether or not the daemon runs. Every attempt to write is refused.
@@ -92,18 +135,23 @@ impl HistoryStore {
             Err(e) => return Err(HistoryError::from_io(file, e)),
             Ok(_) => {}
         }
-        let (read, schema) = match open_reading(file, reading(file)).await {
-            // Without the daemon there are no -wal and -shm, and a reader that may not write to the folder cannot make them.
-            // Nobody is writing then, so the file can be read as if it never changed.
-            Err(e) if matches!(e.kind, HistoryErrorKind::CannotOpen | HistoryErrorKind::ReadOnly) && !has_wal(file) => {
-                open_reading(file, reading(file).immutable(true)).await?
-            }
-            other => other?,
+        let (read, schema) = match way_in(file) {
+            Way::Unchanging => open_reading(file, reading(file).immutable(true)).await?,
+            Way::WithLog => match open_reading(file, reading(file)).await {
+                // Without the daemon there are no -wal and -shm, and a reader that may not write to the folder cannot make them.
+                // Nobody is writing then, so the file can be read as if it never changed.
+                Err(e) if matches!(e.kind, HistoryErrorKind::CannotOpen | HistoryErrorKind::ReadOnly) && !has_log(file) => {
+                    open_reading(file, reading(file).immutable(true)).await?
+                }
+                other => other?,
+            },
         };
         let newest = newest(&MIGRATOR);
         let kind = match schema {
             Schema::At(version) if version == newest => {
-                return Ok(Self { file: file.into(), write: read.clone(), read, read_only: true, health: Arc::default() });
+                let place = Arc::new(Place::of(file));
+                let (write, opening) = (read.clone(), Arc::default());
+                return Ok(Self { file: file.into(), write, read, read_only: true, health: Arc::default(), place, opening });
             }
             Schema::At(version) if version > newest => HistoryErrorKind::NewerSchema,
             Schema::At(_) => HistoryErrorKind::OlderSchema,
@@ -114,9 +162,16 @@ impl HistoryStore {
     }
 
     /// Waits for running calls, folds the write-ahead log into the file and closes. Calls on clones fail from then on.
+    ///
+    /// A file that was moved away gets its rows too, wherever it is now: without its log it has none of the newest.
     pub async fn close(self) -> Result<(), HistoryError> {
         self.read.close().await;
         if self.read_only {
+            return Ok(());
+        }
+        if self.place.present_name().is_some_and(|name| name != self.place.opened_as() && beside(&name, "-wal").exists()) {
+            // Another program works with it under its new name, and knows nothing of this log.
+            self.write.close().await;
             return Ok(());
         }
         let mut connection = self.writer().await?;
@@ -148,7 +203,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None).test_before_acquire(false)
 }
 
-fn connecting(file: &Path) -> SqliteConnectOptions {
+pub(super) fn connecting(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(file).synchronous(SqliteSynchronous::Full).foreign_keys(true).busy_timeout(BUSY_TIMEOUT)
 }
 
@@ -177,24 +232,32 @@ async fn open_reading(file: &Path, options: SqliteConnectOptions) -> Result<(Sql
     }
 }
 
-fn has_wal(file: &Path) -> bool {
-    std::fs::metadata(beside(file, "-wal")).is_ok_and(|wal| wal.len() > 0)
+/// The writing connection, which commits nothing to a file that is not in its place any more.
+async fn writer(file: &Path, options: SqliteConnectOptions) -> Result<(SqlitePool, Arc<Place>), HistoryError> {
+    let place = Arc::new(Place::of(file));
+    let kept = Arc::clone(&place);
+    let pool = pool(1).after_connect(move |connection, _| {
+        let place = Arc::clone(&place);
+        Box::pin(async move {
+            // Has SQLite open its log, if it has not yet; what is wrong with it the first use will tell.
+            let _ = sqlx::query("PRAGMA schema_version").execute(&mut *connection).await;
+            place.connected();
+            connection.lock_handle().await?.set_commit_hook(move || place.moved().is_none());
+            Ok(())
+        })
+    });
+    Ok((pool.connect_with(options).await.map_err(|e| HistoryError::from_sqlx(file, e))?, kept))
 }
 
-/// `FILE` with `suffix` appended to its name.
-fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
+/// True when a progress handler ended the statement.
+pub(super) fn is_interrupt(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == libsqlite3_sys::SQLITE_INTERRUPT)
 }
 
-/// 1. check the pages; 2. refuse a file of another program before changing anything; 3. write-ahead log; 4. copy; 5. migrate.
+/// 1. refuse a file of another program before changing anything; 2. write-ahead log; 3. copy; 4. migrate.
 async fn prepare(connection: &mut SqliteConnection, file: &Path, migrator: &Migrator) -> Result<(), HistoryError> {
     let sql = |e| HistoryError::from_sqlx(file, e);
-    let check: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await.map_err(sql)?;
-    if check != "ok" {
-        return Err(HistoryError::saying(file, HistoryErrorKind::Corrupt, check));
-    }
     let found = schema(connection).await.map_err(sql)?;
     if found == Schema::Foreign {
         return Err(HistoryError::new(file, HistoryErrorKind::NotAHistory, None));

@@ -3,8 +3,10 @@
 use super::rows::{PathColumns, PendingImage, parse_time, time_text};
 use super::{HistoryError, HistoryStore};
 use crate::codes::{Reason, ReasonCode};
-use jiff::Timestamp;
+use crate::inspection::SaidWhole;
+use jiff::{SignedDuration, Timestamp};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 /// The reason of rows that wait for their product's first bank.
 ///
@@ -12,13 +14,42 @@ use std::path::PathBuf;
 /// crash cannot leave a bank in use with images waiting for it; releasing what does not wait changes nothing.
 pub const NO_BANK: &str = ReasonCode::NoBank.as_str();
 
+/// How long an image is live. Longer than the line needs for an image and its neighbours of one burst, which stay in their order, and
+/// short for whoever waits at the line.
+const LIVE: SignedDuration = SignedDuration::from_secs(10);
+
+/// One in this many images is from the backlog while live ones are due as well.
+const BACKLOG_SHARE: u32 = 4;
+
+macro_rules! due_images {
+    ($seen:literal) => {
+        concat!(
+            "SELECT id, image_path, image_path_raw, file_size, mtime_ns, seen_at, attempts, give_up_at, said_whole
+             FROM inspections
+             WHERE state = 'pending' AND product = ?1 AND reason IS NOT ?2 AND deaths IS NULL AND (retry_at IS NULL OR retry_at <= ?3)
+               AND seen_at ",
+            $seen,
+            " ?4
+               AND id NOT IN (SELECT value FROM json_each(?5))
+               AND NOT EXISTS (SELECT 1 FROM json_each(?6) AS f WHERE substr(image_path, 1, length(f.value)) = f.value)
+             ORDER BY seen_at, id
+             LIMIT ?7"
+        )
+    };
+}
+
+/// Parameters: product, [`NO_BANK`], now, the border between the two, ids and folders to leave out, how many.
+const LIVE_IMAGES: &str = due_images!(">");
+/// The same parameters.
+const BACKLOG: &str = due_images!("<=");
+
 impl HistoryStore {
     /// Those of `products` that have due images, in the order given. Each costs one look into the index, however long its backlog.
     pub async fn due_products(&self, products: &[&str], now: Timestamp) -> Result<Vec<String>, HistoryError> {
         sqlx::query_scalar(
             "SELECT p.value FROM json_each(?) AS p
              WHERE EXISTS (SELECT 1 FROM inspections AS i
-                           WHERE i.state = 'pending' AND i.product = p.value AND i.reason IS NOT ?
+                           WHERE i.state = 'pending' AND i.product = p.value AND i.reason IS NOT ? AND i.deaths IS NULL
                              AND (i.retry_at IS NULL OR i.retry_at <= ?))
              ORDER BY p.key",
         )
@@ -30,7 +61,13 @@ impl HistoryStore {
         .map_err(|e| self.error(e))
     }
 
-    /// The oldest images of a product that are due, without those in `exclude` (already in work) and those below a folder in `avoid`.
+    /// Images of a product that are due, in the order in which they are to be inspected, without those in `exclude` (already in work) and
+    /// those below a folder in `avoid`.
+    ///
+    /// The order, which is defined here alone: live images first, then the backlog, each from the oldest on. An image is live when it was
+    /// first seen less than [`LIVE`] ago; the backlog is what has waited longer: after an outage, for a bank, or because it was requeued.
+    /// Of the `limit` images one in [`BACKLOG_SHARE`] is from the backlog, however many live ones there are, so that none starves.
+    /// Those that are tried alone (see [`HistoryStore::next_suspect`]) are left out.
     pub async fn next_pending(
         &self,
         product: &str,
@@ -39,63 +76,50 @@ impl HistoryStore {
         exclude: &[i64],
         avoid: &[PathBuf],
     ) -> Result<Vec<PendingImage>, HistoryError> {
-        let avoid: Vec<String> = avoid.iter().map(|folder| PathColumns::of(folder).shown + "/").collect();
-        type Row = (i64, String, Option<Vec<u8>>, i64, i64, String, i64, String);
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, image_path, image_path_raw, file_size, mtime_ns, seen_at, attempts, give_up_at
-             FROM inspections
-             WHERE state = 'pending' AND product = ? AND reason IS NOT ? AND (retry_at IS NULL OR retry_at <= ?)
-               AND id NOT IN (SELECT value FROM json_each(?))
-               AND NOT EXISTS (SELECT 1 FROM json_each(?) AS f WHERE substr(image_path, 1, length(f.value)) = f.value)
-             ORDER BY seen_at, id
-             LIMIT ?",
-        )
-        .bind(product)
-        .bind(NO_BANK)
-        .bind(time_text(now))
-        .bind(serde_json::Value::from(exclude).to_string())
-        .bind(serde_json::Value::from(avoid).to_string())
-        .bind(limit)
-        .fetch_all(&self.read)
-        .await
-        .map_err(|e| self.error(e))?;
-        rows.into_iter()
-            .map(|(id, shown, raw, size, mtime_ns, seen_at, attempts, give_up_at)| {
-                Ok(PendingImage {
-                    id,
-                    path: PathColumns { shown, raw }.into_path(),
-                    size: size as u64,
-                    mtime_ns,
-                    seen_at: parse_time(&seen_at)?,
-                    attempts,
-                    give_up_at: parse_time(&give_up_at)?,
-                })
-            })
-            .collect::<Result<_, sqlx::Error>>()
-            .map_err(|e| self.error(e))
+        let avoid_folders = folders(avoid);
+        let border = time_text(now.checked_sub(LIVE).unwrap_or(Timestamp::MIN));
+        let find = async |of: &'static str, limit: u32| -> Result<Vec<PendingColumns>, HistoryError> {
+            sqlx::query_as(of)
+                .bind(product)
+                .bind(NO_BANK)
+                .bind(time_text(now))
+                .bind(&border)
+                .bind(serde_json::Value::from(exclude).to_string())
+                .bind(&avoid_folders)
+                .bind(limit)
+                .fetch_all(&self.read)
+                .await
+                .map_err(|e| self.error(e))
+        };
+        let mut rows = find(LIVE_IMAGES, limit).await?;
+        let room = limit - rows.len() as u32;
+        let backlog = find(BACKLOG, room.max(limit / BACKLOG_SHARE)).await?;
+        rows.truncate(limit as usize - backlog.len().min(limit as usize));
+        rows.extend(backlog);
+        rows.into_iter().map(PendingColumns::into_image).collect::<Result<_, _>>().map_err(|e| self.error(e))
     }
 
     /// An attempt begins now: call it before the file is read. False when the row is no longer pending.
     ///
     /// [`HistoryStore::finish`] and [`HistoryStore::fail`] count only for an attempt under which the file did not change.
     pub async fn start_attempt(&self, id: i64) -> Result<bool, HistoryError> {
-        let changed = sqlx::query("UPDATE inspections SET attempts = attempts + 1, started_at = ? WHERE id = ? AND state = 'pending'")
-            .bind(time_text(Timestamp::now()))
-            .bind(id)
-            .execute(&self.write)
-            .await;
+        self.start(id, "with_others").await
+    }
+
+    pub(super) async fn start(&self, id: i64, in_hand: &str) -> Result<bool, HistoryError> {
+        let query = "UPDATE inspections SET attempts = attempts + 1, started_at = ?, in_hand = ? WHERE id = ? AND state = 'pending'";
+        let stops = self.health.stops.load(Ordering::Acquire);
+        let changed =
+            sqlx::query(query).bind(time_text(Timestamp::now())).bind((!stops).then_some(in_hand)).bind(id).execute(&self.write).await;
         Ok(changed.map_err(|e| self.error(e))?.rows_affected() == 1)
     }
 
     /// The attempt ended without a result; the row is due again at `retry_at`. False when the row is no longer pending.
     pub async fn retry_later(&self, id: i64, reason: &Reason, retry_at: Timestamp) -> Result<bool, HistoryError> {
-        let changed = sqlx::query("UPDATE inspections SET reason = ?, reason_code = ?, retry_at = ? WHERE id = ? AND state = 'pending'")
-            .bind(&reason.text)
-            .bind(reason.code.as_str())
-            .bind(time_text(retry_at))
-            .bind(id)
-            .execute(&self.write)
-            .await;
+        let query = "UPDATE inspections SET reason = ?, reason_code = ?, retry_at = ?, in_hand = NULL, deaths = NULL
+                     WHERE id = ? AND state = 'pending'";
+        let changed =
+            sqlx::query(query).bind(&reason.text).bind(reason.code.as_str()).bind(time_text(retry_at)).bind(id).execute(&self.write).await;
         Ok(changed.map_err(|e| self.error(e))?.rows_affected() == 1)
     }
 
@@ -121,3 +145,109 @@ impl HistoryStore {
 /// Parameters: product, [`NO_BANK`].
 pub(super) const RELEASE: &str =
     "UPDATE inspections SET reason = NULL, reason_code = NULL WHERE state = 'pending' AND product = ? AND reason = ?";
+
+/// What [`PendingColumns`] reads.
+pub(super) const PENDING_COLUMNS: &str = "id, image_path, image_path_raw, file_size, mtime_ns, seen_at, attempts, give_up_at, said_whole";
+
+#[derive(sqlx::FromRow)]
+pub(super) struct PendingColumns {
+    id: i64,
+    image_path: String,
+    image_path_raw: Option<Vec<u8>>,
+    file_size: i64,
+    mtime_ns: i64,
+    seen_at: String,
+    attempts: i64,
+    give_up_at: String,
+    said_whole: i64,
+}
+
+impl PendingColumns {
+    pub(super) fn into_image(self) -> Result<PendingImage, sqlx::Error> {
+        Ok(PendingImage {
+            id: self.id,
+            path: PathColumns { shown: self.image_path, raw: self.image_path_raw }.into_path(),
+            size: self.file_size as u64,
+            mtime_ns: self.mtime_ns,
+            seen_at: parse_time(&self.seen_at)?,
+            attempts: self.attempts,
+            give_up_at: parse_time(&self.give_up_at)?,
+            said_whole: SaidWhole::from_number(self.said_whole),
+        })
+    }
+}
+
+/// The condition that an image lies below none of [`folders`], which are bound to `parameter`.
+pub(super) fn outside(parameter: &str) -> String {
+    format!("NOT EXISTS (SELECT 1 FROM json_each({parameter}) AS f WHERE substr(image_path, 1, length(f.value)) = f.value)")
+}
+
+/// Folders as one parameter.
+pub(super) fn folders(folders: &[PathBuf]) -> String {
+    let shown: Vec<String> = folders.iter().map(|folder| PathColumns::of(folder).shown + "/").collect();
+    serde_json::Value::from(shown).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Arrival, ArrivalState};
+
+    fn arrival(number: i64, seen_at: Timestamp) -> Arrival {
+        Arrival {
+            path: format!("/drop/{number}.jpg").into(),
+            product: Some("p".into()),
+            size: 1,
+            mtime_ns: number,
+            seen_at,
+            give_up_at: seen_at,
+            state: ArrivalState::Pending,
+            reason: None,
+            file_id: None,
+            said_whole: true,
+            evidence: None,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_795_000_000 + second).unwrap()
+    }
+
+    #[tokio::test]
+    async fn live_images_come_before_the_backlog_which_keeps_its_share() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
+        // Ids 1 to 100 have waited for long, 101 to 120 come now; the clock is at 1000 s.
+        let arrivals: Vec<_> = (1..=100).map(|i| arrival(i, at(i))).chain((101..=120).map(|i| arrival(i, at(891 + i)))).collect();
+        store.record_arrivals(&arrivals).await.unwrap();
+        let next = async |limit, exclude: &[i64], now| {
+            let images = store.next_pending("p", at(now), limit, exclude, &[]).await.unwrap();
+            images.iter().map(|image| image.id).collect::<Vec<_>>()
+        };
+        assert_eq!(next(4, &[], 1000).await, [101, 102, 103, 1]);
+        assert_eq!(next(4, &[101, 102, 103, 1], 1000).await, [104, 105, 106, 2]);
+        assert_eq!(next(16, &[], 1000).await, [101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 1, 2, 3, 4]);
+        assert_eq!(next(1, &[], 1000).await, [101]);
+        // What lives on is older than the time of a live image by then.
+        assert_eq!(next(4, &[], 1100).await, [1, 2, 3, 4]);
+        let old: Vec<i64> = (1..=100).collect();
+        assert_eq!(next(4, &old, 1000).await, [101, 102, 103, 104], "without a backlog all are live");
+        // A clock that was put back: what seems to come from the future is live, and comes after what comes now.
+        assert_eq!(next(4, &[], 0).await, [1, 2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_read_from_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
+        for query in [LIVE_IMAGES, BACKLOG] {
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"))).fetch_all(&store.read).await.unwrap();
+            let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
+            let compared = steps.iter().filter(|step| step.contains("inspections_queue (product=? AND seen_at"));
+            assert_eq!(compared.count(), 1, "{steps:?}");
+            // Images of one and the same millisecond are put in order; never the whole backlog.
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN inspections") || *step == "USE TEMP B-TREE FOR ORDER BY"), "{steps:?}");
+        }
+    }
+}

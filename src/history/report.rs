@@ -5,6 +5,10 @@ use super::{HistoryError, HistoryStore};
 use crate::codes::EventKind;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
+use std::ops::ControlFlow;
+
+/// Rows of a page: a millisecond's work, and a megabyte.
+const PAGE: u32 = 1000;
 
 /// Writes an event, also within a transaction.
 pub(super) async fn insert_event<'e>(
@@ -62,41 +66,164 @@ impl HistoryStore {
             .collect())
     }
 
-    /// Inspections by the time they were seen, newest first.
+    /// Inspections by the time they were seen, newest first. All of them at once: for lists that have a `limit`, or are short.
     pub async fn inspections(&self, filter: &InspectionFilter) -> Result<Vec<InspectionRow>, HistoryError> {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT i.*, b.version AS bank_version FROM inspections AS i LEFT JOIN banks AS b ON b.id = i.bank_id WHERE TRUE",
-        );
-        if let Some(product) = &filter.product {
-            query.push(" AND i.product = ").push_bind(product);
+        self.page(filter, None, filter.limit, Walk::AsTheFilterSays).await
+    }
+
+    /// The same in pages that `take` is given one by one, until it says that it has enough: a list of any length in the memory of a page.
+    ///
+    /// Each page is read by itself, so that whoever reads slowly keeps nothing from being written: a row is as it was when its page was
+    /// read, and no row comes twice.
+    pub async fn inspections_in_pages(
+        &self,
+        filter: &InspectionFilter,
+        mut take: impl FnMut(&[InspectionRow]) -> ControlFlow<()>,
+    ) -> Result<(), HistoryError> {
+        let mut left = filter.limit;
+        let mut last: Option<(String, i64)> = None;
+        // One page may be found through any index; more would each go through all that was found before.
+        let walk = if left.is_some_and(|left| left <= PAGE) { Walk::AsTheFilterSays } else { Walk::ByTime };
+        loop {
+            let size = left.map_or(PAGE, |left| left.min(PAGE));
+            let rows = self.page(filter, last.as_ref(), Some(size), walk).await?;
+            let enough = take(&rows).is_break();
+            left = left.map(|left| left.saturating_sub(rows.len() as u32));
+            last = rows.last().map(|row| (row.seen_at.clone(), row.id));
+            if enough || (rows.len() as u32) < size || left == Some(0) {
+                return Ok(());
+            }
         }
-        if !filter.results.is_empty() {
-            // A decision, or the state of an image that has none.
-            let words: Vec<&str> = filter.results.iter().map(|result| result.as_str()).collect();
-            query.push(" AND ifnull(i.decision, i.state) IN (SELECT value FROM json_each(");
-            query.push_bind(serde_json::Value::from(words).to_string()).push("))");
-        }
-        if let Some(reason) = filter.reason {
-            query.push(" AND i.reason_code = ").push_bind(reason.as_str());
-        }
-        if let Some(since) = filter.since {
-            query.push(" AND i.seen_at >= ").push_bind(time_text(since));
-        }
-        if let Some(until) = filter.until {
-            query.push(" AND i.seen_at < ").push_bind(time_text(until));
-        }
-        for (comparison, distance) in [(" >= ", filter.margin_from), (" <= ", filter.margin_to)] {
-            let Some(distance) = distance else { continue };
-            query.push(" AND i.image_score - i.image_tau").push(comparison);
-            match distance {
-                Distance::Score(value) => query.push_bind(value),
-                Distance::OfTau(share) => query.push_bind(share).push(" * abs(i.image_tau)"),
+    }
+
+    async fn page(
+        &self,
+        filter: &InspectionFilter,
+        after: Option<&(String, i64)>,
+        limit: Option<u32>,
+        walk: Walk,
+    ) -> Result<Vec<InspectionRow>, HistoryError> {
+        page_query(filter, after, limit, walk).build_query_as().fetch_all(&self.read).await.map_err(|e| self.error(e))
+    }
+}
+
+/// Which index the rows of a list are found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Walk {
+    /// Whichever finds them soonest.
+    AsTheFilterSays,
+    /// The one of the times, in the order of the list: nothing is sorted.
+    ByTime,
+}
+
+fn page_query(filter: &InspectionFilter, after: Option<&(String, i64)>, limit: Option<u32>, walk: Walk) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "SELECT i.*, b.version AS bank_version FROM inspections AS i LEFT JOIN banks AS b ON b.id = i.bank_id WHERE TRUE",
+    );
+    if let Some(product) = &filter.product {
+        // The plus keeps SQLite from going by the product.
+        query.push(if walk == Walk::ByTime { " AND +i.product = " } else { " AND i.product = " }).push_bind(product);
+    }
+    if !filter.results.is_empty() {
+        // A decision, or the state of an image that has none.
+        let words: Vec<&str> = filter.results.iter().map(|result| result.as_str()).collect();
+        query.push(" AND ifnull(i.decision, i.state) IN (SELECT value FROM json_each(");
+        query.push_bind(serde_json::Value::from(words).to_string()).push("))");
+    }
+    if let Some(reason) = filter.reason {
+        query.push(" AND i.reason_code = ").push_bind(reason.as_str());
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND i.seen_at >= ").push_bind(time_text(since));
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND i.seen_at < ").push_bind(time_text(until));
+    }
+    for (comparison, distance) in [(" >= ", filter.margin_from), (" <= ", filter.margin_to)] {
+        let Some(distance) = distance else { continue };
+        query.push(" AND i.image_score - i.image_tau").push(comparison);
+        match distance {
+            Distance::Score(value) => query.push_bind(value),
+            Distance::OfTau(share) => query.push_bind(share).push(" * abs(i.image_tau)"),
+        };
+    }
+    if let Some((seen_at, id)) = after {
+        query.push(" AND (i.seen_at, i.id) < (").push_bind(seen_at).push(", ").push_bind(id).push(")");
+    }
+    query.push(" ORDER BY i.seen_at DESC, i.id DESC");
+    if let Some(limit) = limit {
+        query.push(" LIMIT ").push_bind(limit);
+    }
+    query
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Arrival, ArrivalState};
+
+    async fn store_with(folder: &tempfile::TempDir, images: i64) -> HistoryStore {
+        let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
+        let arrivals: Vec<_> = (0..images)
+            .map(|i| Arrival {
+                path: format!("/drop/{i}.jpg").into(),
+                product: Some(if i % 3 == 0 { "p" } else { "q" }.into()),
+                size: 1,
+                mtime_ns: i,
+                // Many share a time.
+                seen_at: Timestamp::from_second(1_795_000_000 + i / 700).unwrap(),
+                give_up_at: Timestamp::UNIX_EPOCH,
+                state: ArrivalState::Pending,
+                reason: None,
+                file_id: None,
+                said_whole: true,
+                evidence: None,
+            })
+            .collect();
+        store.record_arrivals(&arrivals).await.unwrap();
+        store
+    }
+
+    #[tokio::test]
+    async fn pages_give_each_row_once_and_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store_with(&folder, 3500).await;
+        let all = InspectionFilter::default();
+        let of_p = InspectionFilter { product: Some("p".into()), ..all.clone() };
+        for filter in [all.clone(), of_p, InspectionFilter { limit: Some(1500), ..all.clone() }, InspectionFilter { limit: Some(7), ..all }]
+        {
+            let expected: Vec<i64> = store.inspections(&filter).await.unwrap().iter().map(|row| row.id).collect();
+            let mut ids = Vec::new();
+            let mut largest = 0;
+            let take = |rows: &[InspectionRow]| {
+                largest = largest.max(rows.len());
+                ids.extend(rows.iter().map(|row| row.id));
+                ControlFlow::Continue(())
             };
+            store.inspections_in_pages(&filter, take).await.unwrap();
+            assert_eq!(ids, expected);
+            assert!(largest <= PAGE as usize);
         }
-        query.push(" ORDER BY i.seen_at DESC, i.id DESC");
-        if let Some(limit) = filter.limit {
-            query.push(" LIMIT ").push_bind(limit);
-        }
-        query.build_query_as().fetch_all(&self.read).await.map_err(|e| self.error(e))
+        let mut pages = 0;
+        let take = |_: &[InspectionRow]| {
+            pages += 1;
+            ControlFlow::Break(())
+        };
+        store.inspections_in_pages(&InspectionFilter::default(), take).await.unwrap();
+        assert_eq!(pages, 1, "whoever has enough gets no more");
+    }
+
+    #[tokio::test]
+    async fn a_page_goes_on_where_the_one_before_it_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store_with(&folder, 1).await;
+        let filter = InspectionFilter { product: Some("p".into()), ..InspectionFilter::default() };
+        let after = ("2026-11-18T11:08:20.000Z".to_owned(), 5);
+        let query = page_query(&filter, Some(&after), Some(PAGE), Walk::ByTime).into_sql();
+        let query = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sqlx::SqlSafeStr::into_sql_str(query).as_str()));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(query).fetch_all(&store.read).await.unwrap();
+        let steps: Vec<String> = plan.into_iter().map(|(.., step)| step).collect();
+        assert!(steps.iter().any(|step| step.contains("SEARCH i USING INDEX inspections_seen (seen_at<?")), "{steps:?}");
+        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
     }
 }

@@ -3,6 +3,7 @@
 use super::rows::{PathColumns, time_text};
 use super::{HistoryError, HistoryStore, NO_BANK};
 use crate::codes::EventKind;
+use crate::inspection::SaidWhole;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use std::collections::HashSet;
@@ -35,7 +36,7 @@ pub struct Requeued {
 }
 
 impl HistoryStore {
-    /// failed → pending, as if the images had just arrived; they get `give_up_after` anew. `route` tells whose an image is now, from its
+    /// failed → pending, as if the images had just arrived, but that a person says that they are whole; they get `give_up_after` anew. `route` tells whose an image is now, from its
     /// path and whose it was.
     ///
     /// Safe while the daemon runs: it finds the rows as it finds all others. A file that is gone fails again, with that reason. One
@@ -98,7 +99,8 @@ async fn back_to_pending(connection: &mut SqliteConnection, rows: &[(i64, String
         // OR IGNORE: a path has one pending row, and the one that is there is for a newer file.
         changed += sqlx::query(
             "UPDATE OR IGNORE inspections
-             SET state = 'pending', product = ?1, give_up_at = ?2, attempts = 0, started_at = NULL, retry_at = NULL, decided_at = NULL,
+             SET state = 'pending', product = ?1, give_up_at = ?2, attempts = 0, started_at = NULL, retry_at = NULL, decided_at = NULL, deaths = NULL,
+                 said_whole = ?5,
                  (reason, reason_code) = (SELECT waits, waits FROM (
                      SELECT CASE WHEN EXISTS (SELECT 1 FROM banks WHERE product = ?1 AND state = 'active') THEN NULL ELSE ?3 END AS waits))
              WHERE id = ?4 AND state = 'failed'",
@@ -107,6 +109,7 @@ async fn back_to_pending(connection: &mut SqliteConnection, rows: &[(i64, String
         .bind(time_text(give_up_at))
         .bind(NO_BANK)
         .bind(id)
+        .bind(SaidWhole::Person as i64)
         .execute(&mut *transaction)
         .await?
         .rows_affected();

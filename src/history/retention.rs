@@ -18,14 +18,17 @@ const OUTPUT_COLUMNS: [&str; 5] = ["mask_path", "overlay_path", "heat_path", "si
 pub struct KeptFiles {
     /// Inspection id.
     pub id: i64,
-    /// The image.
+    /// The image: where it was inspected, or, when images were asked for, where it was found last.
     pub image: PathBuf,
     /// Bytes of the image that was inspected.
     pub size: u64,
-    /// Its modification time, ns since 1970.
+    /// Its modification time when it was found last, ns since 1970.
     pub mtime_ns: i64,
     /// Its outputs; none when images were asked for.
     pub outputs: Vec<KeptOutput>,
+    /// The latest modification time among them when they were written, ns since 1970, by the clock of their file system; `None` when an
+    /// earlier version wrote them.
+    pub outputs_newest_ns: Option<i64>,
     decided_at: String,
 }
 
@@ -53,9 +56,22 @@ impl KeptFiles {
         KeptCursor { decided_at: self.decided_at.clone(), id: self.id }
     }
 
+    /// When it was decided, by the wall clock of then, ns since 1970.
+    pub fn decided_ns(&self) -> i64 {
+        let decided = self.decided_at.parse().unwrap_or(Timestamp::MIN);
+        i64::try_from(decided.as_nanosecond()).unwrap_or(i64::MIN)
+    }
+
     /// True when there is nothing to delete any more, since later images have replaced every output.
     pub fn is_all_of_later_images(&self) -> bool {
         !self.outputs.is_empty() && self.outputs.iter().all(|output| *output == KeptOutput::OfLaterImage)
+    }
+}
+
+impl KeptCursor {
+    /// Before the first image that was decided at this time or later.
+    pub fn at(time: Timestamp) -> Self {
+        Self { decided_at: time_text(time), id: i64::MIN }
     }
 }
 
@@ -104,15 +120,22 @@ fn kept_query(kind: FileKind) -> String {
     // The conditions of the two partial indexes, word for word. They are named, since the planner would rather take the index of the
     // yield, which also holds the millions of rows whose files are long gone.
     let (columns, index, still_there) = if kind.is_image() {
-        (String::new(), "inspections_image_kept", "i.image_deleted_at IS NULL".to_owned())
+        let last = "SELECT max(id) FROM sightings WHERE inspection_id = i.id";
+        let now = ["image_path", "image_path_raw", "mtime_ns"]
+            .map(|column| format!(", iif(s.id IS NULL, i.{column}, s.{column}) AS {column}_now"));
+        (
+            now.concat(),
+            format!("inspections_image_kept LEFT JOIN sightings AS s ON s.id = ({last})"),
+            "i.image_deleted_at IS NULL".to_owned(),
+        )
     } else {
         let columns: String =
             OUTPUT_COLUMNS.iter().map(|column| format!(", i.{column}, {} AS {column}_is_later", of_later_image(column))).collect();
         let any = OUTPUT_COLUMNS.map(|column| format!("i.{column} IS NOT NULL")).join(" OR ");
-        (columns, "inspections_outputs_kept", format!("i.outputs_deleted_at IS NULL AND ({any})"))
+        (columns, "inspections_outputs_kept".to_owned(), format!("i.outputs_deleted_at IS NULL AND ({any})"))
     };
     format!(
-        "SELECT i.id, i.decided_at, i.image_path, i.image_path_raw, i.file_size, i.mtime_ns{columns}
+        "SELECT i.id, i.decided_at, i.image_path, i.image_path_raw, i.file_size, i.mtime_ns, i.outputs_newest_ns{columns}
          FROM inspections AS i INDEXED BY {index}
          WHERE i.state = 'done' AND {still_there}
            AND i.product = ? AND i.decision = ? AND i.decided_at <= ? AND (i.decided_at, i.id) > (?, ?)
@@ -141,7 +164,10 @@ fn of_later_image(column: &str) -> String {
 }
 
 fn kept(row: &SqliteRow, kind: FileKind) -> Result<KeptFiles, sqlx::Error> {
-    let image = PathColumns { shown: row.try_get("image_path")?, raw: row.try_get("image_path_raw")? };
+    // Outputs are named as the image was when it was inspected.
+    let now = if kind.is_image() { "_now" } else { "" };
+    let column = |name: &str| format!("{name}{now}");
+    let image = PathColumns { shown: row.try_get(column("image_path").as_str())?, raw: row.try_get(column("image_path_raw").as_str())? };
     let mut outputs = Vec::new();
     if !kind.is_image() {
         for (column, suffix) in OUTPUT_COLUMNS.iter().zip(OUTPUT_SUFFIXES) {
@@ -156,8 +182,9 @@ fn kept(row: &SqliteRow, kind: FileKind) -> Result<KeptFiles, sqlx::Error> {
     Ok(KeptFiles {
         id: row.try_get("id")?,
         size: row.try_get::<i64, _>("file_size")? as u64,
-        mtime_ns: row.try_get("mtime_ns")?,
+        mtime_ns: row.try_get(column("mtime_ns").as_str())?,
         outputs,
+        outputs_newest_ns: row.try_get("outputs_newest_ns")?,
         decided_at: row.try_get("decided_at")?,
         image: image.into_path(),
     })
@@ -174,7 +201,7 @@ fn output_path(image: &PathColumns, recorded: &str, suffix: &str) -> Option<Path
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::rows::{Arrival, ArrivalState, NewBank};
+    use crate::history::{Arrival, ArrivalState, NewBank};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
@@ -205,6 +232,9 @@ mod tests {
             give_up_at: Timestamp::UNIX_EPOCH,
             state: ArrivalState::Pending,
             reason: None,
+            file_id: None,
+            said_whole: true,
+            evidence: None,
         };
         store.record_arrivals(&(1..=images).map(arrival).collect::<Vec<_>>()).await.unwrap();
         let bank = NewBank {
@@ -222,6 +252,10 @@ mod tests {
             seconds: None,
             path: "/bank".into(),
             sha256: "0".into(),
+            config_sha256: "c".into(),
+            tau_sha256: "t".into(),
+            shorter: 512,
+            ok_fingerprint: None,
             created_at: Timestamp::UNIX_EPOCH,
         };
         store.publish_bank(&bank).await.unwrap();
@@ -285,6 +319,23 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(outputs().await, []);
+    }
+
+    #[tokio::test]
+    async fn an_image_is_looked_for_where_it_was_found_last_and_its_outputs_where_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), 1).await;
+        for (place, mtime_ns) in [("/drop/a/1.jpg", 7), ("/drop/b/1.jpg", 8)] {
+            let sighting = "INSERT INTO sightings (inspection_id, image_path, file_size, mtime_ns, seen_at)
+                            VALUES (1, ?, 1, ?, '2026-11-01T00:00:00.000Z')";
+            sqlx::query(sighting).bind(place).bind(mtime_ns).execute(&store.write).await.unwrap();
+        }
+        let kept = async |kind| store.kept_files("p", kind, Timestamp::now(), &KeptCursor::default(), 9).await.unwrap().remove(0);
+        let image = kept(FileKind::OkImages).await;
+        assert_eq!((image.image.as_path(), image.mtime_ns), (Path::new("/drop/b/1.jpg"), 8));
+        let outputs = kept(FileKind::OkOutputs).await;
+        assert_eq!(outputs.image, Path::new("/drop/1.jpg"));
+        assert_eq!(outputs.outputs[0], KeptOutput::File("/drop/1.jpg.mask.png".into()));
     }
 
     #[tokio::test]

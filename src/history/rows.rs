@@ -1,7 +1,7 @@
 //! The plain data that goes into the history and comes out of it.
 
 use crate::codes::{Reason, ReasonCode};
-use crate::inspection::{Decision, Publish};
+use crate::inspection::{Decision, Publish, SaidWhole};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::ffi::{OsStr, OsString};
@@ -27,6 +27,36 @@ pub struct Arrival {
     pub state: ArrivalState,
     /// Why it is pending, if not just for its turn.
     pub reason: Option<Reason>,
+    /// Device and inode.
+    pub file_id: Option<(u64, u64)>,
+    /// Whether its writer was seen to finish it.
+    pub said_whole: bool,
+    /// What was found when it was looked at closely, which is asked for by [`Recorded::Unclear`].
+    pub evidence: Option<Evidence>,
+}
+
+/// What tells whether a file is the same arrival as an image that is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Of its bytes, hexadecimal; `None` when they cannot be read.
+    pub content_hash: Option<String>,
+    /// The [`Kin`] that waits and whose file is gone.
+    pub gone: Option<i64>,
+}
+
+/// An image that an arrival may be the same as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kin {
+    /// Inspection id.
+    pub id: i64,
+    /// Its file, as recorded.
+    pub path: PathBuf,
+    /// Its time, as recorded.
+    pub mtime_ns: i64,
+    /// Of its bytes, when it is decided.
+    pub content_hash: Option<String>,
+    /// It is pending.
+    pub waits: bool,
 }
 
 /// How an arrival enters the history.
@@ -46,10 +76,12 @@ pub enum ArrivalState {
 pub enum Recorded {
     /// A new row.
     New(i64),
-    /// The pending row of this path took the new size and time, or a row that was given up is pending again.
+    /// The pending row of this path took the new size and time, that of this file its new name, or a row that was given up is pending again.
     Changed(i64),
     /// The row was there.
     Known(i64),
+    /// Nothing is recorded yet: the file may be that of a row, and only its bytes tell. It is to be recorded again with [`Evidence`].
+    Unclear,
 }
 
 /// An image to inspect.
@@ -69,6 +101,8 @@ pub struct PendingImage {
     pub attempts: i64,
     /// When to stop waiting for it to become complete.
     pub give_up_at: Timestamp,
+    /// Who says that the file is whole.
+    pub said_whole: SaidWhole,
 }
 
 /// A decided inspection.
@@ -102,6 +136,8 @@ pub struct Finished {
     pub side_by_side_path: Option<PathBuf>,
     /// The scores, if written.
     pub scores_path: Option<PathBuf>,
+    /// The latest modification time among these files, ns since 1970, by the clock of their file system.
+    pub outputs_newest_ns: Option<i64>,
     /// Reading and decoding, ms.
     pub decode_ms: f64,
     /// Resizing, network and search, ms.
@@ -121,61 +157,6 @@ pub struct FollowUp {
     pub act_since: Option<Timestamp>,
     /// Which decision is to be published.
     pub publish: Option<Publish>,
-}
-
-/// A bank that was published.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewBank {
-    /// Whose bank.
-    pub product: String,
-    /// The folder `versions/NNNNNN`.
-    pub version: i64,
-    /// What set the build off, in words.
-    pub trigger: String,
-    /// OK images it was built from; `None` for a bank that does not say (made by the Python scripts).
-    pub images: Option<i64>,
-    /// Patches they gave, if it says so.
-    pub patches: Option<i64>,
-    /// Rows kept in the bank, if it says so.
-    pub rows: Option<i64>,
-    /// Threshold.
-    pub pixel_tau: f64,
-    /// Threshold.
-    pub image_tau: f64,
-    /// Good parts of 1000 that `image_tau` will reject, to be expected; `None` when nothing is promised.
-    pub expected_false_alarms: Option<f64>,
-    /// The same with 95 % confidence at most.
-    pub false_alarms_bound: Option<f64>,
-    /// Why tau may not do what was asked for.
-    pub warning: Option<String>,
-    /// Duration of the build; `None` for a bank that was found.
-    pub seconds: Option<f64>,
-    /// Its version folder.
-    pub path: PathBuf,
-    /// Of `memory_bank.pt`, hexadecimal.
-    pub sha256: String,
-    /// When it was built.
-    pub created_at: Timestamp,
-}
-
-/// The bank in use for a product.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct ActiveBank {
-    /// Row id, for [`Finished::bank_id`].
-    pub id: i64,
-    /// The folder `versions/NNNNNN`.
-    pub version: i64,
-    /// After a rollback: the fingerprint of the ok folder of which no bank is built by itself; empty when it was not known.
-    pub held_ok: Option<String>,
-}
-
-/// A bank that gave way to a newer one.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct EarlierBank {
-    /// The folder `versions/NNNNNN`, if it is still there.
-    pub version: i64,
-    /// Of `memory_bank.pt`, hexadecimal.
-    pub sha256: String,
 }
 
 /// `arrived = done + failed + pending`.

@@ -101,6 +101,7 @@ pub struct Ends {
 pub struct EventRow {
     pub at: String,
     pub kind: String,
+    pub product: Option<String>,
     pub detail: String,
 }
 
@@ -135,7 +136,7 @@ const PENDING: &str = "SELECT product, count(*) AS pending, min(seen_at) AS olde
 async fn events(connection: &mut SqliteConnection, kinds: &[&str]) -> Result<Vec<EventRow>, sqlx::Error> {
     // By rowid, the order of writing: clocks are set back now and then.
     sqlx::query_as(
-        "SELECT at, kind, detail FROM events
+        "SELECT at, kind, product, detail FROM events
          WHERE rowid > ifnull((SELECT rowid FROM events WHERE kind = 'start' ORDER BY rowid DESC LIMIT 1), 0)
            AND kind IN (SELECT value FROM json_each(?))
          ORDER BY rowid",

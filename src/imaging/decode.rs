@@ -1,15 +1,23 @@
 //! Bytes of an image file → [`Picture`].
 //!
-//! Invariant: a file that is not whole is an error, never a picture with a gray or black rest. The format is told by content.
-//! - JPEG by libjpeg-turbo, whose warnings count as errors; the EXIF orientation is applied, as OpenCV's `imread` does.
-//! - PNG after a walk over its chunks that must end at IEND; checksums are verified.
-//! - BMP and TIFF by `image`, which fails when pixel data they announce lie outside the file. Of a TIFF the first page is read.
+//! Invariants:
+//! - A file that is not whole is an error, never a picture with a gray or black rest. The format is told by content.
+//! - Every field of a header that changes pixels is honoured or refused; docs/image-files.md lists them all, and each is a test.
+//! - The memory of a decode is known from the header, and refused before anything is allocated.
+//! - A panic of a decoder is the failure of one file.
+//!
+//! How: JPEG by libjpeg-turbo, whose warnings count as errors; PNG by the crate `png`, after a walk over its chunks that must end at
+//! IEND; BMP and TIFF by readers of our own, which unpack row by row and fail when pixel data they announce lie outside the file.
 //!
 //! What only looks whole (a hole of zeros in an uncompressed file) cannot be told from a black picture here: the `ready:` mode of
 //! the drop folder and the hole check of the intake are for that.
 
 mod bmp;
+mod canvas;
+mod ifd;
 mod jpeg;
+mod orientation;
+mod palette;
 mod png;
 mod samples;
 mod tiff;
@@ -18,6 +26,7 @@ use crate::codes::ReasonCode;
 use crate::error::ImageError;
 use crate::inspection::Picture;
 use samples::Raw;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Fewest bytes that any supported format can be told from.
@@ -33,12 +42,32 @@ pub struct DecodeLimits {
 /// A decoded file and what the file itself said of its samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoded {
-    /// The pixels, gray or RGB.
+    /// The pixels, gray or RGB, the right way up.
     pub picture: Picture,
     /// Channels as stored: 1 gray, 3 RGB, 4 with alpha (gray with alpha counts as 1). A palette of grays counts as 1 in a BMP.
     pub file_channels: u8,
-    /// Bits per sample as stored: 8 (also for fewer, which are expanded) or 16.
+    /// Bits per sample as stored: 8 (also for fewer, which are expanded) or 16 (also for 9 to 15).
     pub file_bit_depth: u8,
+}
+
+/// A picture of where the defects of another one are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefectMask {
+    /// Pixels per row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// `height * width` of 0 good, 1 defect.
+    pub defect: Vec<u8>,
+}
+
+/// What the pixels are wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Want {
+    /// The colours.
+    Picture,
+    /// The colours, and where they can be seen.
+    Mask,
 }
 
 /// Why one file was not decoded, before its path is known.
@@ -60,29 +89,68 @@ impl Fault {
     fn wrong_depth(reason: impl Into<String>) -> Fault {
         Fault::Rejected(ReasonCode::WrongDepth, reason.into())
     }
+
+    /// A picture whose decoding would take `needed` bytes.
+    fn too_much_memory(needed: u64, limits: &DecodeLimits) -> Fault {
+        let text = format!(
+            "needs {} MB of memory to be read, above the {} MB for {:.1} megapixels; save it with 8 bits per sample, without alpha and not \
+             interlaced, or raise intake.max_megapixels",
+            needed / 1_000_000,
+            limits.memory() / 1_000_000,
+            limits.max_pixels as f64 / 1e6,
+        );
+        Fault::Rejected(ReasonCode::TooLarge, text)
+    }
+
+    fn of(self, path: &Path) -> ImageError {
+        match self {
+            Fault::Incomplete(reason) => ImageError::Incomplete { path: path.to_owned(), reason },
+            Fault::Rejected(code, reason) => ImageError::rejected(path, code, reason),
+        }
+    }
 }
 
 /// Decodes `bytes`, the content of `path` (which is used in messages only).
 ///
 /// `bit_depth` is the product's `input.bit_depth`: the significant bits per sample, 8..=16. A file with 16 bits per sample is
-/// refused without it, unless a PNG declares its depth in an sBIT chunk: nothing else tells a 12-bit camera from a 16-bit one, and
-/// scaling 12-bit data by 65535 would make every image near black. With it, a sample that needs more bits is refused, and so is a
-/// file of 8 bits per sample when more were declared.
+/// refused without it: nothing else tells a 12-bit camera from a 16-bit one, and scaling 12-bit data by 65535 would make every image
+/// near black. Two kinds of file tell by themselves: a TIFF whose samples are packed into fewer bits, and a PNG with an sBIT chunk,
+/// whose samples are scaled to the whole 16 bits by specification. With `bit_depth`, a sample that needs more bits is refused, and so
+/// is a file of 8 bits per sample when more were declared.
 ///
 /// # Errors
 /// [`ImageError::Incomplete`] when the file is cut or damaged, [`ImageError::Rejected`] when it is whole but cannot be inspected.
 pub fn decode(path: &Path, bytes: &[u8], limits: &DecodeLimits, bit_depth: Option<u8>) -> Result<Decoded, ImageError> {
-    let raw = match Format::of(bytes) {
-        Ok(Format::Jpeg) => jpeg::decode(bytes, limits),
-        Ok(Format::Png) => png::decode(bytes, limits),
-        Ok(Format::Bmp) => bmp::decode(bytes, limits),
-        Ok(Format::Tiff) => tiff::decode(bytes, limits),
-        Err(fault) => Err(fault),
-    };
-    raw.and_then(|raw| raw.finish(bit_depth)).map_err(|fault| match fault {
-        Fault::Incomplete(reason) => ImageError::Incomplete { path: path.to_owned(), reason },
-        Fault::Rejected(code, reason) => ImageError::rejected(path, code, reason),
+    contained(path, || read(bytes, limits, Want::Picture).and_then(|raw| raw.finish(bit_depth)).map_err(|fault| fault.of(path)))
+}
+
+/// Decodes a ground-truth mask: a pixel that is neither black nor wholly transparent is a defect, whatever the bits per sample. In a
+/// JPEG, black is what is darker than the middle.
+///
+/// # Errors
+/// As [`decode`]; also when alpha and colours contradict each other.
+pub fn decode_mask(path: &Path, bytes: &[u8], limits: &DecodeLimits) -> Result<DefectMask, ImageError> {
+    contained(path, || read(bytes, limits, Want::Mask).and_then(Raw::finish_mask).map_err(|fault| fault.of(path)))
+}
+
+/// Runs work on the pixels of one file; a panic in it is the failure of this file.
+///
+/// # Errors
+/// Those of the work, and [`ReasonCode::DecoderPanicked`].
+pub fn contained<T>(path: &Path, work: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let text = "made the decoder panic, which is a bug of patchcored; report it with the file, and save the image in another format";
+        Err(ImageError::rejected(path, ReasonCode::DecoderPanicked, text))
     })
+}
+
+fn read(bytes: &[u8], limits: &DecodeLimits, want: Want) -> Result<Raw, Fault> {
+    match Format::of(bytes)? {
+        Format::Jpeg => jpeg::decode(bytes, limits),
+        Format::Png => png::decode(bytes, limits, want),
+        Format::Bmp => bmp::decode(bytes, limits, want),
+        Format::Tiff => tiff::decode(bytes, limits, want),
+    }
 }
 
 enum Format {
@@ -135,46 +203,15 @@ impl DecodeLimits {
         Ok(())
     }
 
-    /// Memory that the `image` decoders may use: the pixels at their widest (16-bit RGBA) twice over, and room for tables.
-    fn for_decoder(&self) -> image::Limits {
-        let mut limits = image::Limits::no_limits();
-        limits.max_alloc = Some(self.max_pixels.saturating_mul(16).saturating_add(64 << 20));
-        limits
+    /// Most bytes that reading a picture may take, its file included: what 16-bit RGB of the largest size takes as an uncompressed
+    /// file and as pixels, and room for tables. 8-bit RGB and 16-bit gray of that size need less in every format.
+    fn memory(&self) -> u64 {
+        self.max_pixels.saturating_mul(12).saturating_add(16 << 20)
     }
-}
 
-/// Reads the pixels of an `image` decoder whose dimensions are checked here, before the buffer is allocated.
-fn read_pixels(decoder: impl image::ImageDecoder, limits: &DecodeLimits) -> Result<Raw, Fault> {
-    use image::ColorType::*;
-    let (width, height) = decoder.dimensions();
-    limits.check(width, height)?;
-    let (channels, wide) = match decoder.color_type() {
-        L8 => (1, false),
-        La8 => (2, false),
-        Rgb8 => (3, false),
-        Rgba8 => (4, false),
-        L16 => (1, true),
-        La16 => (2, true),
-        Rgb16 => (3, true),
-        Rgba16 => (4, true),
-        other => return Err(Fault::unsupported(format!("has samples of type {other:?}; save it with 8 or 16 bits per sample"))),
-    };
-    let mut buffer = vec![0; usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX)];
-    decoder.read_image(&mut buffer).map_err(Fault::from)?;
-    Ok(Raw::new(width, height, channels, wide, buffer))
-}
-
-impl From<image::ImageError> for Fault {
-    fn from(error: image::ImageError) -> Fault {
-        match error {
-            image::ImageError::Unsupported(e) => {
-                Fault::unsupported(format!("{e}; save it as 8- or 16-bit gray or RGB without special compression"))
-            }
-            image::ImageError::Limits(e) => {
-                Fault::Rejected(ReasonCode::TooLarge, format!("{e}; raise intake.max_megapixels if the picture is meant to be that large"))
-            }
-            other => Fault::Incomplete(format!("cut or damaged: {other}")),
-        }
+    /// Refuses a picture whose decoding takes more than [`DecodeLimits::memory`].
+    fn check_memory(&self, needed: u64) -> Result<(), Fault> {
+        if needed > self.memory() { Err(Fault::too_much_memory(needed, self)) } else { Ok(()) }
     }
 }
 

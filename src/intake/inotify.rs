@@ -24,6 +24,7 @@ pub enum Hint {
 pub struct Watches {
     watcher: RecommendedWatcher,
     folders: HashMap<PathBuf, FolderId>,
+    writers: Arc<Writers>,
 }
 
 impl Watches {
@@ -33,16 +34,17 @@ impl Watches {
     /// # Errors
     /// Why the system gives no watcher, and what to do.
     pub fn open(root: PathBuf, hints: SyncSender<Hint>, lost: Arc<AtomicBool>, writers: Arc<Writers>) -> Result<Self, String> {
+        let noting = Arc::clone(&writers);
         let handler = move |event: notify::Result<Event>| {
             // An overflow carries no path, so it must be asked for first.
             let event = match event {
                 Ok(event) if !event.need_rescan() => event,
                 _ => {
-                    writers.forget(&root);
+                    noting.doubt(&root);
                     return lost.store(true, Ordering::Release);
                 }
             };
-            writers.note(&event);
+            noting.note(&event);
             for hint in hints_of(event) {
                 if hints.try_send(hint).is_err() {
                     lost.store(true, Ordering::Release);
@@ -50,7 +52,7 @@ impl Watches {
             }
         };
         let watcher = RecommendedWatcher::new(handler, Config::default().with_follow_symlinks(false)).map_err(|e| reason(&e))?;
-        Ok(Self { watcher, folders: HashMap::new() })
+        Ok(Self { watcher, folders: HashMap::new(), writers })
     }
 
     /// Watches `folder`, unless it is the very folder that is watched already.
@@ -61,7 +63,10 @@ impl Watches {
         match self.folders.get(folder) {
             Some(watched) if *watched == id => return Ok(()),
             // Another folder stood there; its watch would go on under this name.
-            Some(_) => drop(self.watcher.unwatch(folder)),
+            Some(_) => {
+                drop(self.watcher.unwatch(folder));
+                self.writers.doubt(folder);
+            }
             None => {}
         }
         self.folders.remove(folder);

@@ -1,6 +1,7 @@
 //! A drop folder to keep an eye on, the thread that does it, and what that thread has to say.
 
 use super::pulse::Pulse;
+use super::scan::FileId;
 use super::worker::Worker;
 use super::writers::Writers;
 use crate::inspection::Readiness;
@@ -15,6 +16,9 @@ use tokio::sync::mpsc::Sender;
 /// Tells how a file of this name becomes ready; `None` = not an image of this folder.
 pub type Classify = Arc<dyn Fn(&Path) -> Option<Readiness> + Send + Sync>;
 
+/// Tells whether a folder below a drop folder is gone through and watched.
+pub type Enters = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
+
 /// A drop folder to keep an eye on.
 #[derive(Clone)]
 pub struct RootSpec {
@@ -28,6 +32,8 @@ pub struct RootSpec {
     pub markers: Vec<String>,
     /// Which names matter.
     pub classify: Classify,
+    /// Which folders matter.
+    pub enters: Enters,
     /// Takes note of the files that are being written.
     pub writers: Arc<Writers>,
 }
@@ -41,6 +47,10 @@ pub struct FoundFile {
     pub size: u64,
     /// Modification time, nanoseconds since 1970.
     pub mtime_ns: i64,
+    /// Which file it is, under whatever name.
+    pub id: Option<FileId>,
+    /// Whether its writer was seen to finish it.
+    pub said_whole: bool,
 }
 
 /// What a worker has to say.

@@ -1,7 +1,6 @@
 //! The truth about a drop folder: what is in it now.
 
 use super::settle::FileVersion;
-use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,8 +10,16 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// What `lstat` says, but "not found" is `Ok(None)`.
 pub fn file_version(path: &Path) -> io::Result<Option<FileVersion>> {
+    Ok(file_state(path)?.map(|(version, _)| version))
+}
+
+/// [`file_version`], and which file it is.
+///
+/// # Errors
+/// As [`file_version`].
+pub fn file_state(path: &Path) -> io::Result<Option<(FileVersion, Option<FileId>)>> {
     match std::fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_file() => Ok(Some(version_of(&meta))),
+        Ok(meta) if meta.is_file() => Ok(Some((version_of(&meta), file_id_of(&meta)))),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -21,7 +28,16 @@ pub fn file_version(path: &Path) -> io::Result<Option<FileVersion>> {
 
 /// Size and modification time.
 pub fn version_of(meta: &std::fs::Metadata) -> FileVersion {
-    FileVersion { size: meta.len(), mtime_ns: meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()) }
+    FileVersion { size: meta.len(), mtime_ns: crate::files::mtime_ns(meta) }
+}
+
+/// Which file it is: device and inode. Shares may give another number after a while, and every file system gives that of a removed file to
+/// a new one.
+pub type FileId = (u64, u64);
+
+/// `None` where the file system gives no numbers.
+pub fn file_id_of(meta: &std::fs::Metadata) -> Option<FileId> {
+    (meta.ino() != 0).then(|| (meta.dev(), meta.ino()))
 }
 
 /// Which folder it is: device and inode. They change when it is replaced, unmounted or mounted over.
@@ -56,6 +72,8 @@ pub fn folder_id(path: &Path) -> Option<FolderId> {
 
 /// What [`walk`] comes across.
 pub trait Visitor {
+    /// Whether a sub-folder is gone through at all.
+    fn enters(&self, folder: &Path) -> bool;
     /// A folder, before it is listed: a watch set now misses nothing that the listing does not show.
     fn folder(&mut self, folder: &Path, id: FolderId);
     /// A regular file.
@@ -64,7 +82,7 @@ pub trait Visitor {
     fn unread(&mut self, folder: &Path, error: io::Error);
 }
 
-/// Goes through `root`; hidden folders are left out, links are not followed.
+/// Goes through `root` and the folders that the visitor enters; links are not followed.
 ///
 /// # Errors
 /// When `root` cannot be listed.
@@ -92,8 +110,9 @@ pub fn walk(root: &Path, id: FolderId, recursive: bool, visitor: &mut impl Visit
             // The file may be gone since it was listed; then there is nothing to tell of it.
             let Ok(meta) = entry.metadata() else { continue };
             if meta.is_dir() {
-                if recursive && !is_hidden(&entry.file_name()) {
-                    folders.push((entry.path(), (meta.dev(), meta.ino())));
+                let path = entry.path();
+                if recursive && visitor.enters(&path) {
+                    folders.push((path, (meta.dev(), meta.ino())));
                 }
             } else if meta.is_file() {
                 visitor.file(entry.path(), version_of(&meta));
@@ -101,11 +120,6 @@ pub fn walk(root: &Path, id: FolderId, recursive: bool, visitor: &mut impl Visit
         }
     }
     Ok(())
-}
-
-/// Hidden folders hold what is not meant to be seen: the wastebasket of a share, files in transfer.
-pub fn is_hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
 }
 
 #[cfg(test)]
@@ -117,6 +131,9 @@ mod tests {
     struct Met(Vec<PathBuf>, Vec<PathBuf>);
 
     impl Visitor for Met {
+        fn enters(&self, folder: &Path) -> bool {
+            !crate::inspection::is_left_out(folder.file_name().unwrap())
+        }
         fn folder(&mut self, folder: &Path, id: FolderId) {
             assert!(folder_id(folder).is_none_or(|found| found == id));
             self.1.push(folder.to_owned());
@@ -133,8 +150,10 @@ mod tests {
     fn walks_sub_folders_only_when_asked_and_follows_no_link() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("a/b")).unwrap();
-        std::fs::create_dir(root.path().join(".hidden")).unwrap();
-        for name in ["1.jpg", "a/2.jpg", "a/b/3.jpg", ".hidden/4.jpg"] {
+        for folder in [".hidden", "@eaDir"] {
+            std::fs::create_dir(root.path().join(folder)).unwrap();
+        }
+        for name in ["1.jpg", "a/2.jpg", "a/b/3.jpg", ".hidden/4.jpg", "@eaDir/5.jpg"] {
             std::fs::write(root.path().join(name), "x").unwrap();
         }
         std::os::unix::fs::symlink(root.path().join("1.jpg"), root.path().join("link.jpg")).unwrap();

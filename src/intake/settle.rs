@@ -53,6 +53,8 @@ struct Waiting {
     readiness: Readiness,
     /// `None`: waits for its marker.
     due: Option<Instant>,
+    /// Whether its writer was seen to finish it.
+    said_whole: bool,
     /// The scan in which, or after which, it was seen last.
     scan: u32,
 }
@@ -81,11 +83,13 @@ impl Settle {
         } else if self.is_handed_on(path, version) {
             return;
         }
-        let complete = match (&readiness, sighting) {
-            (Readiness::CloseWrite, Sighting::Closed | Sighting::Renamed) | (Readiness::Rename, Sighting::Renamed) => true,
+        let said_whole = match (&readiness, sighting) {
             (Readiness::Marker(_), _) => marked,
+            (_, Sighting::Renamed) => true,
+            (Readiness::CloseWrite | Readiness::Quiet(_), Sighting::Closed) => true,
             _ => false,
         };
+        let complete = said_whole && !matches!(readiness, Readiness::Quiet(_));
         let quiet = match &readiness {
             Readiness::Quiet(quiet) => Some(*quiet),
             Readiness::Marker(_) => None,
@@ -94,8 +98,11 @@ impl Settle {
         let due = if complete { Some(now) } else { quiet.map(|q| now + q) };
         match self.waiting.get_mut(path) {
             // Unchanged and not yet known complete: the clock that was started goes on.
-            Some(entry) if entry.version == version && !complete => entry.scan = self.scan,
-            _ => self.wait(path, Waiting { version, readiness, due, scan: self.scan }),
+            Some(entry) if entry.version == version && !complete => {
+                entry.scan = self.scan;
+                entry.said_whole |= said_whole;
+            }
+            _ => self.wait(path, Waiting { version, readiness, due, said_whole, scan: self.scan }),
         }
     }
 
@@ -145,6 +152,11 @@ impl Settle {
         self.queue.first().map(|(due, ..)| *due)
     }
 
+    /// What is known of a file that waits: its version, and whether its writer was seen to finish it.
+    pub fn waiting(&self, path: &Path) -> Option<(FileVersion, bool)> {
+        self.waiting.get(path).map(|entry| (entry.version, entry.said_whole))
+    }
+
     /// Hands a due file on if it is still as it was when its clock started; else its clock starts anew. True = hand on.
     pub fn settle(&mut self, path: &Path, version: FileVersion, now: Instant) -> bool {
         let Some(entry) = self.stop_waiting(path) else { return false };
@@ -153,7 +165,7 @@ impl Settle {
             return true;
         }
         let due = Some(now + if let Readiness::Quiet(quiet) = entry.readiness { quiet } else { UNSEEN_QUIET });
-        self.wait(path, Waiting { version, due, ..entry });
+        self.wait(path, Waiting { version, due, said_whole: false, ..entry });
         false
     }
 
@@ -236,6 +248,23 @@ mod tests {
         assert_eq!(settle.next_due(), None);
         settle.observe(path(), V1, Sighting::Seen, marker, true, now);
         assert_eq!(settle.due(now, 9).len(), 1);
+    }
+
+    #[test]
+    fn a_writer_says_that_its_file_is_whole_in_the_way_of_the_folder() {
+        let now = Instant::now();
+        let said = |readiness: Readiness, sightings: &[Sighting]| {
+            let mut settle = Settle::default();
+            for sighting in sightings {
+                settle.observe(path(), V1, *sighting, readiness.clone(), false, now);
+            }
+            settle.waiting(path()).unwrap().1
+        };
+        let quiet = || Readiness::Quiet(Duration::from_secs(1));
+        assert!(!said(Readiness::CloseWrite, &[Sighting::Seen]) && said(Readiness::CloseWrite, &[Sighting::Seen, Sighting::Closed]));
+        assert!(!said(quiet(), &[Sighting::Seen]) && said(quiet(), &[Sighting::Seen, Sighting::Closed, Sighting::Seen]));
+        assert!(!said(Readiness::Rename, &[Sighting::Closed]) && said(Readiness::Rename, &[Sighting::Renamed]));
+        assert!(!said(Readiness::Marker(".done".into()), &[Sighting::Closed]));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 mod visit;
 
 use super::inotify::{Hint, Watches};
+use super::marker::is_marked;
 use super::mounts::MountTable;
 use super::pulse::Pulse;
 use super::root::{FoundFile, IntakeReport, RootSpec};
-use super::scan::{self, RootState};
+use super::scan::{self, FileId, RootState};
 use super::settle::{FileVersion, Settle, Sighting};
-use crate::inspection::Readiness;
+use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -45,6 +46,8 @@ pub(super) struct Worker {
     watches: Result<Watches, String>,
     /// Whether they may not be what they seem; the next full scan sets them again.
     watches_are_stale: bool,
+    /// Whether they were set by the scan that runs.
+    watches_are_new: bool,
     /// Whether it was reported that folders are not watched.
     not_watched: bool,
     /// Sub-folders that hints told of; they may hold files that were written before they were watched.
@@ -74,6 +77,7 @@ impl Worker {
             lost: Arc::new(AtomicBool::new(false)),
             watches: Err(String::new()),
             watches_are_stale: true,
+            watches_are_new: false,
             not_watched: false,
             new_folders: BTreeSet::new(),
             mounts: MountTable::open(),
@@ -125,7 +129,7 @@ impl Worker {
 
     fn check_root(&mut self) -> Result<(), Ended> {
         // Before the look, so that a change after it is seen at the next one.
-        let mounts_changed = self.mounts.changed();
+        let mounts_changed = self.mounts.concerns(&self.spec.path);
         let seen = match scan::root_state(&self.spec.path) {
             Ok(seen) => seen,
             Err(error) => {
@@ -133,6 +137,10 @@ impl Worker {
                 return self.root_lost(error.to_string());
             }
         };
+        if mounts_changed {
+            // A sub-folder may be another one now.
+            self.next_scan = Instant::now();
+        }
         self.watches_are_stale |= mounts_changed || self.root != Some(seen);
         if self.root == Some(seen) {
             return Ok(());
@@ -150,7 +158,6 @@ impl Worker {
             self.was_mount = seen.is_mount;
         }
         self.root = Some(seen);
-        self.spec.writers.forget(&self.spec.path);
         self.next_scan = Instant::now();
         Ok(())
     }
@@ -167,8 +174,11 @@ impl Worker {
         let Some(RootState { id, .. }) = self.root else { return Ok(()) };
         let root = self.spec.path.clone();
         if std::mem::take(&mut self.watches_are_stale) || self.watches.is_err() {
-            // The old ones go first, since they count against the limits.
+            // The old ones go first, since they count against the limits. Until the new ones are set, a close goes unnoticed.
             self.watches = Err(String::new());
+            self.spec.writers.doubt(&root);
+            self.mounts.look_at(&root);
+            self.watches_are_new = true;
             self.watches = Watches::open(root.clone(), self.hint_sender.clone(), Arc::clone(&self.lost), Arc::clone(&self.spec.writers));
         }
         self.new_folders.clear();
@@ -183,6 +193,9 @@ impl Worker {
         }
         self.settle.end_scan();
         self.pulse.scanned();
+        if std::mem::take(&mut self.watches_are_new) {
+            self.mounts.set_alarm(&root);
+        }
         match watched {
             Err(reason) => self.tell_not_watched(reason),
             Ok(()) if std::mem::take(&mut self.not_watched) => self.report(IntakeReport::Watched { root }),
@@ -227,9 +240,11 @@ impl Worker {
         let now = Instant::now();
         let mut batch = Vec::new();
         for path in self.settle.due(now, BATCH) {
-            let Some(version) = self.look(&path) else { continue };
+            let said_whole = self.settle.waiting(&path).is_some_and(|(_, said_whole)| said_whole);
+            let Some((version, id)) = self.look(&path) else { continue };
             if self.settle.settle(&path, version, now) {
-                batch.push(FoundFile { path: path.to_path_buf(), size: version.size, mtime_ns: version.mtime_ns });
+                let FileVersion { size, mtime_ns } = version;
+                batch.push(FoundFile { path: path.to_path_buf(), size, mtime_ns, id, said_whole });
             }
         }
         if batch.is_empty() { Ok(()) } else { self.report(IntakeReport::Found(batch)) }
@@ -280,24 +295,27 @@ impl Worker {
     fn sighted(&mut self, path: &Path, sighting: Sighting) {
         let now = Instant::now();
         if let Some(readiness) = (self.spec.classify)(path)
-            && let Some(version) = self.look(path)
+            && let Some((version, _)) = self.look(path)
         {
             let marked = is_marked(path, &readiness);
             self.settle.observe(path, version, sighting, readiness, marked, now);
             return;
         }
-        let is_shown = path.file_name().is_some_and(|name| !scan::is_hidden(name));
-        if self.spec.recursive && sighting != Sighting::Closed && is_shown && scan::folder_id(path).is_some() {
+        if self.spec.recursive && sighting != Sighting::Closed && (self.spec.enters)(path) && scan::folder_id(path).is_some() {
             self.new_folders.insert(path.to_owned());
         }
     }
 
-    fn look(&mut self, path: &Path) -> Option<FileVersion> {
-        match scan::file_version(path) {
-            Ok(Some(version)) => Some(version),
+    fn look(&mut self, path: &Path) -> Option<(FileVersion, Option<FileId>)> {
+        match scan::file_state(path) {
+            Ok(Some(state)) => Some(state),
             Ok(None) => {
                 self.settle.forget(path);
                 None
+            }
+            // Its folder could be listed, but nobody can name the file: it is handed on as it was listed, and recorded as failed.
+            Err(error) if error.raw_os_error() == Some(Errno::NAMETOOLONG.raw_os_error()) => {
+                self.settle.waiting(path).map(|(version, _)| (version, None))
             }
             // The next scan sees it again if it is still there.
             Err(error) => {
@@ -314,12 +332,4 @@ impl Worker {
         self.pulse.work();
         taken
     }
-}
-
-/// Whether the marker that this file needs stands beside it.
-fn is_marked(path: &Path, readiness: &Readiness) -> bool {
-    let Readiness::Marker(suffix) = readiness else { return false };
-    let mut marker = path.as_os_str().to_owned();
-    marker.push(suffix);
-    matches!(scan::file_version(Path::new(&marker)), Ok(Some(_)))
 }

@@ -1,8 +1,12 @@
 //! `bank_config.json`: how a bank was built, and so how images have to be prepared for it.
 
+use super::bank_json::{damaged, read};
+use super::error::EngineError;
 use super::false_alarms::{FalseAlarms, unresolved};
 use crate::inspection::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer, Precision};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Said of a tau that the scripts' way set.
 const IN_SAMPLE: &str = "tau is set on the images that the bank is made of (in_sample), which lie nearer to it than parts that it has not \
@@ -97,7 +101,63 @@ fn yes() -> bool {
     true
 }
 
+/// The last hours of the year 9999: times are written with four digits of the year.
+const LAST_TIME: Timestamp = Timestamp::constant(253_402_200_000, 0);
+/// More OK images or patches than this nobody has.
+const MOST: u64 = 1 << 40;
+/// Nor is any text in the file longer than this, in bytes.
+const LONGEST_TEXT: usize = 4096;
+
 impl BankConfig {
+    /// Reads the file and its SHA-256, hexadecimal. Every field is what it can be.
+    ///
+    /// # Errors
+    /// [`EngineError::BankFile`] when it is missing, unreadable or not JSON, and with the first key that is missing or out of range.
+    pub fn read(path: &Path) -> Result<(Self, String), EngineError> {
+        let (config, sha256): (Self, String) = read(path)?;
+        match config.problem() {
+            Some((key, reason)) => Err(damaged(path, &format!("`{key}` {reason}"))),
+            None => Ok((config, sha256)),
+        }
+    }
+
+    /// The first key whose value cannot be right, and why.
+    fn problem(&self) -> Option<(&'static str, String)> {
+        if let Some(problem) = self.options().problems().into_iter().next() {
+            return Some(problem);
+        }
+        let reservoir_max = self.reservoir_max as u64;
+        let counts = [
+            ("reservoir_max", Some(reservoir_max), MOST),
+            ("images", self.images.map(|n| n as u64), MOST),
+            ("patches", self.patches, MOST),
+            ("rows", self.rows.map(|n| n as u64), reservoir_max),
+        ];
+        if let Some((key, Some(count), most)) = counts.into_iter().find(|(_, count, most)| count.is_some_and(|n| !(1..=*most).contains(&n)))
+        {
+            return Some((key, format!("is {count}, which is not from 1 to {most}")));
+        }
+        let is_digest = |text: &&String| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        for (key, digest) in [("weights_sha256", &self.weights_sha256), ("memory_bank_sha256", &self.memory_bank_sha256)] {
+            if digest.as_ref().is_some_and(|digest| !is_digest(&digest)) {
+                return Some((key, "is no SHA-256 of 64 lower-case hexadecimal digits".to_owned()));
+            }
+        }
+        let texts = [("ok_fingerprint", &self.ok_fingerprint), ("tau_warning", &self.tau_warning)];
+        for (key, text) in texts.into_iter().chain([("patchcored_version", &self.patchcored_version)]) {
+            if text.as_ref().is_some_and(|text| text.len() > LONGEST_TEXT) {
+                return Some((key, format!("is longer than {LONGEST_TEXT} bytes")));
+            }
+        }
+        let in_1000 = |share: f64| (0.0..=1000.0).contains(&share);
+        if self.false_alarms.is_some_and(|promise| !in_1000(promise.expected) || !in_1000(promise.bound)) {
+            return Some(("false_alarms", "promises other than 0 to 1000 of 1000".to_owned()));
+        }
+        let years = |at: &String| at.parse::<Timestamp>().is_ok_and(|at| (Timestamp::UNIX_EPOCH..LAST_TIME).contains(&at));
+        let bad_time = self.created_at.as_ref().is_some_and(|at| !years(at));
+        bad_time.then(|| ("created_at", "is no time from 1970 to 9999, as 2026-11-23T08:42:00.000Z".to_owned()))
+    }
+
     /// The part of it that follows from the options; the rest is `None` or what the scripts mean.
     pub fn of_options(options: &BuildOptions, precision: Precision) -> Self {
         Self {
@@ -170,6 +230,52 @@ mod tests {
         assert_eq!(config.options(), BuildOptions::default().guide());
         assert_eq!((config.precision, config.scored_right_by_python_scripts), (Precision::Float32, true));
         assert_eq!((config.weights_sha256, config.memory_bank_sha256), (None, None));
+    }
+
+    #[test]
+    fn every_field_is_checked_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bank_config.json");
+        let read = |change: &serde_json::Value| {
+            let mut config: serde_json::Value = serde_json::from_str(SEVEN_KEYS).unwrap();
+            config.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            std::fs::write(&path, config.to_string()).unwrap();
+            BankConfig::read(&path).map_err(|e| e.to_string())
+        };
+        let digest = "0".repeat(64);
+        let good = serde_json::json!({"images": 40, "patches": 40_960, "rows": 819, "seed": u64::MAX, "weights_sha256": digest,
+            "memory_bank_sha256": digest, "created_at": "2026-11-23T08:42:00.000Z", "false_alarms": {"expected": 24.4, "bound": 71.0}});
+        read(&good).unwrap();
+        for (key, values) in [
+            ("shorter", serde_json::json!([4_000_000_000_u32, 0, 31, -1, 1e10, "512", null])),
+            ("stride", serde_json::json!([0, 65, u32::MAX])),
+            ("layers", serde_json::json!([[], ["layer2", "layer2"], ["layer9"]])),
+            ("coreset", serde_json::json!([-0.1, 1.1, 1e308, null])),
+            ("reservoir_max", serde_json::json!([0, u64::MAX])),
+            ("pixel_pct", serde_json::json!([-1, 2, null])),
+            ("image_pct", serde_json::json!([-1, 2])),
+            ("backbone", serde_json::json!(["resnet51"])),
+            ("neighbourhood", serde_json::json!([0, 2, 17, u32::MAX])),
+            ("smoothing", serde_json::json!([2, 17, u32::MAX])),
+            ("seed", serde_json::json!([-1, 1e30])),
+            ("images", serde_json::json!([0, u64::MAX])),
+            ("patches", serde_json::json!([0, u64::MAX])),
+            ("rows", serde_json::json!([0, 100_001, u64::MAX])),
+            ("weights_sha256", serde_json::json!(["", "0f"])),
+            ("memory_bank_sha256", serde_json::json!(["Z".repeat(64), "A".repeat(64)])),
+            ("ok_fingerprint", serde_json::json!(["x".repeat(5000)])),
+            ("tau_warning", serde_json::json!(["x".repeat(5000)])),
+            ("patchcored_version", serde_json::json!(["x".repeat(5000)])),
+            ("created_at", serde_json::json!(["yesterday", "1960-01-01T00:00:00Z", "-001000-01-01T00:00:00Z"])),
+            ("false_alarms", serde_json::json!([{"expected": -1.0, "bound": 1.0}, {"expected": 1.0, "bound": 1e308}])),
+        ] {
+            for value in values.as_array().unwrap() {
+                let error = read(&serde_json::json!({key: value})).expect_err(&format!("{key}: {value}"));
+                assert!(error.contains("bank_config.json") && error.contains("build the bank again"), "{error}");
+                let named_by_json = ["invalid", "unknown"].iter().any(|word| error.contains(word));
+                assert!(error.contains(&format!("`{key}`")) || named_by_json, "{key}: {value}: {error}");
+            }
+        }
     }
 
     #[test]

@@ -2,16 +2,16 @@
 
 use super::backbone::channels;
 use super::bank_config::BankConfig;
-use super::bank_json::{damaged, read, read_tau, unreadable};
+use super::bank_json::{REMEDY, TauFile, damaged, open_plain};
 use super::error::{EngineError, TorchContext};
 use super::feature_extractor::FeatureExtractor;
 use super::nearest::NearestRows;
-use super::torch_file::{read_tensor, write_tensor};
+use super::torch_file::{read_fitting_tensor, write_tensor};
 use super::weights::file_sha256 as sha256;
 use crate::files::replace_bytes;
 use crate::inspection::Tau;
 use std::path::Path;
-use tch::Kind;
+use tch::{Kind, TchError, Tensor};
 
 const ROWS_FILE: &str = "memory_bank.pt";
 const CONFIG_FILE: &str = "bank_config.json";
@@ -27,6 +27,37 @@ pub struct MemoryBank {
     tau: Tau,
 }
 
+/// What the two small files of a bank folder say, and which bytes said it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BankFacts {
+    /// How the bank was built.
+    pub config: BankConfig,
+    /// SHA-256 of `bank_config.json`, hexadecimal.
+    pub config_sha256: String,
+    /// The thresholds.
+    pub tau: Tau,
+    /// SHA-256 of `tau.json`, hexadecimal.
+    pub tau_sha256: String,
+}
+
+/// What was recorded when a bank came into use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BankRecord {
+    /// SHA-256 of `memory_bank.pt`, hexadecimal.
+    pub rows_sha256: String,
+    /// The same of `bank_config.json`.
+    pub config_sha256: String,
+    /// The thresholds.
+    pub tau: Tau,
+}
+
+/// Who records a bank in use.
+const THE_HISTORY: &str = "the history";
+
+/// Thresholds may be this many times the largest norm of a row. Patches of images are about as long as those of OK images, so that
+/// twice is as far as a distance gets.
+const FARTHEST: f64 = 4.0;
+
 impl MemoryBank {
     /// Joins what the builder made.
     pub(super) fn new(nearest: NearestRows, config: BankConfig, tau: Tau) -> Result<Self, EngineError> {
@@ -38,61 +69,71 @@ impl MemoryBank {
     ///
     /// # Errors
     /// [`EngineError::BankFile`] or [`EngineError::TensorFile`], with the file, the reason and the remedy: a file is missing or not
-    /// what it should be, a threshold or a row is not finite, the rows do not fit the layers, or `memory_bank.pt` is not the
-    /// file whose SHA-256 `bank_config.json` records.
+    /// what it should be, a threshold or a row is not finite, no part can be as far away as a threshold says, the rows do not fit the
+    /// layers, or `memory_bank.pt` is not the file whose SHA-256 `bank_config.json` records.
     pub fn load(dir: &Path) -> Result<Self, EngineError> {
-        let config_path = dir.join(CONFIG_FILE);
-        let config: BankConfig = read(&config_path)?;
-        if let Some((key, reason)) = config.options().problems().into_iter().next() {
-            return Err(damaged(&config_path, &format!("`{key}` {reason}")));
+        let BankFacts { config, tau, .. } = Self::describe(dir)?;
+        let recorded = config.memory_bank_sha256.clone();
+        Self::assemble(dir, config, tau, recorded.as_deref().map(|sha256| (CONFIG_FILE, sha256)))
+    }
+
+    /// Reads the bank in `dir` if its files are still the recorded ones. The thresholds are those of the record, and `tau.json` is not
+    /// looked at: what people change there counts when it has been recorded.
+    ///
+    /// # Errors
+    /// As [`MemoryBank::load`], and when a file is not the recorded one.
+    pub fn load_recorded(dir: &Path, record: &BankRecord) -> Result<Self, EngineError> {
+        let path = dir.join(CONFIG_FILE);
+        let (config, sha256) = BankConfig::read(&path)?;
+        if sha256 != record.config_sha256 {
+            return Err(damaged(&path, &not_recorded(&sha256, &record.config_sha256, THE_HISTORY)));
         }
-        let tau = read_tau(&dir.join(TAU_FILE))?;
+        Self::assemble(dir, config, record.tau, Some((THE_HISTORY, &record.rows_sha256)))
+    }
+
+    /// Reads the rows, and refuses them when their file is not the recorded one (by whom, and its SHA-256).
+    fn assemble(dir: &Path, config: BankConfig, tau: Tau, recorded: Option<(&str, &str)>) -> Result<Self, EngineError> {
         let path = dir.join(ROWS_FILE);
-        std::fs::metadata(&path).map_err(|e| unreadable(&path, &e))?;
+        drop(open_plain(&path)?);
         // Hashing takes about as long as reading; they run side by side.
         let (hash, rows) = std::thread::scope(|scope| {
-            let hash = config.memory_bank_sha256.as_ref().map(|_| scope.spawn(|| sha256(&path)));
-            let rows = read_tensor(&path);
+            let hash = recorded.map(|_| scope.spawn(|| sha256(&path)));
+            let rows = read_rows(&path, &config);
             (hash.map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))), rows)
         });
-        if let (Some(found), Some(recorded)) = (hash.transpose()?, &config.memory_bank_sha256)
-            && found != *recorded
+        if let (Some(found), Some((by, recorded))) = (hash.transpose()?, recorded)
+            && found != recorded
         {
-            let text = format!(
-                "its sha256 is {found}, but {CONFIG_FILE} records {recorded}: the two files are not of one build, or it is damaged"
-            );
-            return Err(damaged(&path, &text));
+            return Err(damaged(&path, &not_recorded(&found, recorded, by)));
         }
         let rows = rows?;
-        let size = rows.size();
-        let (&[count, dim], Ok(Kind::Float)) = (size.as_slice(), rows.f_kind()) else {
-            return Err(damaged(&path, &format!("it holds a tensor {size:?} of {:?}, not rows [M, D] of float32", rows.f_kind().ok())));
-        };
-        if count == 0 {
-            return Err(damaged(&path, "it holds no rows"));
-        }
-        let expected: i64 = config.layers.iter().map(|&layer| channels(config.backbone, layer)).sum();
-        if dim != expected {
-            let layers = config.layers.iter().map(|l| l.as_str()).collect::<Vec<_>>().join(", ");
-            let text = format!(
-                "its rows have {dim} values, but {layers} of {} give {expected}: `layers` and `backbone` in {CONFIG_FILE} are not those of this bank",
-                config.backbone
-            );
-            return Err(damaged(&path, &text));
-        }
+        let reach = reach(&rows).doing("measuring the bank")?;
         let nearest = NearestRows::new(rows).doing("taking the norms of the bank")?;
         if !nearest.is_finite().doing("checking the bank")? {
             return Err(damaged(&path, "it holds values that are NaN, infinite or too large to compare with"));
         }
+        check_tau(&dir.join(TAU_FILE), tau, reach)?;
         Self::new(nearest, config, tau)
+    }
+
+    /// Refuses thresholds that no part can be as far from this bank as: every part would pass.
+    ///
+    /// # Errors
+    /// [`EngineError::BankFile`] that names `tau.json`, and what [`MemoryBank::load`] says of the rows.
+    pub fn check_tau(dir: &Path, tau: Tau) -> Result<(), EngineError> {
+        let (config, _) = BankConfig::read(&dir.join(CONFIG_FILE))?;
+        let rows = read_rows(&dir.join(ROWS_FILE), &config)?;
+        check_tau(&dir.join(TAU_FILE), tau, reach(&rows).doing("measuring the bank")?)
     }
 
     /// Reads the two small files of a bank folder: how the bank was built, and its thresholds.
     ///
     /// # Errors
     /// As [`MemoryBank::load`], for these two files.
-    pub fn describe(dir: &Path) -> Result<(BankConfig, Tau), EngineError> {
-        Ok((read(&dir.join(CONFIG_FILE))?, read_tau(&dir.join(TAU_FILE))?))
+    pub fn describe(dir: &Path) -> Result<BankFacts, EngineError> {
+        let (config, config_sha256) = BankConfig::read(&dir.join(CONFIG_FILE))?;
+        let TauFile { tau, sha256, .. } = TauFile::read(&dir.join(TAU_FILE))?;
+        Ok(BankFacts { config, config_sha256, tau, tau_sha256: sha256 })
     }
 
     /// Writes the three files, each whole or not at all, `bank_config.json` last. The folder is made where it is missing.
@@ -180,6 +221,56 @@ impl MemoryBank {
     pub(super) fn nearest(&self) -> &NearestRows {
         &self.nearest
     }
+}
+
+/// The rows `[M, D]`; their size is checked before memory is taken for them.
+fn read_rows(path: &Path, config: &BankConfig) -> Result<Tensor, EngineError> {
+    read_fitting_tensor(path, &|size, kind| {
+        let (&[count, dim], Kind::Float) = (size, kind) else {
+            return Err(format!("it holds a tensor {size:?} of {kind:?}, not rows [M, D] of float32; {REMEDY}"));
+        };
+        if count == 0 {
+            return Err(format!("it holds no rows; {REMEDY}"));
+        }
+        let recorded = config.rows.unwrap_or(config.reservoir_max) as i64;
+        if count > recorded || (config.rows.is_some() && count != recorded) {
+            let key = if config.rows.is_some() { "rows" } else { "reservoir_max" };
+            return Err(format!("it holds {count} rows, but `{key}` in {CONFIG_FILE} is {recorded}; {REMEDY}"));
+        }
+        let expected: i64 = config.layers.iter().map(|&layer| channels(config.backbone, layer)).sum();
+        if dim != expected {
+            let layers = config.layers.iter().map(|l| l.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(format!(
+                "its rows have {dim} values, but {layers} of {} give {expected}: `layers` and `backbone` in {CONFIG_FILE} are not those of \
+                 this bank; {REMEDY}",
+                config.backbone
+            ));
+        }
+        Ok(())
+    })
+}
+
+/// The largest norm of a row.
+fn reach(rows: &Tensor) -> Result<f64, TchError> {
+    rows.f_norm_scalaropt_dim(2, [1].as_slice(), false)?.f_max()?.f_double_value(&[])
+}
+
+fn check_tau(path: &Path, tau: Tau, reach: f64) -> Result<(), EngineError> {
+    let most = FARTHEST * reach.max(1.0);
+    match [("pixel", tau.pixel), ("image", tau.image)].into_iter().find(|(_, value)| *value > most) {
+        Some((key, value)) => {
+            let text =
+                format!("`{key}` is {value}, and no part is as far from this bank (its rows lie within {reach:.1}): every part would pass");
+            Err(damaged(path, &text))
+        }
+        None => Ok(()),
+    }
+}
+
+fn not_recorded(found: &str, recorded: &str, by: &str) -> String {
+    format!(
+        "its sha256 is {found}, but {by} records {recorded}: the file was changed or is damaged, or it is not of one build with the others"
+    )
 }
 
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), EngineError> {

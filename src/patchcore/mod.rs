@@ -25,11 +25,12 @@ pub mod fuzz;
 
 pub use backbone::{channels, give_back_freed_memory};
 pub use bank_config::BankConfig;
+pub use bank_json::TauFile;
 pub use builder::{BuildPhase, BuildProgress, BuildSummary, BuiltBank, ImageSource, build_bank};
 pub use device::{resolve_precision, set_threads};
 pub use error::EngineError;
 pub use false_alarms::FalseAlarms;
 pub use feature_extractor::FeatureExtractor;
-pub use memory_bank::MemoryBank;
+pub use memory_bank::{BankFacts, BankRecord, MemoryBank};
 pub use scorer::score;
 pub use weights::{file_sha256, find_weights};

@@ -4,17 +4,21 @@
 //! match wins; [`overlaps`] finds the pairs of rules for which that order would matter, so that they can be refused.
 //!
 //! File names are compared in their UTF-8 form; bytes that are not UTF-8 count as U+FFFD, so that a name in a foreign encoding still
-//! matches `*` or `.`.
+//! matches `*` or `.`. Names and patterns are composed first (Unicode NFC): macOS and some shares deliver `é` or `부` in pieces (NFD),
+//! which look the same to whoever types the pattern.
 
+mod exclude;
 mod names;
 mod overlap;
 
-pub use overlap::{Overlap, overlaps, takes_no_image};
+pub use overlap::{Overlap, overlaps, take_no_image};
 
-use crate::inspection::{Readiness, has_image_extension, is_own_output};
+use crate::inspection::{Readiness, has_image_extension, is_left_out, is_own_output};
+use exclude::Exclude;
 use regex::bytes::{Regex, RegexBuilder};
-use std::os::unix::ffi::OsStrExt;
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// One drop folder of one product.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +31,14 @@ pub struct Rule {
     pub recursive: bool,
     /// Which file names are taken.
     pub pattern: Pattern,
+    /// Globs of what is left out below the folder: of names, or with a `/` of the way from the folder on.
+    pub exclude: Vec<String>,
     /// How the folder tells that a file is complete.
     pub readiness: Readiness,
 }
 
 /// A pattern for the file name, not the path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Pattern {
     /// A glob, whole name, case-insensitive in ASCII: `*`, `?` (one byte), `{a,b}`, `[a-z]`.
     Glob(String),
@@ -57,8 +63,8 @@ pub enum Route<'a> {
     Product(&'a Rule),
     /// An image in a drop folder that no rule takes.
     Unrouted,
-    /// Not for inspection: no image, the daemon's own output, hidden (a file or a folder below the root whose name begins with `.`),
-    /// or outside the reach of every rule.
+    /// Not for inspection: no image, the daemon's own output, hidden (a file or a folder below the root whose name begins with `.`), in
+    /// a folder of the system, or outside the reach of every rule.
     Ignored,
 }
 
@@ -74,20 +80,30 @@ pub struct Root {
 /// The rules, ready for use.
 #[derive(Debug, Clone)]
 pub struct Router {
-    rules: Vec<(Rule, Regex)>,
+    rules: Vec<Compiled>,
+}
+
+#[derive(Debug, Clone)]
+struct Compiled {
+    rule: Rule,
+    regex: Regex,
+    exclude: Exclude,
+}
+
+/// The text with its letters composed (Unicode NFC).
+fn composed(text: &str) -> Cow<'_, str> {
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => Cow::Borrowed(text),
+        _ => Cow::Owned(text.nfc().collect()),
+    }
 }
 
 impl Pattern {
     /// The same pattern as a regular expression, and whether `.` matches a line feed in it.
     fn as_regex(&self) -> Result<(String, bool), RoutingError> {
         match self {
-            Pattern::Regex(regex) => Ok((regex.clone(), false)),
-            Pattern::Glob(glob) => globset::GlobBuilder::new(glob)
-                .case_insensitive(true)
-                .empty_alternates(true)
-                .build()
-                .map(|g| (g.regex().to_owned(), true))
-                .map_err(|e| RoutingError { pattern: glob.clone(), reason: e.kind().to_string() }),
+            Pattern::Regex(regex) => Ok((composed(regex).into_owned(), false)),
+            Pattern::Glob(glob) => glob_as_regex(glob).map(|regex| (regex, true)),
         }
     }
 
@@ -100,18 +116,41 @@ impl Pattern {
     }
 }
 
-impl Rule {
-    /// True when the file lies in the folder, not too deep, and neither it nor a folder below the root is hidden.
+/// A glob for whole names as a regular expression in which `.` matches a line feed.
+fn glob_as_regex(glob: &str) -> Result<String, RoutingError> {
+    globset::GlobBuilder::new(&composed(glob))
+        .case_insensitive(true)
+        .empty_alternates(true)
+        .build()
+        .map(|g| g.regex().to_owned())
+        .map_err(|e| RoutingError { pattern: glob.to_owned(), reason: e.kind().to_string() })
+}
+
+impl Compiled {
+    fn new(rule: Rule) -> Result<Self, RoutingError> {
+        Ok(Self { regex: rule.pattern.compile()?, exclude: Exclude::new(&rule.exclude)?, rule })
+    }
+
+    /// True when the file lies in the folder, not too deep, and neither it nor a folder below the root is hidden, of the system or
+    /// excluded.
     fn reaches(&self, path: &Path) -> bool {
-        depth_below(&self.root, path).is_some_and(|depth| depth == 1 || (depth > 1 && self.recursive))
+        depth_below(&self.rule.root, path).is_some_and(|depth| depth == 1 || (depth > 1 && self.rule.recursive)) && !self.leaves_out(path)
+    }
+
+    fn leaves_out(&self, path: &Path) -> bool {
+        path.strip_prefix(&self.rule.root).is_ok_and(|below| self.exclude.leaves_out(below))
+    }
+
+    /// True when files in this folder, or below it, are within reach.
+    fn reaches_into(&self, folder: &Path) -> bool {
+        self.rule.recursive && depth_below(&self.rule.root, folder).is_some() && !self.leaves_out(folder)
     }
 }
 
 impl Router {
     /// Compiles the patterns. Fails on the first that is no glob or no regular expression.
     pub fn new(rules: Vec<Rule>) -> Result<Self, RoutingError> {
-        let rules = rules.into_iter().map(|rule| rule.pattern.compile().map(|regex| (rule, regex))).collect::<Result<_, _>>()?;
-        Ok(Self { rules })
+        Ok(Self { rules: rules.into_iter().map(Compiled::new).collect::<Result<_, _>>()? })
     }
 
     /// Where the file of this absolute path belongs. The first rule that matches wins.
@@ -121,8 +160,9 @@ impl Router {
             return Route::Ignored;
         }
         let name = name.to_string_lossy();
+        let name = composed(&name);
         let mut in_reach = false;
-        for (rule, regex) in self.rules.iter().filter(|(rule, _)| rule.reaches(path)) {
+        for Compiled { rule, regex, .. } in self.rules.iter().filter(|rule| rule.reaches(path)) {
             if regex.is_match(name.as_bytes()) {
                 return Route::Product(rule);
             }
@@ -131,27 +171,37 @@ impl Router {
         if in_reach { Route::Unrouted } else { Route::Ignored }
     }
 
+    /// Whether a file in this sub-folder of a drop folder, or below it, can be an image of a product; if not, nobody need watch it or go
+    /// through it.
+    pub fn enters(&self, folder: &Path) -> bool {
+        self.rules.iter().any(|rule| rule.reaches_into(folder))
+    }
+
     /// The folders to watch, in the order of the rules, such that every file within reach of a rule lies under exactly one of them.
     ///
     /// Equal folders become one, recursive if any was. A folder below a recursive one is left out, as its files are reported there;
-    /// below a folder that is not recursive, or under a hidden folder, it stays.
+    /// below a folder that is not recursive, or under a folder that is hidden, of the system or excluded, it stays.
     pub fn roots(&self) -> Vec<Root> {
         let mut roots: Vec<Root> = Vec::new();
-        for (rule, _) in &self.rules {
+        for Compiled { rule, .. } in &self.rules {
             match roots.iter_mut().find(|r| r.path == rule.root) {
                 Some(root) => root.recursive |= rule.recursive,
                 None => roots.push(Root { path: rule.root.clone(), recursive: rule.recursive }),
             }
         }
-        let covered = |root: &Root| roots.iter().any(|outer| outer.recursive && depth_below(&outer.path, &root.path) >= Some(1));
+        let enters = |outer: &Root, root: &Root| {
+            let mut rules = self.rules.iter().filter(|rule| rule.rule.root == outer.path);
+            rules.any(|rule| rule.rule.recursive && !rule.leaves_out(&root.path))
+        };
+        let covered = |root: &Root| roots.iter().any(|outer| depth_below(&outer.path, &root.path) >= Some(1) && enters(outer, root));
         roots.iter().filter(|root| !covered(root)).cloned().collect()
     }
 }
 
-/// How many names `path` has below `root` (0: the same); `None` when it is outside, or when one of those names is hidden.
+/// How many names `path` has below `root` (0: the same); `None` when it is outside, or when one of those names is hidden or of the system.
 fn depth_below(root: &Path, path: &Path) -> Option<usize> {
     let rest = path.strip_prefix(root).ok()?;
-    let visible = |c: Component<'_>| matches!(c, Component::Normal(name) if !name.as_bytes().starts_with(b"."));
+    let visible = |c: Component<'_>| matches!(c, Component::Normal(name) if !is_left_out(name));
     rest.components().all(visible).then(|| rest.components().count())
 }
 
@@ -159,9 +209,10 @@ fn depth_below(root: &Path, path: &Path) -> Option<usize> {
 mod tests {
     use super::*;
     use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
 
     fn rule(product: usize, root: &str, recursive: bool, pattern: Pattern) -> Rule {
-        Rule { product, root: root.into(), recursive, pattern, readiness: Readiness::CloseWrite }
+        Rule { product, root: root.into(), recursive, pattern, exclude: Vec::new(), readiness: Readiness::CloseWrite }
     }
 
     fn glob(text: &str) -> Pattern {
@@ -200,6 +251,9 @@ mod tests {
             "/elsewhere/a.jpg",
             "/cam/.a.jpg",
             "/deep/.recycle/a.jpg",
+            "/deep/x/@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg",
+            "/deep/$Recycle.Bin/S-1-5-21/a.jpg",
+            "/cam/lost+found/a.jpg",
             "/deep/a.jpg.mask.png",
             "/deep/.patchcored-1.png",
             "/deep/a.jpg.done",
@@ -217,6 +271,41 @@ mod tests {
         assert_eq!(product_of(&router, Path::new(OsStr::from_bytes(b"/cam/a\xff\xfe.jpg"))), Some(0));
         assert_eq!(product_of(&router, Path::new(OsStr::from_bytes(b"/cam/b\xff.jpg"))), Some(1));
         assert_eq!(router.route(Path::new(OsStr::from_bytes(b"/cam/c\xff.jpg"))), Route::Unrouted);
+    }
+
+    #[test]
+    fn names_in_pieces_match_as_those_in_whole_letters() {
+        let (whole, pieces) = ("부품é", "\u{1107}\u{116e}\u{1111}\u{116e}\u{11b7}e\u{301}");
+        for (pattern, name) in [(whole, pieces), (pieces, whole), (pieces, pieces)] {
+            for pattern in [glob(&format!("{pattern}_?.png")), Pattern::Regex(format!("^{pattern}_[0-9]")), Pattern::Regex("^부.é_".into())]
+            {
+                let router = Router::new(vec![rule(0, "/cam", true, pattern.clone())]).unwrap();
+                assert_eq!(product_of(&router, format!("/cam/{name}_1.png")), Some(0), "{pattern:?} {name}");
+            }
+        }
+        let class = Router::new(vec![rule(0, "/cam", true, Pattern::Regex("^[\u{1107}\u{116e}a]_".into()))]).unwrap();
+        assert_eq!(product_of(&class, "/cam/부_1.png"), Some(0));
+        assert_eq!(product_of(&class, "/cam/\u{1107}_1.png"), None, "half a letter");
+    }
+
+    #[test]
+    fn what_a_rule_excludes_is_not_within_its_reach() {
+        let excluding = |product, root: &str, exclude: &[&str]| Rule {
+            exclude: exclude.iter().map(|text| (*text).to_owned()).collect(),
+            ..rule(product, root, true, glob("*"))
+        };
+        let router = Router::new(vec![excluding(0, "/cam", &["archive", "line2", "*_thumb.*"]), excluding(1, "/cam/line2", &[])]).unwrap();
+        assert_eq!(product_of(&router, "/cam/x/a.jpg"), Some(0));
+        assert_eq!(product_of(&router, "/cam/line2/a.jpg"), Some(1));
+        for ignored in ["/cam/archive/a.jpg", "/cam/x/Archive/y/a.jpg", "/cam/a_thumb.jpg"] {
+            assert_eq!(router.route(Path::new(ignored)), Route::Ignored, "{ignored}");
+        }
+        let entered = ["/cam", "/cam/x", "/cam/line2", "/cam/line2/y"];
+        assert!(entered.iter().all(|folder| router.enters(Path::new(folder))));
+        let left_out = ["/cam/archive", "/cam/x/archive", "/cam/x/#recycle", "/cam/.h", "/else"];
+        assert!(!left_out.iter().any(|folder| router.enters(Path::new(folder))));
+        // A walk through the outer folder does not come by the inner one.
+        assert_eq!(router.roots().iter().map(|root| root.path.as_path()).collect::<Vec<_>>(), [Path::new("/cam"), Path::new("/cam/line2")]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ const SEARCH_LIMIT: usize = 200_000;
 pub(super) struct NameSet(dense::DFA<Vec<u32>>);
 
 /// Whether a name exists.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Common {
     /// Yes: this one, the shortest or one of them.
     Name(String),
@@ -50,10 +50,12 @@ impl NameSet {
         Self::new(&format!(r"^[^./\x00][^/\x00]*\.(?i-u:{})$", IMAGE_EXTENSIONS.join("|")), true)
     }
 
-    /// The daemon's own outputs, as `X.jpg.mask.png`.
-    pub(super) fn own_outputs() -> Option<Self> {
+    /// Names that no rule takes: of the daemon's own outputs, as `X.jpg.mask.png`, and those that one of these expressions fits.
+    pub(super) fn never_taken(excluded: &[String]) -> Option<Self> {
         let suffixes = OUTPUT_SUFFIXES.map(regex::escape).join("|");
-        Self::new(&format!(r"\.(?i-u:{})(?:{suffixes})$", IMAGE_EXTENSIONS.join("|")), true)
+        let own = format!(r"\.(?i-u:{})(?:{suffixes})$", IMAGE_EXTENSIONS.join("|"));
+        let all: Vec<String> = [&own].into_iter().chain(excluded).map(|regex| format!("(?:{regex})")).collect();
+        Self::new(&all.join("|"), true)
     }
 
     fn start(&self) -> Option<At> {
@@ -164,7 +166,7 @@ mod tests {
 
     fn shared(a: &str, b: &str) -> Common {
         let set = |regex| NameSet::new(regex, false).unwrap();
-        common(&[&set(a), &set(b), &NameSet::images().unwrap()], &NameSet::own_outputs().unwrap())
+        common(&[&set(a), &set(b), &NameSet::images().unwrap()], &NameSet::never_taken(&[]).unwrap())
     }
 
     #[test]

@@ -1,7 +1,19 @@
 //! Rules of different products that would take the same file.
 
+use super::exclude::{Exclude, is_way};
 use super::names::{Common, NameSet, common};
-use super::{Rule, depth_below};
+use super::{Pattern, Rule, depth_below, glob_as_regex};
+use crate::inspection::{has_image_extension, is_own_output};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::rc::Rc;
+
+/// Pairs of patterns that are compared exactly. Lines as people set them up have some hundreds, and each takes a millisecond.
+const COMPARED: usize = 10_000;
+/// Overlaps that are told of.
+const TOLD: usize = 100;
+/// Automata kept; each has some ten kilobytes.
+const KEPT: usize = 500;
 
 /// Two rules that both take some file, or may do so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,80 +26,236 @@ pub struct Overlap {
     pub message: String,
 }
 
-/// Every pair of rules of different products that both take some image. `names[rule.product]` is what messages call the product.
+/// The pairs of rules of different products that both take some image, of products that `matter` together; a hundred at most.
+/// `names[rule.product]` is what messages call the product.
 ///
 /// Decided exactly: the patterns become automata, and their product is searched for the name of an image that both accept. When the
-/// automata grow too large the pair is reported too, as one that cannot be told apart.
-pub fn overlaps(rules: &[Rule], names: &[String]) -> Vec<Overlap> {
-    let sets: Vec<Option<NameSet>> = rules.iter().map(set_of).collect();
-    let (images, own) = (NameSet::images(), NameSet::own_outputs());
-    let common_name = |i: usize, j: usize| match (&sets[i], &sets[j], &images, &own) {
-        (Some(a), Some(b), Some(images), Some(own)) => common(&[a, b, images], own),
-        _ => Common::Unknown,
-    };
-    let name_of = |rule: &Rule| names.get(rule.product).cloned().unwrap_or_else(|| format!("number {}", rule.product));
+/// automata grow too large the pair is reported too, as one that cannot be told apart. Rules that share no folder, or whose names begin
+/// differently, are not even compared, so that ten thousand products take seconds; patterns that only their middle tells apart are
+/// bounded in number. Of `exclude`, the names of files count and the folders that hold the other rule's; patterns with a `/` for files do not, so
+/// that a pair may be reported that never meets.
+pub fn overlaps(rules: &[Rule], names: &[String], matter: impl Fn(usize, usize) -> bool) -> Vec<Overlap> {
+    overlaps_among(rules, names, matter, COMPARED)
+}
+
+fn overlaps_among(rules: &[Rule], names: &[String], matter: impl Fn(usize, usize) -> bool, compared: usize) -> Vec<Overlap> {
+    let mut comparison = Comparison { compared, ..Comparison::default() };
     let mut found = Vec::new();
-    for (first, a) in rules.iter().enumerate() {
-        for (second, b) in rules.iter().enumerate().skip(first + 1) {
-            if a.product == b.product || !share_a_folder(a, b) {
-                continue;
-            }
-            let what = match common_name(first, second) {
-                Common::Nothing => continue,
-                Common::Name(name) => format!("would both take the file `{name}`"),
-                Common::Unknown => "cannot be told apart by their patterns".to_owned(),
-            };
-            let place = if a.root == b.root {
-                format!("in {}", a.root.display())
-            } else {
-                format!("where {} and {} meet", a.root.display(), b.root.display())
-            };
-            let message = format!(
-                "products `{}` and `{}` {what} {place}; make their `match` or `regex` exclude each other (e.g. `front_*` and `back_*`), or give each product a drop folder of its own",
-                name_of(a),
-                name_of(b)
-            );
-            found.push(Overlap { first, second, message });
+    let name_of = |rule: &Rule| names.get(rule.product).cloned().unwrap_or_else(|| format!("number {}", rule.product));
+    for_each_meeting(rules, |first, second| {
+        let (a, b) = (&rules[first], &rules[second]);
+        if a.product == b.product || !matter(a.product, b.product) {
+            return true;
         }
-    }
+        let what = match comparison.of(a, b) {
+            None => {
+                let message = format!(
+                    "more than {compared} pairs of patterns in this folder have no different beginnings and would have to be compared; give them some (e.g. `front_*` and `back_*`), or give each product a drop folder of its own"
+                );
+                found.push(Overlap { first, second, message });
+                return false;
+            }
+            Some(Common::Nothing) => return true,
+            Some(Common::Name(name)) => format!("would both take the file `{name}`"),
+            Some(Common::Unknown) => "cannot be told apart by their patterns".to_owned(),
+        };
+        let place = if a.root == b.root {
+            format!("in {}", a.root.display())
+        } else {
+            format!("where {} and {} meet", a.root.display(), b.root.display())
+        };
+        let message = format!(
+            "products `{}` and `{}` {what} {place}; make their `match` or `regex` exclude each other (e.g. `front_*` and `back_*`), or give each product a drop folder of its own",
+            name_of(a),
+            name_of(b)
+        );
+        found.push(Overlap { first, second, message });
+        found.len() < TOLD
+    });
+    found.sort_by_key(|overlap| (overlap.first, overlap.second));
     found
 }
 
-/// True when the rule's pattern is certain to match no image name at all, as `*.jpgg` or `*.txt`.
-pub fn takes_no_image(rule: &Rule) -> bool {
-    match (set_of(rule), NameSet::images(), NameSet::own_outputs()) {
-        (Some(names), Some(images), Some(own)) => common(&[&names, &images], &own) == Common::Nothing,
-        _ => false,
+/// Calls `pair` with the indices of every two rules that share a folder and whose names may begin alike, as long as it answers true.
+fn for_each_meeting(rules: &[Rule], mut pair: impl FnMut(usize, usize) -> bool) {
+    let mut by_root: HashMap<&Path, BTreeMap<String, Vec<usize>>> = HashMap::new();
+    for (i, rule) in rules.iter().enumerate() {
+        by_root.entry(&rule.root).or_default().entry(beginning(&rule.pattern)).or_default().push(i);
+    }
+    for (i, rule) in rules.iter().enumerate() {
+        let own = beginning(&rule.pattern);
+        for outer in rule.root.ancestors() {
+            let Some(group) = by_root.get(outer).filter(|_| depth_below(outer, &rule.root).is_some()) else { continue };
+            let same = outer == rule.root;
+            let longer = group.range(own.clone()..).take_while(|(beginning, _)| beginning.starts_with(&own)).map(|(_, rules)| rules);
+            let shorter = (0..own.len()).filter_map(|length| group.get(&own[..length]));
+            for &other in longer.chain(shorter).flatten() {
+                // Of two rules with one folder, the later one finds the pair.
+                let meets = if same { other < i } else { rules[other].recursive && !leaves_out(&rules[other], rule) };
+                if meets && !pair(other.min(i), other.max(i)) {
+                    return;
+                }
+            }
+        }
     }
 }
 
-fn set_of(rule: &Rule) -> Option<NameSet> {
-    rule.pattern.as_regex().ok().and_then(|(regex, dot_all)| NameSet::new(&regex, dot_all))
+/// True when the outer rule excludes the folder of the inner one.
+fn leaves_out(outer: &Rule, inner: &Rule) -> bool {
+    let below = inner.root.strip_prefix(&outer.root).unwrap_or(&inner.root);
+    Exclude::new(&outer.exclude).is_ok_and(|exclude| exclude.leaves_out(below))
 }
 
-/// True when some file can be within reach of both.
-fn share_a_folder(a: &Rule, b: &Rule) -> bool {
-    let holds = |outer: &Rule, inner: &Rule| depth_below(&outer.root, &inner.root).is_some_and(|depth| depth == 0 || outer.recursive);
-    holds(a, b) || holds(b, a)
+/// What every name that the pattern takes begins with, in lower case; empty when that is not easily told.
+fn beginning(pattern: &Pattern) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-, =@#%~".contains(c);
+    let (text, is_glob) = match pattern {
+        Pattern::Glob(glob) => (glob.as_str(), true),
+        Pattern::Regex(regex) => match regex.strip_prefix('^') {
+            Some(rest) if !rest.contains(['|']) && !rest.contains("(?") => (rest, false),
+            _ => return String::new(),
+        },
+    };
+    let length = text.find(|c| !plain(c)).unwrap_or(text.len());
+    // What is repeated or optional need not be there.
+    let repeated = !is_glob && text[length..].starts_with(['*', '?', '+', '{']);
+    text[..length.saturating_sub(usize::from(repeated))].to_ascii_lowercase()
+}
+
+/// A pattern, and the names of files that its rule excludes.
+type Names = (Pattern, Vec<String>);
+
+fn names_of(rule: &Rule) -> Names {
+    (rule.pattern.clone(), rule.exclude.iter().filter(|pattern| !is_way(pattern)).cloned().collect())
+}
+
+/// Compares patterns, and remembers.
+#[derive(Default)]
+struct Comparison {
+    sets: HashMap<Pattern, Option<Rc<NameSet>>>,
+    images: Option<Option<Rc<NameSet>>>,
+    never: HashMap<Vec<String>, Option<Rc<NameSet>>>,
+    known: HashMap<(Names, Names), Common>,
+    /// So many pairs at most.
+    compared: usize,
+}
+
+impl Comparison {
+    /// `None` when too many have been compared.
+    fn of(&mut self, a: &Rule, b: &Rule) -> Option<Common> {
+        let pair = (names_of(a), names_of(b));
+        if let Some(known) = self.known.get(&pair) {
+            return Some(known.clone());
+        }
+        if self.known.len() >= self.compared {
+            return None;
+        }
+        let (a, b) = (self.set(&a.pattern), self.set(&b.pattern));
+        let common = match (&a, &b, self.images(), self.never_taken(&[&pair.0, &pair.1])) {
+            (Some(a), Some(b), Some(images), Some(never)) => common(&[a, b, &images], &never),
+            _ => Common::Unknown,
+        };
+        self.known.insert(pair, common.clone());
+        Some(common)
+    }
+
+    fn set(&mut self, pattern: &Pattern) -> Option<Rc<NameSet>> {
+        if self.sets.len() >= KEPT {
+            self.sets.clear();
+        }
+        self.sets.entry(pattern.clone()).or_insert_with(|| set_of(pattern).map(Rc::new)).clone()
+    }
+
+    fn images(&mut self) -> Option<Rc<NameSet>> {
+        self.images.get_or_insert_with(|| NameSet::images().map(Rc::new)).clone()
+    }
+
+    /// The names of files that one of the rules excludes wherever they lie, and those that no rule ever takes.
+    fn never_taken(&mut self, rules: &[&Names]) -> Option<Rc<NameSet>> {
+        let mut excluded: Vec<String> = rules.iter().flat_map(|(_, excluded)| excluded).cloned().collect();
+        excluded.sort_unstable();
+        excluded.dedup();
+        if self.never.len() >= KEPT {
+            self.never.clear();
+        }
+        let of = |excluded: &Vec<String>| {
+            let patterns: Vec<String> = excluded.iter().filter_map(|pattern| glob_as_regex(pattern).ok()).collect();
+            NameSet::never_taken(&patterns).map(Rc::new)
+        };
+        self.never.entry(excluded).or_insert_with_key(of).clone()
+    }
+}
+
+/// The indices of the rules that are certain to take no image name at all: their pattern fits none, as `*.jpgg` or `*.txt`, or all are
+/// excluded.
+pub fn take_no_image(rules: &[Rule]) -> Vec<usize> {
+    let mut comparison = Comparison::default();
+    let mut known: HashMap<Names, bool> = HashMap::new();
+    let mut takes_none = |rule| {
+        *known.entry(names_of(rule)).or_insert_with_key(|names| {
+            let is_easy = names.1.is_empty() && takes_an_easy_name(&names.0);
+            !is_easy
+                && match (comparison.set(&names.0), comparison.images(), comparison.never_taken(&[names])) {
+                    (Some(set), Some(images), Some(never)) => common(&[&set, &images], &never) == Common::Nothing,
+                    _ => false,
+                }
+        })
+    };
+    (0..rules.len()).filter(|&i| takes_none(&rules[i])).collect()
+}
+
+/// True when a name that is made from the pattern without much thought is one of an image that it takes.
+fn takes_an_easy_name(pattern: &Pattern) -> bool {
+    let Ok(regex) = pattern.compile() else { return false };
+    let stem = match pattern {
+        Pattern::Glob(glob) => glob.replace(['*', '?'], "x").replace("{jpg,jpeg,png,bmp,tif,tiff}", "png"),
+        Pattern::Regex(regex) => {
+            regex.trim_start_matches('^').chars().take_while(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).collect()
+        }
+    };
+    let is_image = |name: &str| has_image_extension(Path::new(name)) && !is_own_output(Path::new(name)) && !name.starts_with('.');
+    ["", ".png", "1.png", "x.jpg"].iter().map(|end| format!("{stem}{end}")).any(|name| is_image(&name) && regex.is_match(name.as_bytes()))
+}
+
+fn set_of(pattern: &Pattern) -> Option<NameSet> {
+    pattern.as_regex().ok().and_then(|(regex, dot_all)| NameSet::new(&regex, dot_all))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Pattern, Route, Router};
+    use super::super::{Route, Router};
     use super::*;
     use crate::inspection::Readiness;
     use proptest::prelude::*;
 
     fn glob(product: usize, root: &str, recursive: bool, glob: &str) -> Rule {
-        Rule { product, root: root.into(), recursive, pattern: Pattern::Glob(glob.into()), readiness: Readiness::CloseWrite }
+        Rule {
+            product,
+            root: root.into(),
+            recursive,
+            pattern: Pattern::Glob(glob.into()),
+            exclude: Vec::new(),
+            readiness: Readiness::CloseWrite,
+        }
     }
 
     fn regex(product: usize, root: &str, regex: &str) -> Rule {
-        Rule { product, root: root.into(), recursive: true, pattern: Pattern::Regex(regex.into()), readiness: Readiness::CloseWrite }
+        Rule {
+            product,
+            root: root.into(),
+            recursive: true,
+            pattern: Pattern::Regex(regex.into()),
+            exclude: Vec::new(),
+            readiness: Readiness::CloseWrite,
+        }
+    }
+
+    fn takes_no_image(rule: &Rule) -> bool {
+        take_no_image(std::slice::from_ref(rule)) == [0]
     }
 
     fn messages(rules: &[Rule]) -> Vec<String> {
-        overlaps(rules, &["p0".into(), "p1".into(), "p2".into()]).into_iter().map(|o| o.message).collect()
+        overlaps(rules, &["p0".into(), "p1".into(), "p2".into()], |_, _| true).into_iter().map(|o| o.message).collect()
     }
 
     #[test]
@@ -120,6 +288,65 @@ mod tests {
     }
 
     #[test]
+    fn what_is_excluded_does_not_meet() {
+        let excluding = |rule: Rule, exclude: &[&str]| Rule { exclude: exclude.iter().map(|text| (*text).to_owned()).collect(), ..rule };
+        let all = |product, root: &str| glob(product, root, true, "*");
+        assert_eq!(messages(&[excluding(all(0, "/a"), &["B_*"]), glob(1, "/a", true, "b_*")]).len(), 0);
+        assert_eq!(messages(&[all(0, "/a"), excluding(glob(1, "/a", true, "b_*"), &["c_*"])]).len(), 1);
+        assert_eq!(messages(&[excluding(all(0, "/a"), &["line2"]), all(1, "/a/line2/x")]).len(), 0);
+        assert_eq!(messages(&[excluding(all(0, "/a"), &["line2/x"]), all(1, "/a/line2/x")]).len(), 0);
+        assert_eq!(messages(&[excluding(all(0, "/a"), &["line3"]), all(1, "/a/line2")]).len(), 1);
+        assert_eq!(messages(&[all(0, "/a"), all(1, "/a/#recycle")]).len(), 0, "folders of the system are not entered");
+        assert!(takes_no_image(&excluding(glob(0, "/a", true, "b_*"), &["*.*"])));
+    }
+
+    #[test]
+    fn two_ways_to_write_a_letter_are_one_name() {
+        let pieces = "\u{1107}\u{116e}_*";
+        assert_eq!(messages(&[glob(0, "/a", true, "부_*"), glob(1, "/a", true, pieces)]).len(), 1);
+        assert_eq!(messages(&[glob(0, "/a", true, "부_*"), regex(1, "/a", "^[^부]")]).len(), 0);
+    }
+
+    #[test]
+    fn ten_thousand_products_cost_no_more_comparisons_than_a_few() {
+        let matching = |pattern: &dyn Fn(usize) -> String| -> Vec<Rule> {
+            (0..10_000).map(|i| glob(i, if i % 2 == 0 { "/a" } else { "/a/b" }, true, &pattern(i))).collect()
+        };
+        let found = |rules: &[Rule]| overlaps_among(rules, &[], |_, _| true, 100);
+        assert_eq!(found(&matching(&|i| format!("x{i}_*.png"))), []);
+        let own: Vec<Rule> = (0..10_000).map(|i| glob(i, &format!("/a/{i}"), true, "*")).collect();
+        assert_eq!(found(&own), []);
+        let all = found(&matching(&|_| "*".into()));
+        assert_eq!((all.len(), all[0].first, all[0].second), (TOLD, 0, 1), "these take the same files, and some say so");
+        let long = found(&matching(&|i| format!("*_{i}.png")));
+        assert!(long.len() == 1 && long[0].message.contains("more than 100 pairs"), "{long:?}");
+    }
+
+    #[test]
+    fn a_beginning_is_what_every_name_has() {
+        for (pattern, expected) in
+            [("front_*", "front_"), ("X?", "x"), ("{a,b}*", ""), ("[ab]", ""), ("é*", ""), ("a.png", "a"), ("abc", "abc")]
+        {
+            assert_eq!(beginning(&Pattern::Glob(pattern.into())), expected, "{pattern}");
+        }
+        for (pattern, expected) in [
+            ("^front_", "front_"),
+            ("front", ""),
+            ("^ab*", "a"),
+            ("^ab?c", "a"),
+            ("^ab{0,1}", "a"),
+            ("^ab+", "a"),
+            ("^a|b", ""),
+            ("^(?i)a", ""),
+            ("^A1.x", "a1"),
+            ("^", ""),
+            (r"^a\.b", "a"),
+        ] {
+            assert_eq!(beginning(&Pattern::Regex(pattern.into())), expected, "{pattern}");
+        }
+    }
+
+    #[test]
     fn what_is_too_large_to_decide_is_reported() {
         let found = messages(&[regex(0, "/a", "x.{60}$"), regex(1, "/a", "y.{60}$")]);
         assert!(found[0].contains("cannot be told apart"), "{found:?}");
@@ -127,10 +354,9 @@ mod tests {
 
     #[test]
     fn a_pattern_that_takes_no_image_is_known() {
-        assert!(takes_no_image(&glob(0, "/a", true, "*.jpgg")));
-        assert!(takes_no_image(&regex(0, "/a", r"\.txt$")));
-        assert!(takes_no_image(&glob(0, "/a", true, ".*")));
-        assert!(!takes_no_image(&glob(0, "/a", true, "*.{jpg,txt}")));
+        let any = |text| glob(0, "/a", true, text);
+        let rules = [any("*.jpgg"), regex(0, "/a", r"\.txt$"), any(".*"), any("*.{jpg,txt}"), any("a*"), regex(0, "/a", "^a[0-9]$")];
+        assert_eq!(take_no_image(&rules), [0, 1, 2, 5]);
     }
 
     proptest! {

@@ -12,12 +12,16 @@ use std::os::unix::process::ExitStatusExt;
 enum Cause {
     /// Inspect an image.
     Image,
+    /// Look at one again whose time was set.
+    KnownImage,
     /// Build and publish a bank in the place of another, with an image in hand.
     NewBank,
     /// Build and publish the first bank.
     FirstBank,
     /// Start on the database of an older release.
     OldDatabase,
+    /// Start on a copy of the database, beside the log of the first.
+    LogOfAnother,
     /// Delete old files.
     Retention,
     /// Put an earlier bank back in use, with an image in hand.
@@ -34,11 +38,13 @@ enum Cause {
 
 /// How a point is caused, and at which of the times that it is reached the daemon has to die.
 fn cases(point: &str) -> &'static [(Cause, u32)] {
-    use Cause::{Defect, FirstBank, Image, Message, NewBank, OldDatabase, Rebuild, Retention, Rollback, Stop};
+    use Cause::{Defect, FirstBank, Image, KnownImage, LogOfAnother, Message, NewBank, OldDatabase, Rebuild, Retention, Rollback, Stop};
     match point {
+        "log_set_aside" => &[(LogOfAnother, 1)],
         "migration_before_copy" | "migration_copied" => &[(OldDatabase, 1)],
         "migration_step_done" => &[(OldDatabase, 1), (OldDatabase, 2), (OldDatabase, 3)],
         "row_recorded" | "attempt_started" | "outputs_written" | "decision_recorded" => &[(Image, 1)],
+        "arrival_compared" => &[(KnownImage, 1)],
         "action_started" | "action_ended" => &[(Defect, 1)],
         "message_sent" | "message_acknowledged" => &[(Message, 1), (Message, 2)],
         // Several messages may be taken out together.
@@ -52,11 +58,15 @@ fn cases(point: &str) -> &'static [(Cause, u32)] {
         "request_taken" => &[(Rollback, 1), (Rebuild, 1)],
         "rollback_swapped" | "rollback_recorded" => &[(Rollback, 1)],
         // Published, but the request is not ended.
-        "bank_recorded" => &[(NewBank, 1), (Rebuild, 2)],
+        "bank_recorded" => &[(NewBank, 1), (Rebuild, 1)],
         // Five outputs and the image itself, of each of three images.
         "file_deleted" => &[(Retention, 1), (Retention, 7), (Retention, 18)],
+        // Images alone.
+        "file_set_aside" => &[(Retention, 1), (Retention, 3)],
         // Outputs, then images.
         "deletions_synced" | "deletion_recorded" => &[(Retention, 1), (Retention, 2)],
+        // The first stamp, before there is a bank.
+        "clock_recorded" => &[(FirstBank, 1)],
         "close_before_checkpoint" | "close_checkpointed" => &[(Stop, 1)],
         _ => &[(NewBank, 1)],
     }
@@ -121,7 +131,7 @@ impl Scene {
                 self.ear.wait_ready(&self.line);
                 daemon.signal(rustix::process::Signal::TERM);
             }
-            Cause::FirstBank | Cause::OldDatabase | Cause::Retention => {}
+            Cause::FirstBank | Cause::OldDatabase | Cause::LogOfAnother | Cause::Retention | Cause::KnownImage => {}
         }
         let mut daemon = daemon;
         let status = daemon.wait();
@@ -153,6 +163,23 @@ fn dying_at_any_point_of_an_inspection_or_at_the_stop_loses_nothing() {
     for (point, cause, times) in points(&[Cause::Image, Cause::Stop]) {
         scene.die_and_recover(point, cause, times);
     }
+}
+
+#[test]
+fn dying_while_a_known_image_is_compared_makes_no_second_row() {
+    let scene = Scene::new();
+    scene.check("at first");
+    scene.drop_image("known", 1);
+    scene.check("decided");
+    let image = scene.line.drop("disc").join("known-1.png");
+    std::fs::File::options().write(true).open(image).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    for (point, cause, times) in points(&[Cause::KnownImage]) {
+        scene.die_and_recover(point, cause, times);
+    }
+    let daemon = scene.ear.start(&scene.line);
+    scene.line.wait_sql("SELECT count(*) FROM sightings", "1");
+    assert_eq!(scene.line.sql("SELECT group_concat(state) FROM inspections").unwrap(), "done");
+    assert!(daemon.stop().success());
 }
 
 #[test]
@@ -286,6 +313,28 @@ fn dying_during_a_migration_keeps_the_old_rows() {
         old_database(&scene.line.path("history.db"), 1);
         scene.die_and_recover(point, cause, times);
         assert_eq!(scene.line.sql("SELECT detail FROM events WHERE kind = 'old'").unwrap(), "kept");
+    }
+}
+
+#[test]
+fn dying_while_a_log_is_kept_aside_keeps_it() {
+    for (point, cause, times) in points(&[Cause::LogOfAnother]) {
+        let scene = Scene::new();
+        scene.check("at first");
+        let daemon = scene.ear.start(&scene.line);
+        scene.ear.wait_ready(&scene.line);
+        scene.drop_image(point, times);
+        scene.line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "1");
+        let (database, copy) = (scene.line.path("history.db"), scene.line.path("copy.db"));
+        sql_change(&database, &format!("VACUUM INTO '{}'", arg(&copy)));
+        daemon.kill();
+        std::fs::rename(&copy, &database).unwrap();
+        scene.die_and_recover(point, cause, times);
+        let kept = std::fs::read_dir(scene.line.path("")).unwrap().filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_string_lossy().starts_with("history.db-wal.kept-")
+        });
+        assert_eq!(kept.count(), 1);
     }
 }
 

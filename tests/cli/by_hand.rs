@@ -1,6 +1,6 @@
 //! `build`, `infer` and `eval`.
 
-use crate::helper::{Part, arg, run_fails, run_ok, write_image};
+use crate::helper::{Part, arg, patchcored, run_fails, run_ok, write_image};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -173,4 +173,79 @@ fn eval_measures() {
     };
     assert_eq!((images.len(), rejected("ng")), (16, 8));
     assert_eq!(said["false_alarm_rate"], rejected("ok") as f64 / 8.0);
+}
+
+#[test]
+fn eval_leaves_bad_files_out_by_name_and_reads_masks_of_other_tools() {
+    let bench = Bench::new();
+    bench.build(&[]);
+    let (bank, ok, ng, masks) = (bench.path("bank"), bench.path("more"), bench.path("ng"), bench.path("masks"));
+    let defect = |x: u32, y: u32| x.abs_diff(y) < 5;
+    for number in 0..8u32 {
+        let mask: image::DynamicImage = match number % 3 {
+            0 => image::GrayImage::from_fn(96, 96, |x, y| image::Luma([u8::from(defect(x, y)) * 255])).into(),
+            1 => image::ImageBuffer::from_fn(96, 96, |x, y| image::Luma([u16::from(defect(x, y)) * 3])).into(),
+            _ => image::RgbaImage::from_fn(96, 96, |x, y| image::Rgba([255, 255, 255, u8::from(defect(x, y)) * 255])).into(),
+        };
+        mask.save(masks.join(format!("{number}.png"))).unwrap();
+    }
+    let eval = ["eval", "--bank-dir", arg(&bank), "--ok", arg(&ok), "--ng", arg(&ng), "--masks", arg(&masks), "--json"];
+    let measured = |output: &str| -> Value { serde_json::from_str(output).unwrap() };
+    let whole = measured(&run_ok(&eval));
+    for number in 0..8 {
+        let mask = image::GrayImage::from_fn(96, 96, |x, y| image::Luma([u8::from(defect(x, y)) * 255]));
+        mask.save(masks.join(format!("{number}.png"))).unwrap();
+    }
+    assert_eq!(whole, measured(&run_ok(&eval)), "all kinds of mask say the same");
+
+    std::fs::write(ok.join("junk.png"), "no image").unwrap();
+    std::fs::write(masks.join("3.png"), "no mask").unwrap();
+    let output = patchcored().args(eval).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let (said, error) = (measured(&String::from_utf8_lossy(&output.stdout)), String::from_utf8_lossy(&output.stderr).into_owned());
+    assert_eq!((&said["ok_images"], &said["ng_images"], &said["masks"]), (&8.into(), &8.into(), &7.into()));
+    assert_eq!(said["image_auroc"], whole["image_auroc"]);
+    let left_out: Vec<&str> = said["left_out"].as_array().unwrap().iter().map(|file| file["file"].as_str().unwrap()).collect();
+    assert_eq!(left_out, [arg(&ok.join("junk.png")), arg(&masks.join("3.png"))]);
+    assert!(error.contains("junk.png") && error.contains("mask of") && error.contains("3.png") && error.contains("2 files"), "{error}");
+    let small = image::GrayImage::new(8, 8);
+    (0..8).for_each(|number| small.save(masks.join(format!("{number}.png"))).unwrap());
+    let error = run_fails(1, &eval);
+    assert!(error.contains("no mask can be used") && error.contains("8×8"), "{error}");
+}
+
+#[test]
+fn an_ok_image_of_any_time_is_built_in() {
+    let bench = Bench::new();
+    let time = |name: &str, time: &str| {
+        let file = bench.path("ok").join(name);
+        assert!(std::process::Command::new("touch").args(["-d", time, arg(&file)]).status().unwrap().success());
+    };
+    // Beyond what 64 bits of nanoseconds hold, on either side, where the file system can keep such times.
+    time("0.png", "2300-01-01");
+    time("1.png", "1650-01-01");
+    time("2.png", "1969-12-31");
+    assert_eq!(bench.build(&[])["images"], 8);
+}
+
+#[test]
+fn one_image_of_an_odd_kind_stops_neither_build_nor_infer() {
+    let bench = Bench::new();
+    let odd = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/image_files");
+    // A palette in a TIFF, a header that contradicts itself, premultiplied alpha.
+    let refused: Vec<String> = std::fs::read_to_string(odd.join("rows.tsv"))
+        .unwrap()
+        .lines()
+        .filter(|line| line.ends_with("unsupported_format"))
+        .map(|line| line.split('\t').nth(2).unwrap().to_owned())
+        .collect();
+    for name in &refused {
+        std::fs::copy(odd.join(name), bench.path("ok").join(name)).unwrap();
+    }
+    let said = bench.build(&[]);
+    assert_eq!((&said["images"], &said["skipped"]), (&8.into(), &refused.len().into()));
+    let (bank, images, out) = (bench.path("bank"), bench.path("ok"), bench.path("out"));
+    let error = run_fails(1, &["infer", "--bank-dir", arg(&bank), "--img-dir", arg(&images), "--out-dir", arg(&out)]);
+    assert!(refused.iter().all(|name| error.contains(name)) && !error.contains("panicked"), "{error}");
+    assert!(out.join("7.png/scores.json").exists(), "the last one is inspected");
 }

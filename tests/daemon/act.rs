@@ -148,6 +148,56 @@ fn a_command_that_takes_too_long_is_killed_with_all_it_started() {
     assert!(daemon.stop().success());
 }
 
+/// The processes below this one that sleep, by their number of seconds.
+fn sleepers(daemon: u32) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let parent = |id: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let is_below = |id: u32| std::iter::successors(Some(id), |id| parent(*id)).any(|id| id == daemon);
+    let command = |id: u32| String::from_utf8(std::fs::read(format!("/proc/{id}/cmdline")).ok()?).ok();
+    let mut found: Vec<_> = processes
+        .filter(|id| is_below(*id))
+        .filter_map(|id| Some(command(id)?.strip_prefix("sleep\0")?.trim_end_matches('\0').to_owned()))
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn nothing_of_a_command_outlives_its_time_out_wherever_it_has_gone() {
+    // In a session of its own; forked twice; without an environment, below the command and as an orphan; in its group, deaf to signals.
+    let text =
+        "setsid sleep 1001 & (setsid sh -c 'sleep 1002 & sleep 0.1' &) ; env -i sleep 1003 & (env -i sh -c 'sleep 1004 & sleep 0.2' & )
+        (trap '' TERM HUP INT; sleep 1005) & : >\"$OUT/begun\"
+        case $PATCHCORED_IMAGE in *hangs*) sleep 1006;; esac";
+    let line = line(text, "timeout: 3s, max_age: 24h");
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    let none_left = |which: &[&str]| {
+        wait_for(&format!("{which:?} to be ended"), || {
+            let left = sleepers(daemon.pid());
+            if which.iter().any(|one| left.iter().any(|other| other == one)) { Err(format!("{left:?}")) } else { Ok(()) }
+        });
+    };
+    drop_defect(&line, "hangs.png");
+    wait_for_state(&line, "failed", 1);
+    none_left(&["1001", "1002", "1003", "1005", "1006"]);
+
+    // What it leaves behind goes on until then, and a build that runs meanwhile is not touched.
+    std::fs::remove_file(line.path("out/begun")).unwrap();
+    line.fill_ok("disc", 6..9);
+    drop_defect(&line, "leaves.png");
+    wait_for_state(&line, "done", 1);
+    none_left(&["1001", "1002", "1003", "1005"]);
+    line.wait_sql("SELECT count(*) FROM banks WHERE state <> 'failed'", "2");
+    assert_eq!(line.sql("SELECT count(*) FROM banks WHERE state = 'failed'").unwrap(), "0");
+    // Without a mark and without a parent it is nobody's, and is ended when no command can run any longer that may have started it.
+    none_left(&["1004"]);
+    assert!(daemon.stop().success());
+}
+
 #[test]
 fn failures_are_recorded_and_change_no_decision() {
     let text = "case \"$PATCHCORED_IMAGE\" in
@@ -174,9 +224,11 @@ esac";
     line.wait_sql("SELECT state FROM action_history WHERE image_path LIKE '%/long.png'", "failed");
     let tail = line.sql("SELECT stderr FROM action_history WHERE image_path LIKE '%/long.png'").unwrap();
     assert!(tail.len() <= 2048 && tail.ends_with("xxxthe end"), "{} bytes", tail.len());
-    // What a command leaves behind in the background is its own affair.
-    let background: i32 = std::fs::read_to_string(line.path("out/background")).unwrap().trim().parse().unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(background).unwrap(), Signal::KILL).unwrap();
+    // What a command leaves behind in the background may go on until its time-out is over.
+    let background = std::fs::read_to_string(line.path("out/background")).unwrap();
+    wait_for("the process in the background to be ended", || {
+        if Path::new(&format!("/proc/{}", background.trim())).exists() { Err("it lives".to_owned()) } else { Ok(()) }
+    });
 
     std::fs::remove_file(line.path("reject")).unwrap();
     drop_defect(&line, "gone.png");

@@ -5,8 +5,8 @@ use jiff::{Timestamp, ToSpan};
 use patchcored::cli::history::{Format, HistoryArgs};
 use patchcored::codes::{EventKind, Reason, ReasonCode};
 use patchcored::history::{
-    ActionEnd, Arrival, ArrivalState, BankRequestKind, Counts, Distance, Finished, FollowUp, HistoryErrorKind, HistoryStore,
-    InspectionFilter, InspectionResult, NewBank, Recorded,
+    ActionEnd, Arrival, ArrivalState, BankRequestKind, Counts, Distance, Evidence, Finished, FollowUp, HistoryErrorKind, HistoryStore,
+    InspectionFilter, InspectionResult, NewBank, Recorded, TimeSpan,
 };
 use patchcored::inspection::{Decision, FileKind, Publish};
 use proptest::prelude::*;
@@ -65,6 +65,9 @@ fn arrival(path: impl AsRef<Path>, product: &str, version: i64) -> Arrival {
         give_up_at: time(version + 10),
         state: ArrivalState::Pending,
         reason: None,
+        file_id: None,
+        said_whole: true,
+        evidence: None,
     }
 }
 
@@ -84,8 +87,17 @@ fn bank(product: &str, version: i64) -> NewBank {
         seconds: Some(12.5),
         path: format!("/srv/banks/{product}/versions/{version:06}").into(),
         sha256: format!("{version:064x}"),
+        config_sha256: "c".into(),
+        tau_sha256: "t".into(),
+        shorter: 512,
+        ok_fingerprint: None,
         created_at: time(version),
     }
+}
+
+/// All times until this one.
+fn until(time: Timestamp) -> [TimeSpan; 1] {
+    [TimeSpan { from: Timestamp::UNIX_EPOCH, until: time }]
 }
 
 fn finished(id: i64, bank_id: i64, score: f64) -> Finished {
@@ -104,6 +116,7 @@ fn finished(id: i64, bank_id: i64, score: f64) -> Finished {
         heat_path: None,
         side_by_side_path: None,
         scores_path: None,
+        outputs_newest_ns: None,
         decode_ms: 10.0,
         engine_ms: 100.0,
         write_ms: 20.0,
@@ -145,6 +158,69 @@ async fn an_arrival_has_one_row_however_often_it_is_reported() {
     let by_product = line.store.counts_by_product().await.unwrap();
     assert_eq!(by_product[0].product, None);
     assert_eq!(by_product[1].counts, Counts { arrived: 3, done: 0, failed: 1, pending: 2 });
+}
+
+/// The file of inspection 1, moved to another path or with another time.
+fn known(path: &str, version: i64, content: Option<&str>) -> Arrival {
+    let evidence = content.map(|hash| Evidence { content_hash: Some(hash.to_owned()), gone: None });
+    let first = arrival(path, "p", 0);
+    Arrival { size: 1000, mtime_ns: first.mtime_ns + version, file_id: Some((8, 15)), evidence, ..first }
+}
+
+#[tokio::test]
+async fn only_bytes_tell_that_a_file_is_the_same_and_the_row_stays_as_it_is() {
+    let line = Line::new().await;
+    let bank = line.store.publish_bank(&bank("p", 1)).await.unwrap();
+    assert_eq!(line.arrive(known("/drop/a.jpg", 0, None)).await, Recorded::New(1));
+    line.decide(&Finished { decided_at: Timestamp::now(), ..finished(1, bank, 9.0) }).await;
+    let row = || async { line.store.inspections(&InspectionFilter::default()).await.unwrap() };
+    let decided = row().await;
+    let hash = format!("{:064x}", 1);
+
+    for (path, version) in [("/drop/a.jpg", 1), ("/drop/b.jpg", 0), ("/drop/a.jpg", -1)] {
+        assert_eq!(line.arrive(known(path, version, None)).await, Recorded::Unclear, "{path} {version}");
+        assert_eq!(line.arrive(known(path, version, Some(&hash))).await, Recorded::Known(1), "{path} {version}");
+        assert_eq!(line.arrive(known(path, version, None)).await, Recorded::Known(1), "known from now on");
+    }
+    // Back where it was: that is where it is now.
+    assert_eq!(line.arrive(known("/drop/a.jpg", 0, None)).await, Recorded::Known(1));
+    let now = line.store.kept_files("p", FileKind::NgImages, Timestamp::now(), &Default::default(), 9).await.unwrap();
+    assert_eq!((now[0].image.as_path(), now[0].mtime_ns), (Path::new("/drop/a.jpg"), arrival("", "p", 0).mtime_ns));
+    assert_eq!(row().await, decided, "the row stays as it is");
+
+    // Another name and a later time, another product, another size: nobody need read the file.
+    for (path, product, size, version) in [("/drop/c.jpg", "p", 1000, 9), ("/drop/d.jpg", "q", 1000, 0), ("/drop/a.jpg", "p", 999, 9)] {
+        let other = Arrival { product: Some(product.into()), size, ..known(path, version, None) };
+        assert!(matches!(line.arrive(other).await, Recorded::New(_)), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_slipped_through_is_found_when_it_is_decided() {
+    let line = Line::new().await;
+    let bank = line.store.publish_bank(&bank("p", 1)).await.unwrap();
+    let follow_up = FollowUp { act_since: Some(time(0)), publish: Some(Publish::All) };
+    let decision = |id| Finished { content_hash: "same".into(), decided_at: Timestamp::now(), follow_up, ..finished(id, bank, 9.0) };
+    // Two names of one file, seen before either was decided.
+    assert_eq!(line.arrive(known("/drop/a.jpg", 0, None)).await, Recorded::New(1));
+    assert_eq!(line.arrive(known("/drop/b.jpg", 0, None)).await, Recorded::Unclear);
+    assert_eq!(line.arrive(known("/drop/b.jpg", 0, Some("same"))).await, Recorded::New(2));
+    line.decide(&decision(1)).await;
+    assert!(line.store.start_attempt(2).await.unwrap());
+    assert!(!line.store.finish(&decision(2)).await.unwrap());
+    assert!(line.store.is_duplicate(2).await.unwrap() && !line.store.is_duplicate(1).await.unwrap());
+    assert_eq!(line.store.counts().await.unwrap(), Counts { arrived: 2, done: 1, failed: 1, pending: 0 });
+    assert_eq!(line.store.waiting().await.unwrap().actions, 1);
+
+    // A file that is renamed while it waits takes its row along.
+    assert_eq!(line.arrive(Arrival { file_id: Some((8, 16)), ..known("/drop/c.jpg", 0, None) }).await, Recorded::New(3));
+    let renamed = |gone| Arrival {
+        file_id: Some((8, 16)),
+        evidence: Some(Evidence { content_hash: Some("other".into()), gone }),
+        ..known("/drop/d.jpg", 0, None)
+    };
+    assert_eq!(line.arrive(renamed(Some(3))).await, Recorded::Changed(3));
+    assert_eq!(line.store.next_pending("p", Timestamp::now(), 9, &[], &[]).await.unwrap()[0].path, Path::new("/drop/d.jpg"));
 }
 
 #[tokio::test]
@@ -403,7 +479,12 @@ async fn a_scan_of_known_files_does_not_need_the_write_lock() {
 /// What the daemon may do in any order; numbers choose among few paths, versions and ids, so that they meet.
 #[derive(Debug, Clone)]
 enum Step {
-    Arrive { path: u8, version: i64, refused: bool },
+    /// Of a file; paths 4 and beyond are further names of the first ones, which are the same file.
+    Arrive {
+        path: u8,
+        version: i64,
+        refused: bool,
+    },
     Start(i64),
     Finish(i64, f64),
     Fail(i64),
@@ -418,7 +499,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let id = 1..8_i64;
     prop_oneof![
-        6 => (0..4_u8, 0..4_i64, prop::bool::weighted(0.1)).prop_map(|(path, version, refused)| Step::Arrive { path, version, refused }),
+        6 => (0..8_u8, 0..4_i64, prop::bool::weighted(0.1)).prop_map(|(path, version, refused)| Step::Arrive { path, version, refused }),
         4 => id.clone().prop_map(Step::Start),
         4 => (id.clone(), prop_oneof![Just(1.0), Just(9.0), Just(f64::NAN)]).prop_map(|(id, score)| Step::Finish(id, score)),
         2 => id.clone().prop_map(Step::Fail),
@@ -440,12 +521,20 @@ async fn any_order(steps: Vec<Step>) {
         match step.clone() {
             Step::Arrive { path, version, refused } => {
                 let mut arrival = arrival(format!("/drop/{path}.jpg"), "p", version);
+                arrival.file_id = Some((1, u64::from(path % 4) + 1));
                 if refused {
                     arrival.state = ArrivalState::Failed { reason: ReasonCode::Unrouted.into() };
                 }
-                match line.arrive(arrival.clone()).await {
+                let mut recorded = line.arrive(arrival.clone()).await;
+                if recorded == Recorded::Unclear {
+                    let kin = line.store.kin(&arrival).await.unwrap();
+                    let evidence = Evidence { content_hash: kin[0].content_hash.clone(), gone: Some(kin[0].id) };
+                    recorded = line.arrive(Arrival { evidence: Some(evidence), ..arrival.clone() }).await;
+                }
+                match recorded {
                     Recorded::New(id) => assert!(rows.insert(id), "{step:?}"),
                     Recorded::Changed(id) | Recorded::Known(id) => assert!(rows.contains(&id), "{step:?}"),
+                    Recorded::Unclear => panic!("{step:?}: it was looked at"),
                 }
                 assert!(matches!(line.arrive(arrival).await, Recorded::Known(_)), "{step:?}: the same again is known");
             }
@@ -477,6 +566,7 @@ async fn any_order(steps: Vec<Step>) {
             assert!(row.state != "failed" || row.reason_code.is_some(), "{step:?}");
             assert!(keys.insert((row.image_path.clone(), row.file_size, row.mtime_ns)), "{step:?}: an arrival has one row");
             assert!(row.decision.as_deref() != Some("ok") || row.image_score.is_some_and(|score| score <= 4.0), "{step:?}");
+            assert_eq!(row.state == "done", row.decision.is_some(), "{step:?}");
             if row.state != "pending" {
                 let before = ended.entry(row.id).or_insert_with(|| row.clone());
                 assert_eq!(*before, row, "{step:?}: what has ended does not change");
@@ -511,7 +601,8 @@ async fn a_day_on_the_line() -> Line {
     for i in 0..40_i64 {
         let (folder, product) = if i % 2 == 0 { ("front", "prod1-front") } else { ("side", "prod1-side") };
         let seen_at = now - (i + 2).minutes();
-        arrivals.push(Arrival { seen_at, ..arrival(format!("/srv/camera/line1/{folder}/part-{:04}.jpg", i / 2 + 1), product, i) });
+        let file_id = Some((8, i as u64));
+        arrivals.push(Arrival { seen_at, file_id, ..arrival(format!("/srv/camera/line1/{folder}/part-{:04}.jpg", i / 2 + 1), product, i) });
     }
     arrivals.push(Arrival { reason: Some(ReasonCode::NoBank.into()), ..arrival("/srv/camera/line2/part-0001.jpg", "prod2", 0) });
     let refused = ArrivalState::Failed { reason: ReasonCode::Unrouted.into() };
@@ -532,12 +623,16 @@ async fn a_day_on_the_line() -> Line {
         line.decide(&Finished { content_hash, decided_at, overlay_path, follow_up, ..finished(id, bank_id, score) }).await;
     }
     for (product, failure) in [("prod1-front", None), ("prod1-side", Some("ended with exit code 1".to_owned()))] {
-        let action = store.start_action(product, now - 1.hour(), now).await.unwrap().unwrap();
+        let action = store.start_action(product, &until(now - 1.hour()), now).await.unwrap().unwrap();
         let exit_code = Some(i32::from(failure.is_some()));
         store.end_action(action, &ActionEnd { failure, exit_code, ..ActionEnd::default() }, now).await.unwrap();
     }
     store.files_deleted(FileKind::OkOutputs, &[1]).await.unwrap();
-    store.ask("prod1-front", BankRequestKind::Rebuild).await.unwrap();
+    // The file of the first image was moved.
+    let evidence = Some(Evidence { content_hash: Some(format!("{:064x}", 1)), gone: None });
+    let moved = Arrival { path: "/srv/camera/line1/front/2026/part-0001.jpg".into(), evidence, ..arrivals[0].clone() };
+    assert_eq!(store.record_arrivals(&[moved]).await.unwrap(), [Recorded::Known(1)]);
+    store.ask("prod1-front", BankRequestKind::Rebuild { anew: false }).await.unwrap();
     let profile = store.ask_for_profile("day").await.unwrap();
     store.profile_taken_up(profile).await.unwrap();
     store.start_attempt(39).await.unwrap();
@@ -572,7 +667,7 @@ async fn every_query_about_actions_and_messages_runs_and_finds_something() {
         let follow_up = FollowUp { act_since: Some(time(0)), publish: Some(Publish::All) };
         line.decide(&Finished { follow_up, ..finished(id, bank_id, 9.0) }).await;
     }
-    let action = line.store.start_action("p", time(-1), time(101)).await.unwrap().unwrap();
+    let action = line.store.start_action("p", &until(time(-1)), time(101)).await.unwrap().unwrap();
     let end = ActionEnd { failure: Some("ended with exit code 1".into()), exit_code: Some(1), ..ActionEnd::default() };
     line.store.end_action(action, &end, time(102)).await.unwrap();
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/acting-on-defects.md")).unwrap();
@@ -613,12 +708,12 @@ async fn what_follows_a_decision_is_written_with_it_and_only_then() {
         assert!(!line.store.finish(&finished).await.unwrap());
         assert_eq!(counts().await, expected, "{follow_up:?} {score}");
     }
-    let given_up = line.store.expire_actions("p", time(5), "too old").await.unwrap();
+    let given_up = line.store.expire_actions("p", &until(time(5)), "too old").await.unwrap();
     assert_eq!(given_up.iter().map(|action| action.inspection_id).collect::<Vec<_>>(), [3]);
-    assert_eq!(line.store.start_action("q", time(0), time(9)).await.unwrap(), None);
-    assert_eq!(line.store.start_action("p", time(6), time(9)).await.unwrap(), None, "as old as it may not be");
-    let action = line.store.start_action("p", time(5), time(9)).await.unwrap().unwrap();
-    assert_eq!(line.store.start_action("p", time(0), time(9)).await.unwrap(), None, "started once");
+    assert_eq!(line.store.start_action("q", &until(time(0)), time(9)).await.unwrap(), None);
+    assert_eq!(line.store.start_action("p", &until(time(6)), time(9)).await.unwrap(), None, "as old as it may not be");
+    let action = line.store.start_action("p", &until(time(5)), time(9)).await.unwrap().unwrap();
+    assert_eq!(line.store.start_action("p", &until(time(0)), time(9)).await.unwrap(), None, "started once");
     let defect = line.store.defect(action).await.unwrap();
     assert_eq!((defect.inspection_id, defect.image_score, defect.bank_version), (7, None, 1));
     assert_eq!(line.store.cancel_actions(&["q"], "gone").await.unwrap(), []);

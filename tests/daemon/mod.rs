@@ -1,6 +1,10 @@
 //! The real daemon, driven from outside: files, signals, database.
 
 mod act;
+mod bank_files;
+mod bank_start;
+mod clock;
+mod database;
 mod full_disk;
 mod guards;
 mod history;
@@ -9,7 +13,9 @@ mod intake;
 mod main_job;
 mod mqtt;
 mod one_daemon;
+mod poison;
 mod profiles;
+mod readers;
 mod rebuild;
 mod rebuild_safety;
 mod reload;

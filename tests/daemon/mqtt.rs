@@ -2,8 +2,12 @@
 
 use crate::helper::{Broker, Line, Part, Product, Subscriber, arg, sql_change, wait_for, write_image};
 use rustix::process::Signal;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A line that publishes to the broker, with banks for its products.
 fn line(products: &[&'static str]) -> Line {
@@ -144,6 +148,65 @@ fn a_broker_that_dies_under_load_loses_nothing_and_the_order_is_kept() {
     );
     let events = line.sql("SELECT count(*) FROM events WHERE kind = 'mqtt_lost' AND level = 'warn'").unwrap();
     assert!((1..=3).contains(&events.parse::<u32>().unwrap()), "one for each loss that was not over at once: {events}");
+    assert!(daemon.stop().success());
+}
+
+/// A broker that answers everything but messages, until it is told to acknowledge them.
+fn dishonest_broker(honest: Arc<AtomicBool>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (Ok(mut stream), honest) = (stream, Arc::clone(&honest)) else { return };
+            std::thread::spawn(move || -> std::io::Result<()> {
+                loop {
+                    let (mut kind, mut length, mut shift) = ([0], 0_usize, 0);
+                    stream.read_exact(&mut kind)?;
+                    loop {
+                        let mut byte = [0];
+                        stream.read_exact(&mut byte)?;
+                        length |= usize::from(byte[0] & 127) << shift;
+                        shift += 7;
+                        if byte[0] & 128 == 0 {
+                            break;
+                        }
+                    }
+                    let mut body = vec![0; length];
+                    stream.read_exact(&mut body)?;
+                    match kind[0] >> 4 {
+                        1 => stream.write_all(&[0x20, 2, 0, 0])?,
+                        12 => stream.write_all(&[0xd0, 0])?,
+                        3 if honest.load(Ordering::SeqCst) => {
+                            let id = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
+                            stream.write_all(&[0x40, 2, body[id], body[id + 1]])?;
+                        }
+                        _ => {}
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_broker_that_acknowledges_nothing_is_told_of_once_until_it_does() {
+    let line = line(&["disc"]);
+    let honest = Arc::new(AtomicBool::new(false));
+    let port = dishonest_broker(Arc::clone(&honest));
+    line.configure_also(&format!("mqtt: {{broker: 'mqtt://127.0.0.1:{port}', publish: all}}\n"));
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    drop_images(&line, "disc", 0..3);
+    wait_decided(&line, 3);
+    let events = |kind: &str| line.sql(&format!("SELECT count(*) FROM events WHERE kind = '{kind}'")).unwrap();
+    line.wait_sql("SELECT count(*) FROM events WHERE kind = 'mqtt_lost' AND detail LIKE '%has acknowledged none for 20 s%'", "1");
+    line.wait_sql("SELECT count(*) FROM events WHERE kind = 'waiting' AND detail LIKE '3 messages wait for the broker: mqtt: %'", "1");
+    assert_eq!((events("mqtt_lost"), events("mqtt_back")), ("1".into(), "0".into()), "it connects again and again, which is no news");
+    honest.store(true, Ordering::SeqCst);
+    wait_published(&line);
+    line.wait_sql("SELECT count(*) FROM events WHERE kind IN ('mqtt_back', 'waiting_over')", "2");
+    assert_eq!((events("mqtt_lost"), events("waiting")), ("1".into(), "1".into()));
     assert!(daemon.stop().success());
 }
 

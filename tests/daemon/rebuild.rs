@@ -1,6 +1,6 @@
 //! What becomes a bank and what does not.
 
-use crate::helper::{Line, Part, Product, arg, patchcored, program, run_ok, wait_for, write_image};
+use crate::helper::{Line, Mount, Part, Product, arg, patchcored, program, run_ok, wait_for, write_image};
 
 #[test]
 fn an_ok_folder_that_lost_most_of_its_files_does_not_become_a_bank() {
@@ -91,6 +91,41 @@ fn a_build_that_is_killed_is_recorded_and_tried_again() {
     assert!(daemon.stop().success());
     let versions: Vec<_> = std::fs::read_dir(line.bank("disc").join("versions")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(versions, ["000001"], "what the killed builds left is removed");
+}
+
+#[test]
+fn a_build_that_cannot_be_started_is_tried_again() {
+    let line = Line::new(&[Product::new("disc")]);
+    let Some(disk) = Mount::tmpfs(&line.path("program"), "1g") else { return };
+    let installed = line.path("program/patchcored");
+    std::fs::copy(patchcored().get_program(), &installed).unwrap();
+    let daemon = line.start_as(program(&installed));
+    line.wait_for_log("ready");
+    disk.remount("noexec");
+    line.fill_ok("disc", 0..6);
+    line.wait_sql("SELECT count(*) > 0 FROM banks WHERE reason LIKE '%could not be started: Permission denied%; it is tried again'", "1");
+    disk.remount("exec");
+    line.wait_sql("SELECT images FROM banks WHERE state = 'active'", "6");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_new_bank_is_in_use_although_old_versions_cannot_be_removed() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.change_config("keep_versions: 3", "keep_versions: 1");
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    // What is not empty stands in the way of its removal.
+    std::fs::create_dir_all(line.bank("disc").join("versions/.removing-000001/x")).unwrap();
+    line.fill_ok("disc", 6..8);
+    let told = "SELECT detail LIKE '%/disc/bank: old versions stay: version 1: Directory not empty%; the new bank is in use' FROM events";
+    line.wait_sql(&format!("{told} WHERE kind = 'versions_not_removed'"), "1");
+    assert_eq!(line.sql("SELECT group_concat(version || ' ' || state) FROM banks").unwrap(), "1 superseded,2 active");
+    assert_eq!(line.sql("SELECT count(*) FROM events WHERE kind = 'build_failed'").unwrap(), "0");
+    write_image(&line.drop("disc").join("a.png"), Part::ok(1));
+    line.wait_sql("SELECT b.version FROM inspections AS i JOIN banks AS b ON b.id = i.bank_id WHERE i.state = 'done'", "2");
+    assert!(daemon.stop().success());
 }
 
 #[test]

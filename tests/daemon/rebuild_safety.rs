@@ -1,6 +1,6 @@
 //! Whatever happens to ok/ during a build, the bank in use is a whole one, says what it was built from, and judged what it says.
 
-use crate::helper::{Line, Mount, Part, Product, fill, jpeg_bytes, wait_for, write_image};
+use crate::helper::{Line, Mount, Part, Product, arg, fill, jpeg_bytes, run_fails, run_ok, wait_for, write_image};
 use rustix::process::{Signal, kill_process};
 use std::io::Write;
 use std::time::Duration;
@@ -150,9 +150,14 @@ fn every_row_names_the_bank_that_judged_it() {
             if active == version.to_string() { Ok(()) } else { Err(active) }
         });
     }
-    // An emptied bank folder starts again at version 1, with another bank in the same place.
+    // An emptied bank folder starts again at version 1, with another bank in the same place, if somebody says that it is no share that is
+    // away.
     std::fs::remove_dir_all(line.bank("disc")).unwrap();
     line.fill_ok("disc", 16..30);
+    let config = line.config();
+    let told = run_fails(1, &["rebuild", "disc", "--config", arg(&config)]);
+    assert!(told.starts_with("error[bank_folder]: disc: ") && told.contains("holds nothing, although version 4 is in use"), "{told}");
+    run_ok(&["rebuild", "disc", "--anew", "--config", arg(&config)]);
     line.wait_sql("SELECT version || ' ' || images FROM banks WHERE state = 'active'", "1 30");
     write_image(&line.drop("disc").join("last.png"), Part::ok(3));
     line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", &(number + 1).to_string());

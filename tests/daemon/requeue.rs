@@ -1,6 +1,6 @@
 //! Failed images are tried again when somebody asks for it.
 
-use crate::helper::{Line, Part, Product, arg, jpeg_bytes, run_fails, run_ok, write_image};
+use crate::helper::{Line, Part, Product, arg, jpeg_bytes, run_fails, run_ok, sql_change, write_image};
 
 fn requeue(line: &Line, arguments: &[&str]) -> String {
     run_ok(&[&["requeue", "--config", arg(&line.config())], arguments].concat())
@@ -39,6 +39,28 @@ fn a_running_daemon_takes_requeued_images_up() {
     );
     assert_eq!(line.sql("SELECT decided_at FROM inspections WHERE state = 'done'").unwrap(), done, "what is done does not change");
     assert_eq!(line.sql("SELECT count(*) FROM inspections").unwrap(), "3");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn an_image_does_not_wait_for_those_that_were_requeued() {
+    const BACKLOG: u32 = 400;
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    for number in 0..BACKLOG {
+        std::fs::write(line.drop("disc").join(format!("{number}.jpg")), "no image").unwrap();
+    }
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'failed'", &BACKLOG.to_string());
+    sql_change(&line.path("history.db"), "UPDATE inspections SET seen_at = '2026-01-01T00:00:00.000Z'");
+    assert_eq!(requeue(&line, &["--failed"]), format!("{BACKLOG} images are tried again\n"));
+    write_image(&line.drop("disc").join("live.png"), Part::ok(1));
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'failed'", &BACKLOG.to_string());
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "1");
+    let later = "SELECT count(*) FROM inspections, (SELECT decided_at AS live FROM inspections WHERE state = 'done') WHERE state = 'failed' AND decided_at > live";
+    let later: u32 = line.sql(later).unwrap().parse().unwrap();
+    assert!(later > BACKLOG / 4, "only {later} of {BACKLOG} were tried after the image that came after all of them");
     assert!(daemon.stop().success());
 }
 

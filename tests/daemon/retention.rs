@@ -380,3 +380,85 @@ fn a_full_disk_gets_space_and_the_line_goes_on_by_itself() {
         "0"
     );
 }
+
+#[test]
+fn an_output_that_was_changed_since_stays() {
+    let line = Line::new(&[product("disc", "")]);
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    inspect(&line, "disc", &[("a.png", Part::ok(1)), ("b.png", Part::ok(2))]);
+    assert!(daemon.stop().success());
+    age(&line, "a.png", 20);
+    age(&line, "b.png", 20);
+    // Somebody drew into it; a copy that keeps its time is taken for what was written.
+    let mask = std::fs::File::options().write(true).open(line.drop("disc").join("a.png.mask.png")).unwrap();
+    mask.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(60)).unwrap();
+    line.configure(&[product("disc", "    retention: {ok_outputs: 14d}\n")]);
+    let daemon = line.start();
+    line.wait_sql("SELECT count(outputs_deleted_at) FROM inspections", "2");
+    assert!(daemon.stop().success());
+    assert_eq!(names(&line.drop("disc")), ["a.png", "a.png.mask.png", "b.png"].map(str::to_owned).into());
+}
+
+/// Rows of images of which nothing is left, not even a trace in their folder.
+fn rows_without_files(line: &Line, folder: &str, rows: u32) {
+    let path = line.drop("disc").join(folder);
+    sql_change(
+        &line.path("history.db"),
+        &format!(
+            "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {rows})
+             INSERT INTO inspections (product, image_path, file_size, mtime_ns, state, seen_at, give_up_at, decided_at, bank_id, image_score,
+                                      image_tau, pixel_tau, decision, mask_path)
+             SELECT 'disc', image, 1, n, 'done', at, at, at, 1, 1.0, 2.0, 2.0, 'ok', image || '.mask.png'
+             FROM (SELECT n, '{path}/' || n || '.png' AS image, '2026-01-01T00:00:00.000Z' AS at FROM number)",
+            path = path.display()
+        ),
+    );
+}
+
+#[test]
+fn emptied_folders_hold_up_no_other_file_however_many_images_were_in_them() {
+    const ROWS: u32 = 100_000;
+    let line = Line::new(&[product("disc", "")]);
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    inspect(&line, "disc", &[("a.png", Part::ok(1))]);
+    assert!(daemon.stop().success());
+    // Decided after all of those, and old enough.
+    age(&line, "a.png", 40);
+    std::fs::create_dir(line.drop("disc").join("emptied")).unwrap();
+    rows_without_files(&line, "emptied", ROWS);
+    rows_without_files(&line, "removed", 1000);
+    line.configure(&[product("disc", "    retention: {ok_outputs: 14d, ok_images: 30d}\n")]);
+    let daemon = line.start();
+    let begin = std::time::Instant::now();
+    line.wait_sql("SELECT image_deleted_at NOT NULL FROM inspections WHERE image_path LIKE '%/a.png'", "1");
+    println!("{ROWS} rows of an emptied folder, twice, and the file after them: {:?}", begin.elapsed());
+    line.wait_sql(
+        "SELECT count(*) FROM inspections WHERE image_path LIKE '%/removed/%' AND (image_deleted_at IS NULL OR outputs_deleted_at IS NULL)",
+        "0",
+    );
+    // Whether something is mounted there some day, nobody knows.
+    assert_eq!(line.sql("SELECT count(image_deleted_at) FROM inspections WHERE image_path LIKE '%/emptied/%'").unwrap(), "0");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn images_that_were_moved_out_of_their_folder_are_noted() {
+    let line = Line::new(&[product("disc", "    retention: {ok_outputs: 3s, ok_images: 3s, keep_at_least: 1s}\n")]);
+    let day = line.drop("disc").join("day");
+    std::fs::create_dir(&day).unwrap();
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    inspect(&line, "disc", &[("day/a.png", Part::ok(1)), ("day/b.png", Part::ok(2))]);
+    // Whoever comes first: the folder is left, and empty.
+    for name in names(&day) {
+        let _ = std::fs::remove_file(day.join(name));
+    }
+    line.wait_sql("SELECT count(image_deleted_at) || count(outputs_deleted_at) FROM inspections", "22");
+    assert!(day.is_dir());
+    assert!(daemon.stop().success());
+}

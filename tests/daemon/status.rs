@@ -69,6 +69,7 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
         "on": true,
         "bank": {"version": 1, "created_at": value("SELECT created_at FROM banks WHERE state = 'active'"), "after_rollback": false},
         "bank_age_seconds": null,
+        "bank_trouble": null,
         "waits_for_bank": false,
         "pending": 0,
         "oldest_pending": null,

@@ -16,7 +16,7 @@
 //! - `make` checks that the target exists (`--dry-run`);
 //! - `dnf` lays down, upgrades and removes the content of our package with its scriptlets, without there being an RPM; `tar` checks the name
 //!   of our tarball and finds it unpacked; Rocky's own packages must be known ones and are not installed;
-//! - `sysctl` checks the file, and changes nothing.
+//! - `sysctl` checks the file, and changes nothing; `nano` checks that the file may be changed; `chronyc` knows `tracking`.
 
 use super::page::{Page, repository};
 use crate::helper::{Part, arg, can, write_image};

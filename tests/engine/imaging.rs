@@ -3,6 +3,7 @@
 //! The fixtures are made by `tests/fixtures/make_imaging_fixtures.py`.
 
 use image::{DynamicImage, ExtendedColorType, ImageFormat};
+use patchcored::codes::ReasonCode;
 use patchcored::error::ImageError;
 use patchcored::imaging::decode::{DecodeLimits, Decoded, decode};
 use patchcored::imaging::{heat, png, resize};
@@ -218,16 +219,21 @@ fn sixteen_bits_need_a_declared_depth() {
 }
 
 #[test]
-fn a_png_may_declare_its_depth_itself() {
+fn samples_of_a_png_with_sbit_are_scaled_to_16_bits() {
     let image = DynamicImage::from(image::ImageBuffer::<image::Luma<u16>, _>::from_raw(2, 1, vec![17u16, 1023]).unwrap());
     let mut bytes = encode(&image, ImageFormat::Png);
     // sBIT of 10 bits, after the header chunk of 25 bytes; the checksum is that of "sBIT\x0a".
     let chunk = [&[0, 0, 0, 1][..], b"sBIT\x0a", &crc32(b"sBIT\x0a").to_be_bytes()].concat();
     bytes.splice(33..33, chunk);
-    assert_eq!(decode_bytes(&bytes).unwrap().picture.bit_depth, 10);
+    // Dark, but not ten bits: it would be read 64 times too bright.
+    for depth in [None, Some(16)] {
+        assert_eq!(decode(Path::new("a.png"), &bytes, &LIMITS, depth).unwrap().picture.bit_depth, 16);
+    }
+    let reason = rejection(decode(Path::new("a.png"), &bytes, &LIMITS, Some(10)));
+    assert!(reason.contains("sBIT") && reason.contains("16"), "{reason}");
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
+pub fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, &b| (0..8).fold(crc ^ u32::from(b), |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 }))
 }
 
@@ -351,7 +357,10 @@ fn signed() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn consistent(bytes: &[u8], depth: Option<u8>) {
-    if let Ok(Decoded { picture, .. }) = decode(&PathBuf::from("x"), bytes, &LIMITS, depth) {
+    let result = decode(&PathBuf::from("x"), bytes, &LIMITS, depth);
+    let panicked = matches!(&result, Err(ImageError::Rejected { code: ReasonCode::DecoderPanicked, .. }));
+    assert!(!panicked, "{result:?}");
+    if let Ok(Decoded { picture, .. }) = result {
         let samples = match &picture.samples {
             Samples::U8(v) => v.len(),
             Samples::U16(v) => v.len(),

@@ -1,5 +1,6 @@
 //! Tests of the engine.
 
 mod bank;
+mod image_files;
 mod imaging;
 mod weights;

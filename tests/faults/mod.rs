@@ -1,6 +1,9 @@
 //! Faults of watching and scanning: each test causes the real one, on a real file system, under the real daemon.
 
+mod again;
+mod holes;
 mod hung;
+mod left_out;
 mod limits;
 mod links;
 mod names;
@@ -64,5 +67,19 @@ fn wait_for_status(line: &Line, daemon: &Daemon, text: &str) {
         let log = line.log();
         let status = log.lines().rev().find(|l| l.contains("backlog ")).unwrap_or_default();
         if status.contains(text) { Ok(()) } else { Err(log) }
+    });
+}
+
+/// The watches of the process: one on each folder, and one on a drop folder that may be unmounted, which tells of it.
+fn watches(pid: u32) -> usize {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    let texts = files.filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok());
+    texts.map(|text| text.lines().filter(|line| line.starts_with("inotify ")).count()).sum()
+}
+
+fn wait_for_watches(line: &Line, pid: u32, count: usize) {
+    wait_for(&format!("{count} watches"), || match watches(pid) {
+        found if found == count => Ok(()),
+        found => Err(format!("{found}\n{}", line.log())),
     });
 }

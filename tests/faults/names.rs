@@ -1,8 +1,10 @@
 //! Names that Linux allows, and names of what is no file.
 
 use super::{disc_line, drop_image, set_rescan, wait_for_banks, wait_for_done};
-use crate::helper::{Line, Part, Product, write_image};
+use crate::helper::{Line, Part, Product, image_bytes, write_image};
+use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -113,6 +115,66 @@ fn a_name_too_long_for_its_outputs_fails_at_once_with_the_remedy() {
     let reason = line.sql(&format!("SELECT reason FROM inspections WHERE image_path LIKE '%/{}'", name(244))).unwrap();
     assert!(reason.contains("256 bytes") && reason.contains("shorter name"), "{reason}");
     assert_eq!(line.sql("SELECT sum(attempts) FROM inspections WHERE state = 'failed'").unwrap(), "0");
+    assert!(daemon.stop().success());
+}
+
+/// Makes folders with long names below `folder` until their path has `length` bytes, and writes an image there. No call of the system takes
+/// a path of that length, so each step starts where the last one led.
+fn write_deep(folder: &Path, length: usize, name: &str) {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY;
+    let mut at = rustix::fs::open(folder, flags, Mode::empty()).unwrap();
+    let mut reached = folder.as_os_str().len();
+    while reached < length {
+        let step = (length - reached - 1).min(200);
+        // What is left must be enough for a name.
+        let step = if length - reached - 1 - step == 1 { step - 1 } else { step };
+        let sub = "d".repeat(step);
+        let _ = rustix::fs::mkdirat(&at, &sub, Mode::RWXU);
+        at = rustix::fs::openat(&at, &sub, flags, Mode::empty()).unwrap();
+        reached += 1 + step;
+    }
+    let file = rustix::fs::openat(&at, name, OFlags::CREATE | OFlags::WRONLY, Mode::RUSR | Mode::WUSR).unwrap();
+    std::fs::File::from(file).write_all(&image_bytes(Part::ok(1), image::ImageFormat::Png)).unwrap();
+}
+
+#[test]
+fn a_path_too_long_for_its_outputs_or_for_itself_fails_at_once_with_the_remedy() {
+    let line = disc_line();
+    let daemon = line.start();
+    wait_for_banks(&line, 1);
+    // Of the folder; with the name of the image, of its outputs, and with temporary names.
+    let folder = line.drop("disc");
+    write_deep(&folder, 4095 - 36, "fits.png");
+    write_deep(&folder, 4095 - 35, "temporary.png");
+    write_deep(&folder, 4095 - 16, "outputs.png");
+    write_deep(&folder, 4095 - 5, "itself.png");
+    wait_for_done(&line, 1);
+    line.wait_sql(
+        "SELECT group_concat(reason_code || ' ' || attempts) FROM inspections WHERE state = 'failed'",
+        "name_too_long 0,name_too_long 0,name_too_long 0",
+    );
+    let reasons = line.sql("SELECT group_concat(reason) FROM inspections WHERE state = 'failed'").unwrap();
+    assert!(reasons.contains("its path has 4101 bytes") && reasons.contains("fewer or shorter folders"), "{reasons}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_name_in_pieces_is_matched_by_a_pattern_in_whole_letters() {
+    let product = |name, pattern: &str| Product { drop: format!("        {pattern}\n"), folder: Some("shared"), ..Product::new(name) };
+    let line = Line::new(&[product("glob", "match: '부품_*'"), product("regex", "regex: '^é_[0-9]'")]);
+    for name in ["glob", "regex"] {
+        line.fill_ok(name, 0..6);
+    }
+    let daemon = line.start();
+    wait_for_banks(&line, 2);
+    for name in ["\u{1107}\u{116e}\u{1111}\u{116e}\u{11b7}_1.png", "부품_2.png", "e\u{301}_1.png", "é_2.png"] {
+        write_image(&line.path("drop/shared").join(name), Part::ok(1));
+    }
+    wait_for_done(&line, 4);
+    assert_eq!(
+        line.sql("SELECT group_concat(product, ' ') FROM (SELECT product FROM inspections ORDER BY product)").unwrap(),
+        "glob glob regex regex"
+    );
     assert!(daemon.stop().success());
 }
 

@@ -145,3 +145,55 @@ fn a_file_that_never_becomes_whole_is_given_up_with_reason_and_event() {
     assert_eq!(line.sql("SELECT count(*) FROM inspections WHERE decision IS NOT NULL").unwrap(), "0");
     assert!(daemon.stop().success());
 }
+
+#[test]
+fn the_marker_of_an_earlier_picture_does_not_count() {
+    let line = line_of_all_modes();
+    let daemon = line.start();
+    wait_for_banks(&line, 4);
+    let (image, marker) = (line.drop("marked").join("cam.bmp"), line.drop("marked").join("cam.bmp.done"));
+    let [first, second] = [1, 2].map(|number| bytes_for("cam.bmp", Part::ok(number)));
+    std::fs::write(&image, &first).unwrap();
+    std::fs::write(&marker, "").unwrap();
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "1");
+    // The next picture in its place, half of it; a mixture of two parts would decode.
+    let file = File::options().write(true).open(&image).unwrap();
+    file.write_all_at(&second[..second.len() / 2], 0).unwrap();
+    // As many scans as find a picture that may be taken.
+    for name in ["x.png", "y.png"] {
+        std::fs::write(line.drop("quiet").join(name), bytes_for(name, Part::ok(9))).unwrap();
+        line.wait_sql(&format!("SELECT count(*) FROM inspections WHERE state = 'done' AND image_path LIKE '%/{name}'"), "1");
+    }
+    file.write_all_at(&second[second.len() / 2..], (second.len() / 2) as u64).unwrap();
+    drop(file);
+    std::fs::write(&marker, "").unwrap();
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "4");
+    let hashes = line.sql("SELECT group_concat(content_hash, ' ' ORDER BY id) FROM inspections WHERE image_path LIKE '%/cam.bmp'").unwrap();
+    assert_eq!(hashes, [first, second].map(|bytes| blake3::hash(&bytes).to_hex().to_string()).join(" "));
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_picture_that_is_overwritten_while_it_waits_is_not_decided_by_the_marker_of_the_one_before() {
+    let product = |name| Product { drop: "        ready: {marker: .done}\n".to_owned(), ..Product::new(name) };
+    let line = Line::new(&[product("disc")]);
+    let daemon = line.start();
+    let (image, marker) = (line.drop("disc").join("cam.bmp"), line.drop("disc").join("cam.bmp.done"));
+    let [first, second] = [1, 2].map(|number| bytes_for("cam.bmp", Part::ok(number)));
+    std::fs::write(&image, &first).unwrap();
+    std::fs::write(&marker, "").unwrap();
+    line.wait_sql("SELECT count(*) FROM inspections WHERE reason_code = 'no_bank'", "1");
+    let file = File::options().write(true).open(&image).unwrap();
+    file.write_all_at(&second[..second.len() / 2], 0).unwrap();
+    line.fill_ok("disc", 0..6);
+    line.wait_sql("SELECT count(*) FROM inspections WHERE reason_code = 'not_closed' AND attempts > 1", "1");
+    file.write_all_at(&second[second.len() / 2..], (second.len() / 2) as u64).unwrap();
+    drop(file);
+    std::fs::write(&marker, "").unwrap();
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "1");
+    assert_eq!(
+        line.sql("SELECT DISTINCT content_hash FROM inspections WHERE state = 'done'").unwrap(),
+        blake3::hash(&second).to_hex().to_string()
+    );
+    assert!(daemon.stop().success());
+}

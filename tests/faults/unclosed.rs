@@ -4,6 +4,7 @@
 use super::{wait_for_banks, wait_for_done, wait_for_events};
 use crate::helper::{Line, Part, Product, image_bytes};
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::process::Signal;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -99,5 +100,27 @@ fn a_file_that_was_given_up_is_decided_when_it_is_closed_after_all() {
     assert_decided(&line, hashes);
     let rows = "SELECT group_concat(substr(image_path, -5) || ' ' || state, ', ' ORDER BY image_path, id) FROM inspections";
     assert_eq!(line.sql(rows).unwrap(), "a.bmp failed, a.bmp done, b.bmp done, c.bmp done");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_file_whose_close_was_lost_is_decided_all_the_same() {
+    let line = line_of_closers("20s");
+    let daemon = line.start();
+    wait_for_banks(&line, 2);
+    let paused = [write(&line.drop("closed").join("a.bmp"), Part::ok(1), 100), write(&line.drop("renamed").join("b.bmp"), Part::ok(2), 0)];
+    wait_for_attempts(&line, 2);
+    daemon.signal(Signal::STOP);
+    // More events than the kernel keeps, and the close after them.
+    let limit: usize = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
+    for folder in ["closed", "renamed"] {
+        for number in 0..limit / 3 + 1000 {
+            std::fs::write(line.drop(folder).join(format!("{number}.txt")), "").unwrap();
+        }
+    }
+    let hashes = paused.map(Paused::finish);
+    daemon.signal(Signal::CONT);
+    line.wait_sql("SELECT count(*) > 1 FROM events WHERE kind = 'overflow'", "1");
+    assert_decided(&line, hashes.into());
     assert!(daemon.stop().success());
 }

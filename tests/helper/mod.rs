@@ -8,6 +8,7 @@ mod line;
 mod script;
 mod sql;
 mod systemd;
+mod wall_clock;
 
 pub use broker::{Broker, Subscriber};
 pub use disks::{Mount, can, fill};
@@ -17,6 +18,7 @@ pub use line::{Daemon, Line, Product};
 pub use script::script;
 pub use sql::{WriteLock, change as sql_change, old_database, rows as sql_rows, value as sql_value};
 pub use systemd::Systemd;
+pub use wall_clock::WallClock;
 
 use std::path::Path;
 use std::process::{Command, Output};

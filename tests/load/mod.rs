@@ -1,8 +1,9 @@
 //! Measurements with the real daemon, too long for every run of the tests: `make slow-writers`, `make backlog`, `make overhead`,
-//! `make reload-load`, `make mqtt-outage`.
+//! `make reload-load`, `make mqtt-outage`, `make mounts`.
 //! A small form of each that has something to prove besides its figures runs with the other tests.
 
 mod backlog;
+mod mounts;
 mod mqtt;
 mod overhead;
 mod reloads;

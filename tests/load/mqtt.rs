@@ -131,6 +131,9 @@ fn arrival(path: &str, now: Timestamp) -> Arrival {
         give_up_at: now,
         state: ArrivalState::Pending,
         reason: None,
+        file_id: None,
+        said_whole: true,
+        evidence: None,
     }
 }
 
@@ -150,6 +153,10 @@ fn bank() -> NewBank {
         seconds: None,
         path: "/bank".into(),
         sha256: "0".into(),
+        config_sha256: "c".into(),
+        tau_sha256: "t".into(),
+        shorter: 512,
+        ok_fingerprint: None,
         created_at: Timestamp::now(),
     }
 }
@@ -170,6 +177,7 @@ fn finished(id: i64, bank_id: i64, follow_up: FollowUp) -> Finished {
         heat_path: None,
         side_by_side_path: None,
         scores_path: None,
+        outputs_newest_ns: None,
         decode_ms: 1.0,
         engine_ms: 1.0,
         write_ms: 1.0,

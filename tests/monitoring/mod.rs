@@ -6,6 +6,7 @@ mod journal;
 mod metrics;
 mod pages;
 mod prometheus;
+mod waiting;
 
 use crate::helper::{Line, arg, wait_for};
 use std::collections::BTreeMap;

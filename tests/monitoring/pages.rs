@@ -4,7 +4,7 @@ use super::{Pages, free_port};
 use crate::helper::{Line, Part, Product, arg, run, run_ok, wait_for, write_image};
 use std::collections::HashSet;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 
 /// The sockets of a process that somebody can connect to.
@@ -117,6 +117,27 @@ fn a_socket_file_is_made_only_where_nothing_is_in_the_way() {
     line.wait_sql("SELECT count(*) FROM events WHERE detail LIKE '%/missing/metrics.sock: the socket cannot be made%'", "1");
     std::fs::create_dir(line.path("missing")).unwrap();
     Pages::Socket(line.path("missing/metrics.sock")).wait();
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_crowd_of_idle_clients_keeps_nobody_from_an_answer() {
+    let line = Line::new(&[Product::new("disc")]);
+    let pages = Pages::port(&line);
+    let Pages::Port(port) = pages else { unreachable!() };
+    let daemon = line.start();
+    line.wait_for_log("ready");
+    pages.wait();
+    let idle: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    assert_eq!(pages.ask("/healthz").unwrap().code, 200);
+    // It was not answered after all of them were got rid of, but beside them.
+    let waits = |client: &&TcpStream| {
+        client.set_nonblocking(true).unwrap();
+        let mut stream: &TcpStream = client;
+        stream.read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    let waiting = idle.iter().filter(waits).count();
+    assert!((20..=64).contains(&waiting), "{waiting} are still connected");
     assert!(daemon.stop().success());
 }
 

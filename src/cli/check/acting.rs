@@ -3,6 +3,7 @@
 use super::machine::{CheckFinding, Level};
 use crate::config::Config;
 use crate::daemon::broker_file_problems;
+use crate::files::shell_word;
 use rustix::fs::{Access, access};
 use std::path::Path;
 
@@ -23,9 +24,9 @@ fn program_problem(program: &Path) -> Option<String> {
     match std::fs::metadata(program) {
         Err(e) => Some(format!("cannot find {shown}: {e}; install the program there, or correct the path")),
         Ok(meta) if !meta.is_file() => Some(format!("{shown} is no file; name the program")),
-        Ok(_) => access(program, Access::EXEC_OK)
-            .err()
-            .map(|e| format!("cannot run {shown}: {e}; let the service's user run it, with `chmod +x {shown}` if it is yours")),
+        Ok(_) => access(program, Access::EXEC_OK).err().map(|e| {
+            format!("cannot run {shown}: {e}; let the service's user run it, with `chmod +x {}` if it is yours", shell_word(program))
+        }),
     }
 }
 

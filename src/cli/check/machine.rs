@@ -1,7 +1,9 @@
 //! What on this machine would hinder the line: folders, permissions, free space, inotify limits.
 
+use crate::banks::try_links;
 use crate::config::{Config, ProductConfig};
-use crate::daemon::rules::routing_problems;
+use crate::daemon::rules::{enters, routing_problems};
+use crate::files;
 use crate::inspection::TEMPORARY_PREFIX;
 use std::collections::BTreeSet;
 use std::fs;
@@ -52,6 +54,7 @@ pub fn problems(config: &Config) -> Vec<CheckFinding> {
     }
     check_links(config, &mut findings);
     check_space(&written, &mut findings);
+    check_sync(&written, &mut findings);
     check_limits(watched, kernel_limit, &mut findings);
     findings.0.sort_by_key(|f| f.level);
     findings.0
@@ -98,16 +101,16 @@ fn check_product(product: &ProductConfig, key: &str, findings: &mut Findings, wr
             check_writable(&key, &drop.path, findings);
             written.push((key.clone(), drop.path.clone()));
         }
-        watched += 1 + if drop.recursive { count_folders(&key, &drop.path, findings) } else { 0 };
+        watched += 1 + if drop.recursive { count_folders(&key, &drop.path, &enters(drop), findings) } else { 0 };
     }
     let ok_key = format!("{key}.ok");
     watched += u64::from(check_readable(&ok_key, &product.ok, findings));
     let bank_key = format!("{key}.bank");
-    check_creatable(&bank_key, &product.bank, findings);
+    check_bank_folder(&bank_key, &product.bank, findings);
     written.push((bank_key, product.bank.clone()));
     if let Some(dir) = &outputs.dir {
         let key = format!("{key}.outputs.dir");
-        check_creatable(&key, dir, findings);
+        let _ = check_creatable(&key, dir, findings);
         written.push((key, dir.clone()));
     }
     if let Some(reference) = &product.reference {
@@ -135,7 +138,10 @@ fn check_readable(key: &str, folder: &Path, findings: &mut Findings) -> bool {
         Ok(_) => return true,
         Err(e) if e.kind() == io::ErrorKind::NotFound => findings.error(
             key,
-            format!("the folder {shown} does not exist; make it with `mkdir -p {shown}`, mount what should be there, or correct the path"),
+            format!(
+                "the folder {shown} does not exist; make it with `mkdir -p {}`, mount what should be there, or correct the path",
+                files::shell_word(folder)
+            ),
         ),
         Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
             findings.error(key, format!("{shown} is no folder; name the folder that holds the images"))
@@ -151,7 +157,9 @@ fn check_writable(key: &str, folder: &Path, findings: &mut Findings) {
     if let Err(e) = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder) {
         let shown = folder.display();
         let remedy = match e.kind() {
-            io::ErrorKind::NotFound => format!("make the folder with `mkdir -p {shown}`, or correct the path"),
+            io::ErrorKind::NotFound => {
+                format!("make the folder with `mkdir -p {}`, or correct the path", files::shell_word(folder))
+            }
             _ if key.ends_with(".path") => "give the service's user write rights to it, or set `outputs.dir` to a folder elsewhere".into(),
             _ => "give the service's user write rights to it".into(),
         };
@@ -159,15 +167,35 @@ fn check_writable(key: &str, folder: &Path, findings: &mut Findings) {
     }
 }
 
-/// For folders that are made when missing: the nearest one that exists must be writable.
-fn check_creatable(key: &str, folder: &Path, findings: &mut Findings) {
+/// For folders that are made when missing: the nearest one that exists must be writable. Returns it, if it is a folder.
+fn check_creatable<'a>(key: &str, folder: &'a Path, findings: &mut Findings) -> Option<&'a Path> {
     let exists = |f: &&Path| fs::symlink_metadata(f).is_ok();
     let nearest = folder.ancestors().find(exists).unwrap_or(Path::new("/"));
     if nearest.is_dir() {
         check_writable(key, nearest, findings);
-    } else {
-        findings.error(key, format!("{} is in the way and no folder; remove it, or correct the path", nearest.display()));
+        return Some(nearest);
     }
+    findings.error(key, format!("{} is in the way and no folder; remove it, or correct the path", nearest.display()));
+    None
+}
+
+/// A bank folder also needs symbolic links, and names in it must survive a power cut.
+fn check_bank_folder(key: &str, folder: &Path, findings: &mut Findings) {
+    let before = findings.0.len();
+    let Some(nearest) = check_creatable(key, folder, findings).filter(|_| findings.0.len() == before) else { return };
+    check_bank_links(key, nearest, try_links(nearest), findings);
+    if let Err(e) = files::can_sync_folder(nearest) {
+        let shown = nearest.display();
+        findings.error(key, format!("cannot sync the folder {shown}: {e}; check the disk or the share, or put the bank folder elsewhere"));
+    }
+}
+
+fn check_bank_links(key: &str, folder: &Path, tried: io::Result<()>, findings: &mut Findings) {
+    let Err(e) = tried else { return };
+    let (shown, e) = (folder.display(), plain(&e));
+    let remedy = "put the bank folder on a local disk, or mount the share with symbolic links (SMB: mount option `mfsymlinks`); \
+                  `patchcored explain no_symbolic_links` says more";
+    findings.error(key, format!("cannot make symbolic links in the folder {shown}: {e}; {remedy}"));
 }
 
 /// tempfile adds the random path it tried, which helps nobody here.
@@ -175,8 +203,8 @@ fn plain(error: &io::Error) -> String {
     error.raw_os_error().map(io::Error::from_raw_os_error).map_or_else(|| error.kind().to_string(), |e| e.to_string())
 }
 
-/// Folders below `root`, hidden ones and symbolic links left out, as they are not watched.
-fn count_folders(key: &str, root: &Path, findings: &mut Findings) -> u64 {
+/// Folders below `root` that are watched; those that are left out need not be readable, and often are not.
+fn count_folders(key: &str, root: &Path, enters: &impl Fn(&Path) -> bool, findings: &mut Findings) -> u64 {
     let mut count = 0;
     let mut open = vec![root.to_owned()];
     while let Some(folder) = open.pop() {
@@ -191,8 +219,7 @@ fn count_folders(key: &str, root: &Path, findings: &mut Findings) -> u64 {
             }
         };
         for entry in entries.flatten() {
-            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-            if !hidden && entry.file_type().is_ok_and(|t| t.is_dir()) {
+            if entry.file_type().is_ok_and(|t| t.is_dir()) && enters(&entry.path()) {
                 count += 1;
                 open.push(entry.path());
             }
@@ -233,6 +260,24 @@ fn check_space(written: &[(String, PathBuf)], findings: &mut Findings) {
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         if free < LITTLE_SPACE && seen.insert(device) {
             let message = format!("{} has only {} MiB free; make room, at least 1 GiB", folder.display(), free >> 20);
+            findings.warning(key, message);
+        }
+    }
+}
+
+fn check_sync(written: &[(String, PathBuf)], findings: &mut Findings) {
+    // One warning per file system, as above.
+    let mut seen = BTreeSet::new();
+    for (key, path) in written {
+        let Some((folder, device)) = path.ancestors().find_map(|p| fs::metadata(p).ok().filter(|m| m.is_dir()).map(|m| (p, m.dev())))
+        else {
+            continue;
+        };
+        if seen.insert(device) && matches!(files::can_sync_folder(folder), Ok(false)) {
+            let message = format!(
+                "the file system of {} cannot sync folders; the line works, but after a power cut names written in the last seconds may be missing",
+                folder.display()
+            );
             findings.warning(key, message);
         }
     }
@@ -333,13 +378,31 @@ mod tests {
     }
 
     #[test]
+    fn a_bank_folder_without_symbolic_links_is_found() {
+        let mut findings = Findings::default();
+        check_bank_links("products[0].bank", Path::new("/srv/banks"), Ok(()), &mut findings);
+        assert_eq!(findings.0, []);
+        let unsupported = io::Error::from_raw_os_error(rustix::io::Errno::OPNOTSUPP.raw_os_error());
+        check_bank_links("products[0].bank", Path::new("/srv/banks"), Err(unsupported), &mut findings);
+        let CheckFinding { level, key, message } = &findings.0[0];
+        assert_eq!((*level, key.as_str()), (Level::Error, "products[0].bank"));
+        for part in ["symbolic links in the folder /srv/banks", "not supported", "local disk", "mfsymlinks", "no_symbolic_links"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
     fn sub_folders_count_as_watched_but_hidden_ones_and_links_do_not() {
         let line = line();
         let drop = line.folder.path().join("drop");
         fs::create_dir_all(drop.join("sub/deeper")).unwrap();
-        fs::create_dir_all(drop.join(".hidden/deeper")).unwrap();
+        for left_out in [".hidden/deeper", "lost+found/deeper", "sub/archive/deeper"] {
+            fs::create_dir_all(drop.join(left_out)).unwrap();
+        }
         std::os::unix::fs::symlink(&drop, drop.join("loop")).unwrap();
-        assert_eq!(count_folders("k", &drop, &mut Findings::default()), 2);
+        let mut config = line.config.products[0].drop[0].clone();
+        (config.path, config.exclude) = (drop.clone(), vec!["archive".to_owned()]);
+        assert_eq!(count_folders("k", &drop, &enters(&config), &mut Findings::default()), 2);
     }
 
     #[test]

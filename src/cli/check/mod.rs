@@ -3,6 +3,7 @@
 mod acting;
 mod machine;
 
+use super::printable::{printable, printable_lines};
 use super::say;
 use crate::config::{Config, MetricsAddress, schema};
 use crate::daemon::address_problem;
@@ -45,7 +46,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut text = String::new();
     for finding in &findings {
         let level = if finding.level == Level::Error { "error" } else { "warning" };
-        text += &format!("{level}: {}: {}\n", finding.key, finding.message);
+        text += &format!("{level}: {}: {}\n", printable(&finding.key), printable_lines(&finding.message));
     }
     let precision = resolve_precision(config.engine.device, config.engine.precision);
     text += &format!(

@@ -5,6 +5,7 @@
 //! column of the word "inspected"; and it waits for as long as journald does not read, and every image would wait with it. The spans
 //! that it also knows are not used in this program.
 
+use super::super::printable::printable;
 use rustix::fs::fstat;
 use std::fmt::{self, Write as _};
 use std::io;
@@ -97,7 +98,7 @@ impl<S: Subscriber> Layer<S> for Journal {
     }
 }
 
-/// A log line: what people read, and its fields.
+/// A log line: what people read, with nothing in it that a terminal would obey, and its fields, which are exact.
 #[derive(Default)]
 struct LogLine {
     /// The constant text.
@@ -111,11 +112,11 @@ struct LogLine {
 impl LogLine {
     fn add(&mut self, name: &str, value: String) {
         if name == "message" {
-            self.message = value;
+            self.message = printable(&value);
             return;
         }
         // Writing to a String does not fail.
-        let _ = write!(self.facts, " {name}={value}");
+        let _ = write!(self.facts, " {name}={}", printable(&value));
         self.fields.push((name.replace('.', "_").to_ascii_uppercase(), value));
     }
 
@@ -190,7 +191,7 @@ mod tests {
         });
         let line = heard(&journald);
         let get = |name: &str| line.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-        assert_eq!(get("MESSAGE"), Some("inspected product=disc image=/drop/a\nb.png score=1.5"));
+        assert_eq!(get("MESSAGE"), Some("inspected product=disc image=/drop/a\\nb.png score=1.5"));
         assert_eq!((get("PRODUCT"), get("IMAGE"), get("SCORE"), get("NONE")), (Some("disc"), Some("/drop/a\nb.png"), Some("1.5"), None));
         assert_eq!((get("PRIORITY"), get("SYSLOG_IDENTIFIER")), (Some("6"), Some("patchcored")));
         let line = heard(&journald);

@@ -2,10 +2,10 @@
 
 use super::configuration::Configuration;
 use crate::config::{Config, ProductConfig};
-use crate::daemon::{FolderState, Holder, folder_state};
-use crate::history::{BankInUse, Ends, EventRow, LastDecision, OldestPending, PendingOf, ProductSnapshot, ProfileChange};
+use crate::daemon::clock::LineClock;
+use crate::daemon::{FolderState, Holder, WAITS_TOO_LONG, bank_trouble, folder_state};
+use crate::history::{BankInUse, Ends, EventRow, HeldUp, LastDecision, OldestPending, PendingOf, ProductSnapshot, ProfileChange};
 use crate::routing::Root;
-use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -82,6 +82,8 @@ pub struct Product {
     pub bank: Option<BankInUse>,
     /// Age of the bank.
     pub bank_age_seconds: Option<i64>,
+    /// What is wrong with the bank or its files, as far as the daemon knows; `null` when nothing is, or it does not run.
+    pub bank_trouble: Option<BankTrouble>,
     /// True when it has no bank, or images wait because the one it has cannot be used.
     pub waits_for_bank: bool,
     /// Images still to be decided.
@@ -90,6 +92,8 @@ pub struct Product {
     pub oldest_pending: Option<OldestPending>,
     /// How long that one has waited.
     pub oldest_pending_seconds: Option<i64>,
+    /// What has waited longer than a minute for what does not come by itself, by reason.
+    pub waiting: Vec<Waits>,
     /// Defects that wait to be acted on.
     pub actions_waiting: i64,
     /// The newest: `id`, `image_path`, `decided_at`, `decision`, `image_score`, `image_tau`.
@@ -106,6 +110,32 @@ pub struct Product {
     pub outputs_folder: Option<Place>,
     /// The bank folder.
     pub bank_folder: Place,
+}
+
+/// What is wrong with a bank.
+#[derive(Debug, Serialize)]
+pub struct BankTrouble {
+    /// `bank_unusable` or `bank_changed`.
+    pub code: String,
+    /// Since when.
+    pub since: String,
+    /// How long that is.
+    pub since_seconds: Option<i64>,
+    /// What the daemon said then.
+    pub reason: String,
+}
+
+/// Images or defects that wait for one reason.
+#[derive(Debug, Serialize)]
+pub struct Waits {
+    /// A code of `reason_code`, or `on_ng`.
+    pub reason: String,
+    /// How many wait.
+    pub count: i64,
+    /// How long the oldest has waited.
+    pub oldest_seconds: i64,
+    /// The oldest, and what it waits for in words.
+    pub what: String,
 }
 
 /// The last 24 hours.
@@ -160,10 +190,12 @@ impl From<Ends> for LastDay {
 
 /// What the products' reports are made from, beside the history of each.
 pub(super) struct Sources<'a> {
-    pub now: Timestamp,
+    pub clock: LineClock,
     pub config: &'a Config,
-    /// Of the drop folders.
+    /// Of the drop folders and the banks.
     pub events: &'a [EventRow],
+    /// All that waits.
+    pub held_up: &'a [HeldUp],
     /// The folders that the daemon watches.
     pub roots: &'a [Root],
     pub free: BTreeMap<PathBuf, u64>,
@@ -181,11 +213,18 @@ impl Sources<'_> {
             product: config.name.clone(),
             on: self.config.is_on(&config.name),
             bank_age_seconds: seen.bank.as_ref().and_then(|bank| self.age(&bank.created_at)),
+            bank_trouble: bank_trouble(&config.name, self.events).filter(|_| self.running).map(|event| BankTrouble {
+                code: event.kind.clone(),
+                since: event.at.clone(),
+                since_seconds: self.age(&event.at),
+                reason: event.detail.clone(),
+            }),
             waits_for_bank: seen.bank.is_none() || seen.images_wait_for_bank,
             bank: seen.bank,
             pending: seen.pending,
             oldest_pending_seconds: seen.oldest_pending.as_ref().and_then(|image| self.age(&image.seen_at)),
             oldest_pending: seen.oldest_pending,
+            waiting: self.waiting(&config.name),
             actions_waiting: seen.actions_waiting,
             last_decision_seconds: seen.last_decision.as_ref().and_then(|image| self.age(&image.decided_at)),
             last_decision: seen.last_decision,
@@ -195,6 +234,17 @@ impl Sources<'_> {
             outputs_folder: config.outputs.dir.as_deref().map(|dir| self.place(dir, dir)),
             bank_folder: self.place(&config.bank, &config.bank),
         }
+    }
+
+    fn waiting(&self, product: &str) -> Vec<Waits> {
+        let own = self.held_up.iter().filter(|held_up| held_up.product.as_deref() == Some(product));
+        let waits = own.map(|held_up| Waits {
+            reason: held_up.reason.clone(),
+            count: held_up.count,
+            oldest_seconds: i64::try_from(self.clock.age(held_up.since).as_secs()).unwrap_or(i64::MAX),
+            what: held_up.what.clone(),
+        });
+        waits.filter(|waits| waits.oldest_seconds >= WAITS_TOO_LONG.as_secs() as i64).collect()
     }
 
     pub(super) fn other(&self, other: &PendingOf) -> Other {
@@ -216,10 +266,8 @@ impl Sources<'_> {
         }
     }
 
-    /// Clocks are set back now and then; nothing is younger than now.
     fn age(&self, time: &str) -> Option<i64> {
-        let time: Timestamp = time.parse().ok()?;
-        Some(self.now.duration_since(time).as_secs().max(0))
+        i64::try_from(self.clock.age(time.parse().ok()?).as_secs()).ok()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The report for people: a block for each product, its words aligned; paths stand last, where they may be long.
 
-use super::super::history::printable;
+use super::super::printable::printable;
 use super::report::{DropFolder, Place, Product, Profile, Report};
 use crate::daemon::FolderState;
 use crate::daemon::retention::size;
@@ -52,7 +52,14 @@ fn print_product(product: &Product, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{}{off}", product.product)?;
     let mut row = |name: &str, text: &str| writeln!(out, "  {name:<8}  {text}");
     row("bank", &bank(product))?;
+    if let Some(trouble) = &product.bank_trouble {
+        let age = trouble.since_seconds.map_or(String::new(), |seconds| format!(" for {}", span(seconds)));
+        row("", &format!("{}{age}: {}", trouble.code, printable(&trouble.reason)))?;
+    }
     row("pending", &pending(product))?;
+    for waits in &product.waiting {
+        row("WAITS", &format!("{} for {}: {}: {}", waits.count, span(waits.oldest_seconds), waits.reason, printable(&waits.what)))?;
+    }
     if product.actions_waiting > 0 {
         row("on_ng", &format!("{} defects wait to be acted on", product.actions_waiting))?;
     }

@@ -66,8 +66,14 @@ pub(in crate::config) struct RawDrop {
     pub glob: Option<String>,
     /// In place of `match`: a regular expression, found anywhere in the file name unless it has `^` and `$`; upper and lower case differ.
     pub regex: Option<String>,
-    /// Whether sub-folders count (those made later, too). Names that begin with a dot are never looked at.
+    /// Whether sub-folders count (those made later, too). Names that begin with a dot are never looked at, nor are the system's own folders
+    /// on shares and disks, as `@eaDir`, `#recycle` or `$RECYCLE.BIN` (docs/operating.md lists them).
     pub recursive: Option<bool>,
+    /// What is left out below the folder: patterns as in `match`. One without a `/` is compared with the name of each sub-folder and file,
+    /// one with a `/` with the path from the drop folder on, in which `**` stands for any number of folders. A folder that fits is left out
+    /// with everything in it, and is not watched.
+    #[schemars(inner(length(min = 1)))]
+    pub exclude: Option<Vec<String>>,
     /// How the daemon knows that a file is complete. `close_write`: the camera software has closed it (local writers, Samba, most FTP
     /// servers). `rename`: it appears under its final name only when complete (rsync, careful software). `{quiet: 500ms}`: it has not
     /// changed for this long (network mounts, unknown writers). `{marker: .done}`: a second file stands beside it.

@@ -1,6 +1,7 @@
 //! How the MQTT broker is reached: address, name of this client, password, certificates. And what is wrong, in words.
 
 use crate::config::MqttConfig;
+use crate::files;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, EventLoop, MqttOptions, NetworkOptions, StateError, TlsConfiguration, TlsError,
     Transport,
@@ -125,7 +126,7 @@ fn read_password(file: &Path) -> Result<String, String> {
         return Err(format!("{shown} is no file with a password in its first line"));
     }
     if meta.permissions().mode() & 0o007 != 0 {
-        return Err(format!("everybody has access to {shown}; take it away with `chmod o= {shown}`"));
+        return Err(format!("everybody has access to {shown}; take it away with `chmod o= {}`", files::shell_word(file)));
     }
     let mut text = String::new();
     open.take(LONGEST_PASSWORD).read_to_string(&mut text).map_err(unreadable)?;

@@ -1,5 +1,6 @@
 //! One command of `on_ng`: started without a shell, with nothing of the daemon's but its environment, and ended when its time is over.
 
+use super::families;
 use crate::crash_point;
 use crate::history::ActionEnd;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -38,6 +39,10 @@ pub async fn run(job: Job, kill: &CancellationToken) -> ActionEnd {
     let timeout = job.timeout;
     let deadline = tokio::time::sleep(timeout);
     tokio::pin!(deadline);
+    let ends_at = std::time::Instant::now() + timeout;
+    let mark = job.environment.iter().find(|(name, _)| *name == families::MARK);
+    // Before there is a process of it, so that none is taken for what another command has left behind.
+    let family = families::starts(&mark.map_or_else(Default::default, |(_, value)| value.to_string_lossy()), ends_at);
     let too_long = || format!("took longer than on_ng.timeout ({timeout:?}) and was killed");
     let stopped = || "was killed, as the daemon stopped before it ended".to_owned();
 
@@ -54,6 +59,9 @@ pub async fn run(job: Job, kill: &CancellationToken) -> ActionEnd {
         Ok(Err(error)) => return failed(format!("could not be started: {error}; see on_ng.command")),
         Err(error) => return failed(format!("could not be started: {error}")),
     };
+    if let Some(process) = child.id() {
+        family.led_by(process);
+    }
     let mut words = match child.stderr.take().map(LastWords::new) {
         Some(Ok(words)) => words,
         Some(Err(error)) => return failed(format!("could not be listened to: {error}")),
@@ -70,6 +78,7 @@ pub async fn run(job: Job, kill: &CancellationToken) -> ActionEnd {
         Ok(Err(error)) => failed(format!("could not be waited for: {error}")),
         Err(reason) => {
             kill_group(&child);
+            family.kill().await;
             let _ = tokio::time::timeout(DEATH, child.wait()).await;
             failed(reason)
         }
@@ -85,7 +94,7 @@ fn start(job: Job) -> io::Result<Child> {
         command.env_remove(name);
     }
     command.envs(job.environment);
-    // A group of its own, so that it can be killed with whatever it has started.
+    // A group of its own, so that it can be killed at once with what it has started; what has left the group is found afterwards.
     command.process_group(0);
     Command::from(command).kill_on_drop(true).spawn()
 }

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 /// Pause before the broker is tried again; doubled each time up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// A connection that has held this long is back. One that breaks sooner is the same trouble still, as when two clients have one
-/// client id and the broker sends each away for the other.
+/// A connection that has held this long, and on which the broker has acknowledged what it was sent, is back. One that breaks sooner is
+/// the same trouble still, as when two clients have one client id and the broker sends each away for the other.
 const SETTLED: Duration = Duration::from_secs(5);
 /// New messages are looked for at least this often, besides after every decision.
 const LOOK: Duration = Duration::from_secs(1);
@@ -69,6 +69,10 @@ async fn serve(
         let work = pulse.begin();
         let sent = session.send().await;
         drop(work);
+        if !settled && opened.elapsed() >= SETTLED && session.works() {
+            settled = true;
+            standing.back().await;
+        }
         let lost = match sent {
             Err(loss) => Some(loss),
             Ok(()) if last.is_some_and(|last| session.is_done() || Instant::now() >= last) => {
@@ -83,11 +87,6 @@ async fn serve(
                 }
                 () = tokio::time::sleep(LOOK) => {
                     session.look_again();
-                    None
-                }
-                () = tokio::time::sleep_until(opened + SETTLED), if !settled => {
-                    settled = true;
-                    standing.back().await;
                     None
                 }
                 () = stop.cancelled(), if last.is_none() => {

@@ -2,12 +2,13 @@
 //! what is running.
 
 use super::super::Line;
+use super::super::clock::Purpose;
 use super::super::progress::Pulse;
 use super::command::{self, Job};
 use crate::codes::EventKind;
 use crate::config::OnNgConfig;
 use crate::crash_point;
-use crate::history::{ActionEnd, Defect, GivenUp, HistoryError};
+use crate::history::{ActionEnd, Defect, GivenUp, HistoryError, TimeSpan};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -100,12 +101,12 @@ impl Runner {
         }
         if Instant::now() >= self.expire_at {
             let reason = format!("not run: the image is older than on_ng.max_age ({:?})", self.on_ng.max_age);
-            let expired = line.store.expire_actions(product, self.oldest(), &reason).await?;
+            let expired = line.store.expire_actions(product, &self.too_old(), &reason).await?;
             report(line, EventKind::OnNgExpired, &expired, &reason).await;
             self.expire_at = Instant::now() + EXPIRE;
         }
         while self.running.len() < self.on_ng.concurrent {
-            let Some(action) = self.line.store.start_action(&self.product, self.oldest(), Timestamp::now()).await? else {
+            let Some(action) = self.line.store.start_action(&self.product, &self.too_old(), Timestamp::now()).await? else {
                 return Ok(false);
             };
             crash_point::reach("action_started");
@@ -115,9 +116,9 @@ impl Runner {
         Ok(true)
     }
 
-    /// An image that came then is too old.
-    fn oldest(&self) -> Timestamp {
-        Timestamp::now().checked_sub(self.on_ng.max_age).unwrap_or(Timestamp::MIN)
+    /// An image that came then is too old, whatever became of the wall clock since.
+    fn too_old(&self) -> Vec<TimeSpan> {
+        self.line.clock.old(self.on_ng.max_age, Purpose::Act)
     }
 }
 

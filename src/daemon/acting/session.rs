@@ -21,6 +21,8 @@ const WINDOW: u16 = 64;
 const FORGET_AT: usize = WINDOW as usize / 2;
 /// … or this long after the first: fewer commits beside those of the decisions.
 const FORGET_AFTER: Duration = Duration::from_millis(200);
+/// A broker that has not acknowledged a message after this long does not do its work, however well it answers otherwise.
+const ACKNOWLEDGEMENT: Duration = Duration::from_secs(20);
 /// How long a good-bye may take.
 const GOOD_BYE: Duration = Duration::from_millis(500);
 
@@ -37,8 +39,10 @@ pub struct Session<'a> {
     last: i64,
     /// Handed over and not yet sent.
     queued: VecDeque<i64>,
-    /// Sent and not acknowledged, by packet id.
-    unacknowledged: HashMap<u16, i64>,
+    /// Sent and not acknowledged, by packet id, and when.
+    unacknowledged: HashMap<u16, (i64, Instant)>,
+    /// The broker has acknowledged something.
+    has_acknowledged: bool,
     /// Acknowledged and still in the outbox, and when they are to be taken out.
     acknowledged: Vec<i64>,
     forget_at: Option<Instant>,
@@ -70,6 +74,7 @@ impl<'a> Session<'a> {
             last: 0,
             queued: VecDeque::new(),
             unacknowledged: HashMap::new(),
+            has_acknowledged: false,
             acknowledged: Vec::new(),
             forget_at: None,
             more: true,
@@ -85,6 +90,13 @@ impl<'a> Session<'a> {
     /// done nothing by half.
     pub async fn take_next(&mut self) -> Result<(), Loss> {
         let forget_at = self.forget_at;
+        let oldest = self.unacknowledged.values().map(|(_, sent_at)| *sent_at).min();
+        let too_long = async {
+            match oldest {
+                Some(sent_at) => tokio::time::sleep_until(sent_at + ACKNOWLEDGEMENT).await,
+                None => std::future::pending().await,
+            }
+        };
         let time_to_forget = async {
             match forget_at {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -97,7 +109,16 @@ impl<'a> Session<'a> {
                 self.forget().await;
                 Ok(())
             }
+            () = too_long => {
+                let seconds = ACKNOWLEDGEMENT.as_secs();
+                Err(Loss::passing(format!("takes messages and has acknowledged none for {seconds} s; check the broker and its disk")))
+            }
         }
+    }
+
+    /// True when the broker does its work, as far as it was asked to.
+    pub fn works(&self) -> bool {
+        self.has_acknowledged || self.in_hand() == 0
     }
 
     /// There may be new messages.
@@ -153,12 +174,13 @@ impl<'a> Session<'a> {
             // In the order in which they were handed over.
             Event::Outgoing(Outgoing::Publish(packet)) => {
                 if let Some(id) = self.queued.pop_front() {
-                    self.unacknowledged.insert(packet, id);
+                    self.unacknowledged.insert(packet, (id, Instant::now()));
                 }
                 crash_point::reach("message_sent");
             }
             Event::Incoming(Incoming::PubAck(ack)) => {
-                if let Some(id) = self.unacknowledged.remove(&ack.pkid) {
+                if let Some((id, _)) = self.unacknowledged.remove(&ack.pkid) {
+                    self.has_acknowledged = true;
                     self.acknowledged.push(id);
                     self.forget_at.get_or_insert_with(|| Instant::now() + FORGET_AFTER);
                 }

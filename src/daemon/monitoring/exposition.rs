@@ -8,7 +8,6 @@ use super::facts::{CODES, problems};
 use super::meters::Meters;
 use super::process;
 use super::sight::Sight;
-use jiff::Timestamp;
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -48,6 +47,11 @@ struct OfDisk {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfReason {
+    reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfCode {
     code: &'static str,
 }
@@ -77,10 +81,15 @@ fn health(registry: &mut Registry, sight: &Sight) {
     for code in CODES {
         set(&counted, OfCode { code }, found.iter().filter(|problem| problem.code == code).count() as f64);
     }
+    let help = "How long the oldest image, defect or message has waited for what does not come by itself";
+    let longest = family(registry, "longest_wait", help, Some(Unit::Seconds));
+    for (reason, wait) in &sight.longest_waits {
+        set(&longest, OfReason { reason: reason.clone() }, seconds(*wait));
+    }
 }
 
 fn products(registry: &mut Registry, sight: &Sight) {
-    let Some(standing) = &sight.standing else { return };
+    let (Some(standing), Some(clock)) = (&sight.standing, &sight.clock) else { return };
     let pending = family(registry, "pending_images", "Images that are still to be decided", None);
     let oldest = family(registry, "oldest_pending_age", "Age of the image that has waited longest; 0 when none waits", Some(Unit::Seconds));
     let has_bank = family(registry, "bank_in_use", "1 when the product has a bank, 0 when its images wait for one", None);
@@ -91,12 +100,12 @@ fn products(registry: &mut Registry, sight: &Sight) {
         let of_product = || OfProduct { product: product.clone() };
         let backlog = standing.backlogs.iter().find(|backlog| backlog.product == *product);
         set(&pending, of_product(), backlog.map_or(0.0, |backlog| backlog.pending as f64));
-        set(&oldest, of_product(), backlog.map_or(0.0, |backlog| age_of(backlog.oldest_seen_at)));
+        set(&oldest, of_product(), backlog.map_or(0.0, |backlog| seconds(clock.age(backlog.oldest_seen_at))));
         let bank = standing.banks.iter().find(|bank| bank.product == *product);
         set(&has_bank, of_product(), f64::from(u8::from(bank.is_some())));
         if let Some(bank) = bank {
             set(&version, of_product(), bank.version as f64);
-            set(&age, of_product(), age_of(bank.created_at));
+            set(&age, of_product(), seconds(clock.age(bank.created_at)));
             if let Some(count) = bank.rows {
                 set(&rows, of_product(), count as f64);
             }
@@ -145,11 +154,6 @@ where
 
 fn set<L: EncodeLabelSet + Clone + Hash + Eq>(family: &Family<L, Real>, labels: L, value: f64) {
     family.get_or_create(&labels).set(value);
-}
-
-/// Clocks are set back now and then; nothing is younger than now.
-fn age_of(time: Timestamp) -> f64 {
-    Timestamp::now().duration_since(time).as_secs_f64().max(0.0)
 }
 
 fn seconds(span: Duration) -> f64 {

@@ -25,6 +25,8 @@ pub struct Facts {
     pub folders: Vec<FolderFacts>,
     /// Folders that file work has trouble with, and the word for it: `stuck`, `disk_full`, `not_writable`.
     pub places: Vec<(PathBuf, &'static str)>,
+    /// What has waited too long for what does not come by itself, in words.
+    pub waiting: Vec<String>,
 }
 
 /// Why no line runs.
@@ -61,8 +63,17 @@ pub struct Problem {
 }
 
 /// Every code that a [`Problem`] can have.
-pub const CODES: [&str; 8] =
-    ["not_running", "worker_stuck", "database", "disk_full", "folder_lost", "folder_stuck", "folder_not_writable", "no_recent_scan"];
+pub const CODES: [&str; 9] = [
+    "not_running",
+    "worker_stuck",
+    "database",
+    "disk_full",
+    "folder_lost",
+    "folder_stuck",
+    "folder_not_writable",
+    "no_recent_scan",
+    "waiting",
+];
 
 /// What keeps the line from working; empty when all is well. A folder that is found by scans alone works, only slower.
 pub fn problems(facts: &Facts) -> Vec<Problem> {
@@ -105,6 +116,9 @@ pub fn problems(facts: &Facts) -> Vec<Problem> {
             _ => add("folder_not_writable", format!("{shown}: cannot be written; its images wait")),
         }
     }
+    for told in &facts.waiting {
+        add("waiting", told.clone());
+    }
     found
 }
 
@@ -137,6 +151,7 @@ mod tests {
         assert_eq!(problems(&facts)[0].detail, "engine: no progress for 75 s");
         let places = vec![("/a".into(), "stuck"), ("/b".into(), "disk_full"), ("/c".into(), "not_writable")];
         assert_eq!(codes(&Facts { places, ..Facts::default() }), ["folder_stuck", "folder_not_writable", "folder_not_writable"]);
+        assert_eq!(codes(&Facts { waiting: vec!["2 images wait".into()], ..Facts::default() }), ["waiting"]);
     }
 
     #[test]

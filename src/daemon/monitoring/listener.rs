@@ -1,5 +1,6 @@
 //! Listens where the configuration says, and goes on trying where it cannot: monitoring never stops the line.
 
+use super::clients::{Call, Clients, PAUSE};
 use super::pages::{answer, pages};
 use super::socket::{NoSocket, Socket};
 use super::{News, Shared};
@@ -8,10 +9,8 @@ use crate::config::MetricsAddress;
 use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
-/// Connections at once: a handful of monitoring systems. Others wait in the kernel's queue, and cost nothing there.
-const CONNECTIONS: usize = 8;
 /// Pause before an address that cannot be used is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -57,21 +56,17 @@ pub async fn run(shared: Arc<Shared>, mut address: watch::Receiver<Option<Metric
 
 /// Answers until the address is to change; true when there will be no other.
 async fn serve(socket: &Socket, pages: &Router, address: &mut watch::Receiver<Option<MetricsAddress>>) -> bool {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let clients = Clients::default();
     loop {
-        let accepted = async {
-            let place = Arc::clone(&connections).acquire_owned().await;
-            (socket.accept().await, place)
-        };
         tokio::select! {
             changed = address.changed() => return changed.is_err(),
-            (stream, place) = accepted => match stream {
+            stream = socket.accept() => match stream {
                 Ok(stream) => {
-                    let pages = pages.clone();
-                    tokio::spawn(async move {
-                        answer(stream, pages).await;
-                        drop(place);
-                    });
+                    let call = Arc::<Call>::default();
+                    let task = tokio::spawn(answer(stream, pages.clone(), Arc::clone(&call)));
+                    if clients.add(call, task.abort_handle()) {
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
                 // Most often no descriptor is free.
                 Err(error) => {

@@ -5,12 +5,12 @@ use crate::codes::{EventKind, Level, ReasonCode};
 use crate::config::ProductConfig;
 use crate::history::{Arrival, ArrivalState, Finished, Recorded};
 use crate::inspection::Decision;
-use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use std::time::Duration;
 
 /// Seconds, from a small network on a GPU to a large one on an old processor, and what a backlog adds.
 const LATENCY: [f64; 15] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
@@ -178,15 +178,13 @@ impl Meters {
         }
     }
 
-    /// An image was decided.
-    pub fn decided(&self, product: &str, seen_at: Timestamp, finished: &Finished) {
+    /// An image was decided, so long after it was seen.
+    pub fn decided(&self, product: &str, waited: Duration, finished: &Finished) {
         self.decided.get_or_create(&Decided { product: product.to_owned(), decision: finished.decision.as_str() }).inc();
         for (stage, millis) in STAGES.into_iter().zip([finished.decode_ms, finished.engine_ms, finished.write_ms]) {
             self.stage.get_or_create(&Stage { stage }).observe(millis / 1e3);
         }
-        // Clocks are set back now and then.
-        let seconds = finished.decided_at.duration_since(seen_at).as_secs_f64().max(0.0);
-        self.latency.get_or_create(&of_product(product)).observe(seconds);
+        self.latency.get_or_create(&of_product(product)).observe(waited.as_secs_f64());
     }
 
     /// An image was given up; `reason` is that of its row.

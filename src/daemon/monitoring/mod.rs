@@ -4,6 +4,7 @@
 //! every question to history and folders is bounded in time and kept for a moment, however many ask. It lives as long as the
 //! process: a reload changes the line that is looked at, and the address, but sets no counter back.
 
+mod clients;
 mod disks;
 mod exposition;
 mod facts;

@@ -1,6 +1,7 @@
 //! The two pages, and how a connection is kept from costing more than it may.
 
 use super::Shared;
+use super::clients::Call;
 use super::exposition;
 use super::facts::{Problem, problems};
 use axum::Router;
@@ -8,7 +9,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
@@ -29,14 +33,18 @@ pub fn pages(shared: Arc<Shared>) -> Router {
     Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(shared)
 }
 
-/// Answers one request and closes.
-pub async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, pages: Router) {
+/// Answers one request and closes; tells the call when the request is there.
+pub async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, pages: Router, call: Arc<Call>) {
+    let pages = service_fn(move |request: Request<Incoming>| {
+        call.asks();
+        TowerToHyperService::new(pages.clone()).call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(LONGEST_HEAD)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
+        .serve_connection(TokioIo::new(stream), pages);
     // A client that went away, asked for nonsense or was too slow is its own loss.
     let _ = tokio::time::timeout(WHOLE, connection).await;
 }

@@ -1,5 +1,6 @@
 //! How the line stands at one moment, looked at from outside: nothing here writes, and nothing waits longer than a few seconds.
 
+use super::super::clock::LineClock;
 use super::super::line::Line;
 use super::super::{FolderState, recorder, watchdog};
 use super::disks::{Disks, Space};
@@ -7,7 +8,7 @@ use super::facts::{Facts, FolderFacts, NotRunning};
 use crate::config::Config;
 use crate::history::Standing;
 use crate::intake::Pulse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -54,10 +55,14 @@ pub struct Sight {
     pub facts: Facts,
     /// The names of the products, in the order of the configuration.
     pub products: Vec<String>,
+    /// Tells the ages of what is in `standing`; there when that is.
+    pub clock: Option<Arc<LineClock>>,
     /// Backlogs and banks; `None` when the history does not answer.
     pub standing: Option<Standing>,
     /// What each folder is for (`database`, `outputs`, `bank`), the folder, and its disk.
     pub disks: Vec<(&'static str, PathBuf, Space)>,
+    /// How long the oldest image, defect or message has waited, for each reason.
+    pub longest_waits: BTreeMap<String, Duration>,
 }
 
 /// Looks at the line; keeps the answers of the history for a moment.
@@ -91,9 +96,11 @@ impl Looker {
             disk_full,
             folders: folders(&line, &watched.roots),
             places: line.places.troubles(),
+            waiting: line.waiting.told(),
         };
         let products = line.config.products.iter().map(|product| product.name.clone()).collect();
-        Sight { facts, products, standing: standing.ok(), disks }
+        let clock = Some(Arc::clone(&line.clock));
+        Sight { facts, products, clock, standing: standing.ok(), disks, longest_waits: line.waiting.longest() }
     }
 
     /// Asks the history, one at a time; the error says what is wrong with it.

@@ -1,13 +1,13 @@
 //! What people ask of one product: which request is next, and doing it.
 
 use super::super::Line;
-use super::super::active::ActiveBank;
 use super::super::rollback::{RollbackError, roll_back};
-use super::in_use::describe;
+use super::build::{Order, folder_answers};
 use super::ok_listing::list_however_long;
 use super::{Ended, Rebuilder};
-use crate::banks::{BankFolder, OkFolder};
+use crate::banks::OkFolder;
 use crate::codes::EventKind;
+use crate::config::ProductConfig;
 use crate::crash_point;
 use crate::history::{BankRequest, BankRequestKind, RequestEnd};
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Asked {
 
     /// Resolves when there is a rollback.
     pub(super) async fn rollback(&self) {
-        self.wait(|request| request.kind != BankRequestKind::Rebuild).await;
+        self.wait(|request| matches!(request.kind, BankRequestKind::Rollback { .. })).await;
     }
 
     async fn wait(&self, wanted: impl Fn(&BankRequest) -> bool) {
@@ -58,6 +58,19 @@ impl Asked {
     }
 }
 
+/// False as long as history or bank folder do not answer: what was asked for is done when the share is up, and does not fail because it
+/// is late.
+pub(super) async fn can_be_served(line: &Line, product: &ProductConfig, request: &BankRequest) -> bool {
+    if request.kind == (BankRequestKind::Rebuild { anew: true }) {
+        return true;
+    }
+    let answers = folder_answers(&line.store, product).await;
+    if let Err(error) = &answers {
+        tracing::debug!(product = %product.name, request = request.id, %error, "the request waits");
+    }
+    answers.is_ok()
+}
+
 /// What became of a request.
 type Outcome = Result<String, String>;
 
@@ -67,9 +80,12 @@ impl Rebuilder<'_> {
         crash_point::reach("request_taken");
         let served = self.asked.served;
         self.asked.served = request.id;
+        if !can_be_served(self.line, self.product, &request).await {
+            return self.again(served).await;
+        }
         match request.kind {
-            BankRequestKind::Rebuild => {
-                let Some(outcome) = self.rebuild(&request).await else { return };
+            BankRequestKind::Rebuild { anew } => {
+                let Some(outcome) = self.rebuild(&request, anew).await else { return };
                 let end = RequestEnd { done: outcome.is_ok(), outcome: outcome.unwrap_or_else(|reason| reason) };
                 self.end(&request, &end, served).await;
             }
@@ -107,8 +123,7 @@ impl Rebuilder<'_> {
     async fn roll_back(&mut self, request: &BankRequest, version: u64) -> Result<(), RollbackError> {
         let Self { line, product, .. } = *self;
         let back = roll_back(&line.store, product, request, version).await?;
-        let dir = BankFolder::new(&product.bank).version_dir(version);
-        line.banks.set(&product.name, ActiveBank { version, dir, shorter: back.shorter, bank_id: back.bank_id });
+        line.banks.set(&product.name, back.bank);
         line.wake.notify_one();
         line.log_event(EventKind::Rollback, Some(&product.name), &format!("request {}: {}", request.id, back.outcome));
         self.origin_unknown = back.held.is_none();
@@ -119,7 +134,7 @@ impl Rebuilder<'_> {
     }
 
     /// `None` when the line stops first.
-    async fn rebuild(&mut self, request: &BankRequest) -> Option<Outcome> {
+    async fn rebuild(&mut self, request: &BankRequest, anew: bool) -> Option<Outcome> {
         let given_way = || Some(Err("a rollback was asked for before the bank was built".to_owned()));
         let listing = tokio::select! {
             listing = list_however_long(self.line, self.product) => listing,
@@ -135,12 +150,12 @@ impl Rebuilder<'_> {
         }
         // However this ends, these files were tried.
         self.origin_unknown = false;
-        self.debounce.settle(&listing.fingerprint(&self.product.build));
-        match self.build(&listing, "requested").await {
+        self.debounce.tried(&listing.fingerprint(&self.product.build));
+        match self.build(&listing, Order { trigger: "requested", anew }).await {
             Ended::WithBank { version, .. } => {
                 Some(Ok(format!("bank version {version} is in use, built from {} OK images", listing.len())))
             }
-            Ended::Without(reason) | Ended::Killed(reason) => {
+            Ended::Without(reason) | Ended::ForNow(reason) => {
                 let stays = if self.line.banks.get(&self.product.name).is_some() { "; the bank in use stays" } else { "" };
                 Some(Err(reason + stays))
             }
@@ -152,10 +167,8 @@ impl Rebuilder<'_> {
     /// The version in use, when it was built from the listed files after the request: by a build that was running already, or by one
     /// that a crash kept from ending the request.
     async fn built_since(&self, request: &BankRequest, listing: &OkFolder) -> Option<u64> {
-        let bank = self.line.banks.get(&self.product.name)?;
-        let (config, _) = describe(bank.dir).await.ok()?;
-        let built_at: jiff::Timestamp = config.created_at?.parse().ok()?;
-        let same_files = config.ok_fingerprint? == listing.fingerprint(&self.product.build);
-        (same_files && built_at >= request.at).then_some(bank.version)
+        let bank = self.line.store.active_bank(&self.product.name).await.ok()??;
+        let same_files = bank.ok_fingerprint? == listing.fingerprint(&self.product.build);
+        (same_files && bank.created_at.parse::<jiff::Timestamp>().ok()? >= request.at).then_some(bank.version as u64)
     }
 }

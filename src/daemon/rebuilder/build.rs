@@ -4,23 +4,35 @@
 //! The bank in use stays in use until the new one is whole, synced and linked; a failed or refused build changes nothing.
 
 use super::super::Line;
-use super::super::active::ActiveBank;
-use super::super::builder_process::{self, Built, Killed};
+use super::super::builder_process::{self, Built, Killed, NotStarted};
 use super::super::monitoring::NotRebuilt;
-use super::in_use::{describe, put_in_use};
+use super::in_use::{describe, in_use, new_bank, rows_sha256};
 use super::off_runtime;
 use super::ok_listing::{answers, stuck, until_stuck};
-use crate::banks::{BankFolder, OkFolder, refuse_build};
+use crate::banks::{BankFolder, BankFolderError, OkFolder, refuse_build};
 use crate::codes::EventKind;
 use crate::config::ProductConfig;
 use crate::crash_point;
+use crate::history::{HistoryError, HistoryStore, NewBank};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 /// How the reason of a build begins that a guard did not allow.
 const REFUSED: &str = "refused: ";
+
+/// Pause before a bank that was published is recorded again.
+const HISTORY_PAUSE: Duration = Duration::from_secs(1);
+
+/// What is to be built.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order {
+    /// As the history has it.
+    pub trigger: &'static str,
+    /// Whatever became of the bank in use, and however many images it was built from: somebody says so.
+    pub anew: bool,
+}
 
 /// How a build ended.
 pub(super) enum Ended {
@@ -31,37 +43,40 @@ pub(super) enum Ended {
         /// Of the files that it was built from, if it says so.
         fingerprint: Option<String>,
     },
-    /// For this reason, which lies in the ok folder or the machine's disk.
+    /// For this reason, which lies in the ok folder or in how the bank is to be built.
     Without(String),
-    /// By a signal to its process: nobody will change the ok folder because of that.
-    Killed(String),
+    /// For this reason, which passes: nobody will change the ok folder because of that.
+    ForNow(String),
     /// Because it is not wanted any more.
     Cut,
 }
 
-/// A new version that is on disk, whole and current.
-struct Published {
-    version: u64,
-    fingerprint: Option<String>,
-    seconds: f64,
-}
+/// The bank folder cannot be told from an empty mount point, or cannot be looked at. The bank keeper tells.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; mount what should be there; when the bank in use is gone for good, `patchcored rebuild PRODUCT --anew` starts anew")]
+struct Away(String);
 
 /// Builds a bank and puts it in use; records why when it does not come to that. `cut` ends a build that is running.
-pub(super) async fn build(line: &Line, product: &ProductConfig, listing: &OkFolder, trigger: &str, cut: &CancellationToken) -> Ended {
-    let active = line.banks.get(&product.name);
+pub(super) async fn build(line: &Line, product: &ProductConfig, listing: &OkFolder, order: Order, cut: &CancellationToken) -> Ended {
     let begin = Instant::now();
-    match try_build(line, product, listing, active.as_ref(), trigger, cut).await {
+    match try_build(line, product, listing, order, cut).await {
         Ok(ended) => ended,
         Err(_) if cut.is_cancelled() => Ended::Cut,
+        Err(error) if error.is::<Away>() => {
+            tracing::debug!(product = %product.name, %error, "no bank is built now");
+            Ended::ForNow(error.to_string())
+        }
         Err(error) => {
-            let reason = format!("{error:#}");
+            let for_now = error.is::<Killed>() || error.is::<NotStarted>() || error.is::<BankFolderError>() || error.is::<HistoryError>();
+            let again = if for_now && !error.is::<Killed>() { "; it is tried again" } else { "" };
+            let reason = format!("{error:#}{again}");
             line.meters.not_rebuilt(&product.name, outcome(&error, &reason));
             tracing::error!(product = %product.name, %reason, "bank not built; the one in use stays");
             line.event(EventKind::BuildFailed, Some(&product.name), &reason).await;
-            if let Err(error) = line.store.failed_bank(&product.name, None, trigger, &reason, begin.elapsed().as_secs_f64()).await {
+            if let Err(error) = line.store.failed_bank(&product.name, None, order.trigger, &reason, begin.elapsed().as_secs_f64()).await {
                 tracing::error!(%error, "failed build not recorded");
             }
-            if error.is::<Killed>() { Ended::Killed(reason) } else { Ended::Without(reason) }
+            if for_now { Ended::ForNow(reason) } else { Ended::Without(reason) }
         }
     }
 }
@@ -75,20 +90,37 @@ fn outcome(error: &anyhow::Error, reason: &str) -> NotRebuilt {
     }
 }
 
-/// 1. guards; 2. waits for its turn, as one build at a time leaves the line its cores; 3. builds in a staging folder;
-/// 4. guards again, on the images that could be used; 5. publishes; 6. records and puts in use; 7. removes old versions.
+/// The folder of a product whose bank the history knows must answer, and hold something of a bank: what is built into an empty mount
+/// point is hidden when the share is there again.
+///
+/// # Errors
+/// What the folder lacks, and what to do; or the history cannot be read.
+pub async fn folder_answers(store: &HistoryStore, product: &ProductConfig) -> anyhow::Result<()> {
+    let recorded = store.active_bank(&product.name).await?;
+    let folder = BankFolder::new(&product.bank);
+    match (off_runtime(move || folder.survey()).await?, recorded) {
+        (Err(error), _) => Err(Away(error.to_string()).into()),
+        (Ok(survey), Some(row)) if survey.is_bare() => {
+            Err(Away(format!("bank folder {}: holds nothing, although version {} is in use", product.bank.display(), row.version)).into())
+        }
+        (Ok(_), _) => Ok(()),
+    }
+}
+
+/// The guards, which ask the history. Then: 1. waits for its turn, as one build at a time leaves the line its cores; 2. builds in a
+/// staging folder; 3. guards again, on the images that could be used; 4. publishes; 5. records and puts in use; 6. removes old versions.
 async fn try_build(
     line: &Line,
     product: &ProductConfig,
     listing: &OkFolder,
-    active: Option<&ActiveBank>,
-    trigger: &str,
+    Order { trigger, anew }: Order,
     cut: &CancellationToken,
 ) -> anyhow::Result<Ended> {
-    let previous = match active {
-        Some(bank) => describe(bank.dir.clone()).await.ok().and_then(|(config, _)| config.images),
-        None => None,
-    };
+    if !anew {
+        folder_answers(&line.store, product).await?;
+    }
+    let before = line.store.active_bank(&product.name).await?;
+    let previous = before.as_ref().filter(|_| !anew).and_then(|row| row.images).map(|images| images as usize);
     if let Some(reason) = refuse_build(listing.len(), "images", product.min_images, previous) {
         anyhow::bail!("{REFUSED}{reason}");
     }
@@ -111,10 +143,10 @@ async fn try_build(
     };
     crash_point::reach("build_ended");
     let published = match built {
-        Ok(built) => check_and_publish(line, product, &folder, &staging, previous, &built).await,
+        Ok(built) => check_and_publish(line, product, &folder, &staging, previous, &built, trigger).await,
         Err(error) => Err(error),
     };
-    let published = match published {
+    let bank = match published {
         Ok(published) => published,
         Err(error) => {
             // On a full disk it would take the place that the next one needs.
@@ -123,13 +155,51 @@ async fn try_build(
         }
     };
     crash_point::reach("version_published");
-    put_in_use(line, product, published.version, trigger, Some(published.seconds)).await?;
-    line.meters.rebuilt(&product.name, published.seconds);
-    let (keep, before) = (product.rebuild.keep_versions, active.map(|bank| bank.version));
-    for removed in off_runtime(move || folder.prune(keep, before)).await?? {
-        tracing::info!(product = %product.name, version = removed, "old bank version removed");
+    let Some(bank_id) = record(line, &bank, cut).await? else { return Ok(Ended::Cut) };
+    in_use(line, product, &bank, bank_id);
+    line.meters.rebuilt(&product.name, bank.seconds.unwrap_or_default());
+    prune(line, product, folder, before.map(|row| row.version as u64)).await;
+    Ok(Ended::WithBank { version: bank.version as u64, fingerprint: bank.ok_fingerprint })
+}
+
+/// Records the bank, which is on disk and current by now: that it failed would not be true. As long as the history cannot be written,
+/// it is tried again; `None` when `cut` came first, and the next start finds it.
+async fn record(line: &Line, bank: &NewBank, cut: &CancellationToken) -> Result<Option<i64>, HistoryError> {
+    loop {
+        match line.store.publish_bank(bank).await {
+            Ok(bank_id) => return Ok(Some(bank_id)),
+            Err(error) if error.kind.is_fatal() => return Err(error),
+            Err(error) => {
+                tracing::error!(product = %bank.product, version = bank.version, %error, "bank built, but not recorded yet; tried again");
+            }
+        }
+        tokio::select! {
+            () = cut.cancelled() => return Ok(None),
+            () = tokio::time::sleep(HISTORY_PAUSE) => {}
+        }
     }
-    Ok(Ended::WithBank { version: published.version, fingerprint: published.fingerprint })
+}
+
+/// Removes old versions. The new bank is in use whether or not that succeeds.
+async fn prune(line: &Line, product: &ProductConfig, folder: BankFolder, before: Option<u64>) {
+    let keep = product.rebuild.keep_versions;
+    let pruned = match off_runtime(move || folder.prune(keep, before)).await {
+        Ok(Ok(pruned)) => pruned,
+        Ok(Err(error)) => return not_removed(line, product, &error.to_string()).await,
+        Err(error) => return not_removed(line, product, &error.to_string()).await,
+    };
+    for version in pruned.removed {
+        tracing::info!(product = %product.name, version, "old bank version removed");
+    }
+    if !pruned.left.is_empty() {
+        let left: Vec<String> = pruned.left.iter().map(|(version, error)| format!("version {version}: {error}")).collect();
+        not_removed(line, product, &left.join("; ")).await;
+    }
+}
+
+async fn not_removed(line: &Line, product: &ProductConfig, what: &str) {
+    let detail = format!("{}: old versions stay: {what}; the new bank is in use", product.bank.display());
+    line.event(EventKind::VersionsNotRemoved, Some(&product.name), &detail).await;
 }
 
 /// Runs the build process; `None` when `cut` came first. One that hangs with its ok folder gives its `turn` to others.
@@ -157,6 +227,7 @@ async fn run_builder(
     Some(built)
 }
 
+/// Applies the guards to what the bank was really built from, and publishes it.
 async fn check_and_publish(
     line: &Line,
     product: &ProductConfig,
@@ -164,25 +235,21 @@ async fn check_and_publish(
     staging: &Path,
     previous: Option<usize>,
     built: &Built,
-) -> anyhow::Result<Published> {
-    let fingerprint = check_built(product, staging, previous, built).await?;
+    trigger: &str,
+) -> anyhow::Result<NewBank> {
+    let facts = describe(staging.to_owned()).await?;
+    if let Some(used) = facts.config.images
+        && let Some(reason) = refuse_build(used, "usable images", product.min_images, previous)
+    {
+        anyhow::bail!("{REFUSED}{reason} ({})", left_out(built));
+    }
+    let sha256 = rows_sha256(&facts, staging.to_owned()).await?;
     if !built.left_out.is_empty() {
         line.event(EventKind::OkImagesLeftOut, Some(&product.name), &left_out(built)).await;
     }
     let (folder, staging) = (folder.clone(), staging.to_owned());
     let version = off_runtime(move || folder.publish(&staging)).await??;
-    Ok(Published { version, fingerprint, seconds: built.seconds })
-}
-
-/// Applies the guards to what the bank was really built from; returns the fingerprint of that.
-async fn check_built(product: &ProductConfig, staging: &Path, previous: Option<usize>, built: &Built) -> anyhow::Result<Option<String>> {
-    let (config, _) = describe(staging.to_owned()).await?;
-    if let Some(used) = config.images
-        && let Some(reason) = refuse_build(used, "usable images", product.min_images, previous)
-    {
-        anyhow::bail!("{REFUSED}{reason} ({})", left_out(built));
-    }
-    Ok(config.ok_fingerprint)
+    Ok(NewBank { seconds: Some(built.seconds), ..new_bank(product, version, &facts, sha256, trigger) })
 }
 
 /// The images that were left out, the first few by name.

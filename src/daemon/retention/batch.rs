@@ -1,19 +1,24 @@
 //! Some images of one product and what happens to their files: work on one folder, off the runtime.
 
-use super::remove::{Fate, FileId, Remover};
+use super::super::litter::Litter;
+use super::super::writing::Writing;
+use super::remove::{Expected, Fate, FileId, Remover};
 use super::space::{Space, space_of};
 use super::tally::{Count, Why};
-use crate::history::{KeptFiles, KeptOutput};
+use crate::history::{KeptCursor, KeptFiles, KeptOutput};
 use crate::inspection::FileKind;
 use crate::intake::FileVersion;
-use std::collections::HashSet;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the history said of a row holds for so long. A folder that hangs may answer much later, when the camera has long written the
 /// same name again.
 const HOLDS: Duration = Duration::from_secs(5);
+/// An earlier version did not record when outputs were written: they are no newer than the decision, but the clock of a file server may be
+/// off by a time zone.
+const OFF_NS: i64 = 24 * 3600 * 1_000_000_000;
 
 /// Images whose files lie below one folder.
 pub struct Batch {
@@ -29,6 +34,12 @@ pub struct Batch {
     pub images: Vec<KeptFiles>,
     /// Files that must stay whatever the history says.
     pub protected: Arc<HashSet<FileId>>,
+    /// Keeps outputs from being deleted while they are written.
+    pub writing: Arc<Writing>,
+    /// Clears up after a daemon that died here.
+    pub litter: Arc<Litter>,
+    /// It ends when files of so many images were deleted.
+    pub most: usize,
     /// False: look, and delete nothing.
     pub delete: bool,
     /// When the history was asked.
@@ -51,6 +62,10 @@ pub struct Outcome {
     pub count: Count,
     /// The files that were, or would be.
     pub deleted: Vec<PathBuf>,
+    /// Folders in which there is nothing, so that it is not known whether files are gone.
+    pub empty: BTreeSet<PathBuf>,
+    /// Where it ended, when it did not come to all images.
+    pub ended_at: Option<KeptCursor>,
     /// Files that the folder did not let us delete, and the last reason.
     pub refused: (u32, String),
     /// The disk afterwards.
@@ -67,16 +82,29 @@ impl Batch {
             gone: Vec::new(),
             count: Count::default(),
             deleted: Vec::new(),
+            empty: BTreeSet::new(),
+            ended_at: None,
             refused: (0, String::new()),
             space: None,
             root: self.root.clone(),
         };
         let mut remover = Remover::new(&self.root, &self.protected, self.delete);
+        if self.delete && self.kind.is_image() {
+            let folders: BTreeSet<&Path> = self.images.iter().filter_map(|image| image.image.parent()).collect();
+            folders.into_iter().for_each(|folder| self.litter.clear(folder));
+        }
+        let mut last = None;
         for image in self.images {
-            if self.asked.elapsed() > HOLDS {
+            if self.asked.elapsed() > HOLDS || outcome.count.images >= self.most as u64 {
+                outcome.ended_at = last;
                 break;
             }
-            outcome.take(image, &mut remover);
+            last = Some(image.cursor());
+            // What is written just now is of another image, and the history will say so.
+            let held = if self.kind.is_image() { None } else { Some(self.writing.to_delete(&image.image, self.asked)) };
+            if !matches!(held, Some(None)) {
+                outcome.take(&image, &mut remover);
+            }
         }
         remover.sync();
         outcome.space = space_of(&self.root);
@@ -85,18 +113,24 @@ impl Batch {
 }
 
 impl Outcome {
-    fn take(&mut self, image: KeptFiles, remover: &mut Remover<'_>) {
+    fn take(&mut self, image: &KeptFiles, remover: &mut Remover<'_>) {
         let mut all_gone = true;
         let files_before = self.count.files;
-        for (file, version) in files(&image, self.kind) {
-            let fate =
-                file.as_ref().map_or(Fate::Left("its name is not that of an output of its image"), |file| remover.remove(file, version));
+        for (file, expected) in files(image, self.kind) {
+            let fate = file.as_ref().map_or(Fate::Left("its name is not that of an output of its image"), |file| {
+                remover.remove(file, expected, image.decided_ns())
+            });
             match fate {
                 Fate::Deleted(bytes) => {
                     self.count += Count { images: 0, files: 1, bytes };
                     self.deleted.extend(file);
                 }
                 Fate::Missing | Fate::Replaced => {}
+                Fate::InEmptyFolder => {
+                    all_gone = false;
+                    tracing::debug!(id = image.id, file = ?file, reason = "its folder is empty: perhaps a share is not mounted", "not deleted");
+                    self.empty.extend(file.as_deref().and_then(Path::parent).map(Path::to_owned));
+                }
                 Fate::Left(reason) => {
                     all_gone = false;
                     tracing::debug!(id = image.id, file = ?file, reason, "not deleted");
@@ -114,15 +148,16 @@ impl Outcome {
     }
 }
 
-/// The files of an image that are to go, each with the version that it must have; `None` for a name that cannot be right.
-fn files(image: &KeptFiles, kind: FileKind) -> Vec<(Option<PathBuf>, Option<FileVersion>)> {
+/// The files of an image that are to go, each with what it must be; `None` for a name that cannot be right.
+fn files(image: &KeptFiles, kind: FileKind) -> Vec<(Option<PathBuf>, Expected)> {
     if kind.is_image() {
-        return vec![(Some(image.image.clone()), Some(FileVersion { size: image.size, mtime_ns: image.mtime_ns }))];
+        return vec![(Some(image.image.clone()), Expected::Version(FileVersion { size: image.size, mtime_ns: image.mtime_ns }))];
     }
+    let expected = Expected::NotLater(image.outputs_newest_ns.unwrap_or_else(|| image.decided_ns().saturating_add(OFF_NS)));
     let file = |output: &KeptOutput| match output {
-        KeptOutput::File(path) => Some((Some(path.clone()), None)),
+        KeptOutput::File(path) => Some((Some(path.clone()), expected)),
         KeptOutput::OfLaterImage => None,
-        KeptOutput::Strange(_) => Some((None, None)),
+        KeptOutput::Strange(_) => Some((None, expected)),
     };
     image.outputs.iter().filter_map(file).collect()
 }

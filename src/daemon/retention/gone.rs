@@ -6,6 +6,8 @@ use crate::inspection::FileKind;
 
 /// So many may wait for a full disk of the database; more are not deleted.
 const MOST: usize = 10_000;
+/// Noted in one transaction: an image to be recorded waits for a few milliseconds at most.
+const AT_ONCE: usize = 256;
 
 /// Inspections whose files of a kind are gone.
 #[derive(Debug, Default)]
@@ -26,19 +28,18 @@ impl Gone {
     pub async fn note(&mut self, store: &HistoryStore) -> Result<(), HistoryError> {
         for kind in FileKind::ALL {
             let ids: Vec<i64> = self.inspections.iter().filter(|(of, _)| of == kind).map(|(_, id)| *id).collect();
-            if ids.is_empty() {
-                continue;
-            }
-            match store.files_deleted(*kind, &ids).await {
-                Ok(()) => {
-                    self.inspections.retain(|(of, _)| of != kind);
-                    crash_point::reach("deletion_recorded");
+            for ids in ids.chunks(AT_ONCE) {
+                match store.files_deleted(*kind, ids).await {
+                    Ok(()) => {
+                        self.inspections.retain(|(of, id)| of != kind || !ids.contains(id));
+                        crash_point::reach("deletion_recorded");
+                    }
+                    Err(error) if error.kind == HistoryErrorKind::DiskFull && self.inspections.len() < MOST => {
+                        tracing::debug!(%error, images = ids.len(), "deletions not recorded yet");
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(error) if error.kind == HistoryErrorKind::DiskFull && self.inspections.len() < MOST => {
-                    tracing::debug!(%error, images = ids.len(), "deletions not recorded yet");
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
             }
         }
         Ok(())

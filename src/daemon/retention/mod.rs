@@ -7,6 +7,7 @@
 mod batch;
 mod disks;
 mod gone;
+mod outside;
 mod protect;
 mod remove;
 mod space;
@@ -17,20 +18,24 @@ pub use disks::Shortage;
 pub use tally::{Count, Tally, Why, size};
 
 use super::Line;
+use super::clock::LineClock;
 use crate::codes::EventKind;
 use crate::config::ProductConfig;
 use crate::history::{HistoryError, HistoryStore};
 use crate::inspection::FileKind;
+use outside::{News, Step, Witnesses};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use sweep::{News, Sweep};
+use sweep::Sweep;
 use tokio_util::sync::CancellationToken;
 
-/// How often the clock and the disks are looked at.
+/// How often the disks are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 /// Between two batches, so that inspections have the disk and the database to themselves most of the time.
 const PAUSE: Duration = Duration::from_millis(50);
+/// The same after one that only looked.
+const SHORT_PAUSE: Duration = Duration::from_millis(5);
 /// Pause when the history cannot be read or written.
 const HISTORY_PAUSE: Duration = Duration::from_secs(1);
 /// At most one event in this time tells what was deleted: a line deletes all day long as much as it writes.
@@ -42,7 +47,8 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) {
         return stop.cancelled().await;
     }
     let (pulse, _watch) = line.progress.worker("retention");
-    let sweep = Sweep::new(line.config.products.clone(), line.store.clone(), true, Arc::clone(&pulse));
+    let witnesses = Witnesses { clock: Arc::clone(&line.clock), writing: Arc::clone(&line.writing), litter: Arc::clone(&line.litter) };
+    let sweep = Sweep::new(line.config.products.clone(), line.store.clone(), witnesses, true, Arc::clone(&pulse));
     let mut worker = Worker { sweep, line, told: None, untold: Vec::new() };
     let mut looked: Option<Instant> = None;
     while !stop.is_cancelled() {
@@ -52,8 +58,9 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) {
             looked = Some(Instant::now());
         }
         let pause = match worker.sweep.step().await {
-            Ok(true) => PAUSE,
-            Ok(false) => {
+            Ok(Step::Deleted) => PAUSE,
+            Ok(Step::Passed) => SHORT_PAUSE,
+            Ok(Step::Nothing) => {
                 worker.tell_deleted();
                 LOOK
             }
@@ -175,10 +182,11 @@ pub async fn dry_run(
     store: HistoryStore,
     mut tell: impl FnMut(&str, FileKind, Why, &Path),
 ) -> Result<DryRun, HistoryError> {
-    let mut sweep = Sweep::new(products, store, false, Arc::default());
+    let witnesses = Witnesses { clock: Arc::new(LineClock::open(&store).await?), writing: Arc::default(), litter: Arc::default() };
+    let mut sweep = Sweep::new(products, store, witnesses, false, Arc::default());
     sweep.look(Vec::new()).await;
     loop {
-        let more = sweep.step().await?;
+        let more = sweep.step().await? != Step::Nothing;
         for (product, kind, why, path) in sweep.told.drain(..) {
             tell(&product, kind, why, &path);
         }

@@ -4,16 +4,31 @@
 //! openat2 could refuse links by itself, but Rocky Linux 8 has Linux 4.18, which is older.
 
 use crate::crash_point;
+use crate::files::temporary_name;
 use crate::intake::FileVersion;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat, StatxFlags, fstat, openat, renameat, renameat_with, statat, statx, unlinkat,
+};
 use rustix::io::Errno;
 use std::collections::HashSet;
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::path::{Component, Path, PathBuf};
 
 /// Which file it is, under whatever name: device and inode.
 pub type FileId = (u64, u64);
+
+/// Of which file it is told when two times do not differ: file systems of cameras' cards count in steps of two seconds.
+const COARSE_NS: i64 = 2_000_000_000;
+
+/// Which file it must be.
+#[derive(Debug, Clone, Copy)]
+pub enum Expected {
+    /// Just this writing of it.
+    Version(FileVersion),
+    /// One that was not modified after this time, ns since 1970, by the clock of its file system.
+    NotLater(i64),
+}
 
 /// What became of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +39,8 @@ pub enum Fate {
     Missing,
     /// Another file stands under its name.
     Replaced,
+    /// It is not there, and nothing else is in its folder: perhaps a share is not mounted.
+    InEmptyFolder,
     /// It is there and stays.
     Left(&'static str),
     /// The folder does not let us delete it.
@@ -49,30 +66,38 @@ impl<'a> Remover<'a> {
         Self { root, protected, delete, open: None, changed: Vec::new(), open_is_changed: false }
     }
 
-    /// Deletes `file`, if it is a regular file with one name and, where it is told, of just this version.
-    pub fn remove(&mut self, file: &Path, version: Option<FileVersion>) -> Fate {
+    /// Deletes `file`, if it is a regular file with one name and the one that is expected. It was there at `decided_ns`, ns since 1970.
+    pub fn remove(&mut self, file: &Path, expected: Expected, decided_ns: i64) -> Fate {
         let Some(name) = file.file_name() else { return Fate::Left("it has no name") };
         let (root, protected, delete) = (self.root, self.protected, self.delete);
-        let folder = match self.folder(root, file.parent().unwrap_or(root)) {
+        let folder = match self.folder(root, file.parent().unwrap_or(root), decided_ns) {
             Ok(folder) => folder,
             Err(fate) => return fate,
         };
         let stat = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
-            Err(Errno::NOENT) => return missing_in(folder),
+            Err(Errno::NOENT) => return missing_in(folder, root != file.parent().unwrap_or(root), decided_ns),
             Err(error) => return Fate::Refused(error.to_string()),
         };
         if let Some(reason) = reason_to_leave(&stat, protected) {
             return Fate::Left(reason);
         }
-        if version.is_some_and(|version| version != version_of(&stat)) {
+        if !is_expected(&stat, expected) {
             return Fate::Replaced;
         }
         let bytes = (stat.st_blocks as u64).saturating_mul(512);
         if !delete {
             return Fate::Deleted(bytes);
         }
-        match unlinkat(folder, name, AtFlags::empty()) {
+        let deleted = match expected {
+            // A camera may write the name again at any moment, and what it writes has not been inspected.
+            Expected::Version(_) => match set_aside(folder, name, expected) {
+                Ok(aside) => unlinkat(folder, aside.as_str(), AtFlags::empty()),
+                Err(fate) => return fate,
+            },
+            Expected::NotLater(_) => unlinkat(folder, name, AtFlags::empty()),
+        };
+        match deleted {
             Ok(()) => {
                 self.open_is_changed = true;
                 crash_point::reach("file_deleted");
@@ -99,17 +124,17 @@ impl<'a> Remover<'a> {
         }
     }
 
-    fn folder(&mut self, root: &Path, path: &Path) -> Result<&OwnedFd, Fate> {
+    fn folder(&mut self, root: &Path, path: &Path, decided_ns: i64) -> Result<&OwnedFd, Fate> {
         if self.open.as_ref().is_none_or(|(open, _)| open != path) {
             self.close();
-            let opened = open_below(root, path, self.protected)?;
+            let opened = open_below(root, path, self.protected, decided_ns)?;
             self.open = Some((path.to_owned(), opened));
         }
         self.open.as_ref().map(|(_, folder)| folder).ok_or(Fate::Left("its folder is not open"))
     }
 }
 
-fn open_below(root: &Path, path: &Path, protected: &HashSet<FileId>) -> Result<OwnedFd, Fate> {
+fn open_below(root: &Path, path: &Path, protected: &HashSet<FileId>, decided_ns: i64) -> Result<OwnedFd, Fate> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let below = path.strip_prefix(root).map_err(|_| Fate::Left("it lies in no folder of the configuration"))?;
     let mut folder = match rustix::fs::open(root, flags, Mode::empty()) {
@@ -118,17 +143,43 @@ fn open_below(root: &Path, path: &Path, protected: &HashSet<FileId>) -> Result<O
         Err(error) => return Err(Fate::Refused(error.to_string())),
     };
     may_enter(&folder, protected)?;
+    let mut inner_most = root;
     for component in below.components() {
         let Component::Normal(name) = component else { return Err(Fate::Left("its path leads astray")) };
         folder = match openat(&folder, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(inner) => inner,
-            Err(Errno::NOENT) => return Err(missing_in(&folder)),
+            Err(Errno::NOENT) => return Err(missing_in(&folder, inner_most != root, decided_ns)),
             Err(Errno::LOOP | Errno::NOTDIR) => return Err(Fate::Left("a link or a file stands in the place of its folder")),
             Err(error) => return Err(Fate::Refused(error.to_string())),
         };
         may_enter(&folder, protected)?;
+        inner_most = path;
     }
     Ok(folder)
+}
+
+/// Takes the file out of reach of whoever writes its name again, and looks once more whether it is the one; another is put back.
+fn set_aside(folder: &OwnedFd, name: &OsStr, expected: Expected) -> Result<String, Fate> {
+    let aside = temporary_name();
+    match renameat(folder, name, folder, aside.as_str()) {
+        Ok(()) => {}
+        Err(Errno::NOENT) => return Err(Fate::Missing),
+        Err(error) => return Err(Fate::Refused(error.to_string())),
+    }
+    crash_point::reach("file_set_aside");
+    match statat(folder, aside.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if is_expected(&stat, expected) => return Ok(aside),
+        _ => {}
+    }
+    // Where the file system cannot do it without replacing, the name is free but for the moment of this call.
+    let back = match renameat_with(folder, aside.as_str(), folder, name, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => renameat(folder, aside.as_str(), folder, name),
+        other => other,
+    };
+    Err(match back {
+        Ok(()) => Fate::Replaced,
+        Err(error) => Fate::Refused(format!("it was written again just now, lies there as {aside}, and cannot be put back: {error}")),
+    })
 }
 
 fn may_enter(folder: &OwnedFd, protected: &HashSet<FileId>) -> Result<(), Fate> {
@@ -139,17 +190,33 @@ fn may_enter(folder: &OwnedFd, protected: &HashSet<FileId>) -> Result<(), Fate> 
     }
 }
 
-/// A folder with nothing in it may be where a share was mounted; what lies there then is not gone.
-fn missing_in(folder: &OwnedFd) -> Fate {
+/// A folder with nothing in it may be where a share was mounted; what lies there then is not gone. One below the configured folder that
+/// was made before the file, and was changed after it, is the one that the file was in.
+fn missing_in(folder: &OwnedFd, is_below: bool, decided_ns: i64) -> Fate {
     let is_entry = |name: &CStr| name != c"." && name != c"..";
     let entries = match Dir::read_from(folder) {
         Ok(entries) => entries,
         Err(error) => return Fate::Refused(error.to_string()),
     };
-    if entries.into_iter().any(|entry| entry.is_ok_and(|entry| is_entry(entry.file_name()))) {
-        Fate::Missing
-    } else {
-        Fate::Left("it is not there, but its folder is empty: perhaps a share is not mounted")
+    let holds_others = entries.into_iter().any(|entry| entry.is_ok_and(|entry| is_entry(entry.file_name())));
+    if holds_others || is_below && was_emptied(folder, decided_ns) { Fate::Missing } else { Fate::InEmptyFolder }
+}
+
+/// True when a folder was there before this time, and an entry of it came or went after.
+fn was_emptied(folder: &OwnedFd, decided_ns: i64) -> bool {
+    let wanted = StatxFlags::BTIME | StatxFlags::MTIME;
+    // Kernels and file systems that do not know when a folder was made say so, or say nothing of it.
+    let Ok(seen) = statx(folder, c"", AtFlags::EMPTY_PATH, wanted) else { return false };
+    let ns = |seconds: i64, nanoseconds: u32| seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(nanoseconds));
+    let (made, changed) = (ns(seen.stx_btime.tv_sec, seen.stx_btime.tv_nsec), ns(seen.stx_mtime.tv_sec, seen.stx_mtime.tv_nsec));
+    seen.stx_mask & wanted.bits() == wanted.bits() && made <= decided_ns && decided_ns < changed
+}
+
+fn is_expected(stat: &Stat, expected: Expected) -> bool {
+    let version = version_of(stat);
+    match expected {
+        Expected::Version(expected) => version == expected,
+        Expected::NotLater(time) => version.mtime_ns <= time.saturating_add(COARSE_NS),
     }
 }
 
@@ -180,9 +247,13 @@ mod tests {
     use crate::intake::file_version;
     use std::os::unix::fs::{MetadataExt, symlink};
 
+    /// A decision before any folder of a test was made.
+    const LONG_AGO: i64 = 0;
+
     fn fate(root: &Path, protected: &HashSet<FileId>, delete: bool, file: &str, version: Option<FileVersion>) -> Fate {
         let mut remover = Remover::new(root, protected, delete);
-        let fate = remover.remove(&root.join(file), version);
+        let expected = version.map_or(Expected::NotLater(i64::MAX), Expected::Version);
+        let fate = remover.remove(&root.join(file), expected, LONG_AGO);
         remover.sync();
         fate
     }
@@ -216,9 +287,11 @@ mod tests {
         is_left(fate(&root, &protected, true, "good", None), "reference");
         is_left(fate(&folder.path().join("ok"), &protected, true, "c", None), "OK images");
         is_left(fate(&root, &protected, true, "../elsewhere/e", None), "astray");
-        is_left(fate(&root, &protected, true, "empty/f", None), "mounted");
+        assert_eq!(fate(&root, &protected, true, "empty/f", None), Fate::InEmptyFolder);
+        assert_eq!(fate(&root, &protected, true, "empty/deeper/f", None), Fate::InEmptyFolder);
         is_left(fate(&folder.path().join("none"), &protected, true, "f", None), "not there");
-        is_left(Remover::new(&root, &protected, true).remove(&folder.path().join("elsewhere/e"), None), "configuration");
+        let elsewhere = folder.path().join("elsewhere/e");
+        is_left(Remover::new(&root, &protected, true).remove(&elsewhere, Expected::NotLater(i64::MAX), LONG_AGO), "configuration");
         assert_eq!(fate(&root, &protected, true, "day/none", None), Fate::Missing);
         assert_eq!(fate(&root, &protected, true, "none/x", None), Fate::Missing);
         assert!(matches!(fate(&root, &protected, false, "a", version), Fate::Deleted(_)), "only told");
@@ -229,5 +302,59 @@ mod tests {
         assert!(matches!(fate(&root, &protected, true, "day/b", None), Fate::Deleted(_)));
         assert!(!root.join("a").exists() && !root.join("day/b").exists());
         assert_eq!(fate(&root, &protected, true, "a", version), Fate::Missing);
+    }
+
+    #[test]
+    fn an_image_that_was_written_again_in_the_last_moment_is_put_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("a");
+        std::fs::write(&image, "fresh").unwrap();
+        let open = OwnedFd::from(std::fs::File::open(folder.path()).unwrap());
+        let known = Expected::Version(FileVersion { size: 3, mtime_ns: 7 });
+        assert_eq!(set_aside(&open, OsStr::new("a"), known), Err(Fate::Replaced));
+        assert_eq!(std::fs::read(&image).unwrap(), b"fresh");
+        assert_eq!(set_aside(&open, OsStr::new("none"), known), Err(Fate::Missing));
+        let version = file_version(&image).unwrap().unwrap();
+        let aside = set_aside(&open, OsStr::new("a"), Expected::Version(version)).unwrap();
+        assert!(!image.exists() && folder.path().join(aside).exists());
+    }
+
+    #[test]
+    fn an_output_that_was_written_later_is_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.mask.png"), "mask").unwrap();
+        let written = file_version(&folder.path().join("a.mask.png")).unwrap().unwrap().mtime_ns;
+        let protected = HashSet::new();
+        let mut remover = Remover::new(folder.path(), &protected, true);
+        let file = folder.path().join("a.mask.png");
+        assert_eq!(remover.remove(&file, Expected::NotLater(written - COARSE_NS - 1), LONG_AGO), Fate::Replaced);
+        assert!(matches!(remover.remove(&file, Expected::NotLater(written - COARSE_NS), LONG_AGO), Fate::Deleted(_)));
+    }
+
+    #[test]
+    fn a_folder_that_was_emptied_is_told_from_one_on_which_nothing_is_mounted() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = || i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
+        let (before, day) = (now(), folder.path().join("day"));
+        std::fs::create_dir(&day).unwrap();
+        std::fs::write(day.join("a"), "image").unwrap();
+        let changed =
+            |path: &Path| std::fs::metadata(path).unwrap().mtime_nsec() + std::fs::metadata(path).unwrap().mtime() * 1_000_000_000;
+        // The clock of files goes in steps of some milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let decided = now();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::fs::remove_file(day.join("a")).unwrap();
+        let protected = HashSet::new();
+        let fate = |path: &Path, decided| Remover::new(folder.path(), &protected, true).remove(path, Expected::NotLater(i64::MAX), decided);
+        if statx(std::fs::File::open(&day).unwrap(), c"", AtFlags::EMPTY_PATH, StatxFlags::BTIME)
+            .is_ok_and(|seen| seen.stx_mask & StatxFlags::BTIME.bits() != 0)
+        {
+            assert_eq!(fate(&day.join("a"), decided), Fate::Missing);
+        }
+        assert_eq!(fate(&day.join("a"), before - 1_000_000_000), Fate::InEmptyFolder, "made after the image was decided");
+        assert_eq!(fate(&day.join("a"), changed(&day)), Fate::InEmptyFolder, "not changed since");
+        std::fs::remove_dir(&day).unwrap();
+        assert_eq!(fate(&folder.path().join("a"), decided), Fate::InEmptyFolder, "never of the configured folder itself");
     }
 }

@@ -1,9 +1,11 @@
 //! The walk through the files that may go, oldest first: for the daemon, which deletes them, and for a dry run, which tells of them.
 
+use super::super::clock::Purpose;
 use super::super::progress::Pulse;
 use super::batch::{Batch, Outcome, place_of};
 use super::disks::{Disks, Shortage, folders_to_ask, places};
 use super::gone::Gone;
+use super::outside::{News, Step, Witnesses};
 use super::protect::{Guarded, Protected};
 use super::remove::FileId;
 use super::space::{Space, space_of};
@@ -12,7 +14,6 @@ use crate::config::ProductConfig;
 use crate::crash_point;
 use crate::history::{HistoryError, HistoryStore, KeptCursor, KeptFiles};
 use crate::inspection::FileKind;
-use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use tokio::task::JoinHandle;
 const BATCH: u32 = 64;
 /// The same when space is short, since a batch is not ended when there is enough.
 const SHORT_BATCH: u32 = 8;
+/// Images per look while nothing is found to be deleted: rows whose files are long gone are passed quickly.
+const PASSING: u32 = 1024;
 /// File work that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The OK images are looked at again when this old.
@@ -31,21 +34,6 @@ const FRESH: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(3600);
 /// A folder that refused so many files is left alone until then.
 const REFUSALS: u32 = 10;
-
-/// What happened besides deleting.
-#[derive(Debug)]
-pub enum News {
-    /// A folder does not answer.
-    Stuck(PathBuf),
-    /// It does again.
-    Answers(PathBuf),
-    /// Files of a folder cannot be deleted; which, and why.
-    Refused(PathBuf, String),
-    /// There is nothing more to delete, and still too little space.
-    Short(Shortage),
-    /// There is enough again on the disk of this folder.
-    Enough(PathBuf),
-}
 
 /// Where a walk is: on account of which disk (`None`: on account of age), which product, which files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,19 +47,24 @@ struct Walk {
 enum Answer {
     Space(PathBuf, Option<Space>),
     Guarded(usize, std::io::Result<HashSet<FileId>>),
-    Done(Outcome),
+    Done(Box<Outcome>, Walk),
 }
 
 /// The walk.
 pub struct Sweep {
     products: Vec<ProductConfig>,
     store: HistoryStore,
+    witnesses: Witnesses,
     delete: bool,
-    now: Timestamp,
     began: Instant,
+    looked: Instant,
     cursors: HashMap<Walk, KeptCursor>,
     /// Walks that had nothing more when they were last asked.
     at_end: HashSet<Walk>,
+    /// Walks that found nothing to delete when they last looked.
+    passing: HashSet<Walk>,
+    /// Folders with nothing in them: a share may not be mounted, and nobody need look there for every single image.
+    empty: HashSet<PathBuf>,
     disks: Disks,
     protected: Protected,
     learned: Option<Instant>,
@@ -79,6 +72,8 @@ pub struct Sweep {
     avoid: Vec<PathBuf>,
     refusals: HashMap<PathBuf, u32>,
     gone: Gone,
+    /// Deleted, or told of, since the start.
+    files: u64,
     pulse: Arc<Pulse>,
     /// What was deleted since it was last taken.
     pub tally: Tally,
@@ -90,22 +85,26 @@ pub struct Sweep {
 
 impl Sweep {
     /// For these products; without `delete` everything is looked at and nothing changed. Whoever watches the pulse begins the work.
-    pub fn new(products: Vec<ProductConfig>, store: HistoryStore, delete: bool, pulse: Arc<Pulse>) -> Self {
+    pub fn new(products: Vec<ProductConfig>, store: HistoryStore, witnesses: Witnesses, delete: bool, pulse: Arc<Pulse>) -> Self {
         Self {
             protected: Protected::new(products.len()),
             products,
             store,
+            witnesses,
             delete,
-            now: Timestamp::now(),
             began: Instant::now(),
+            looked: Instant::now(),
             cursors: HashMap::new(),
             at_end: HashSet::new(),
+            passing: HashSet::new(),
+            empty: HashSet::new(),
             disks: Disks::default(),
             learned: None,
             hanging: Vec::new(),
             avoid: Vec::new(),
             refusals: HashMap::new(),
             gone: Gone::default(),
+            files: 0,
             pulse,
             tally: Tally::default(),
             told: Vec::new(),
@@ -113,15 +112,16 @@ impl Sweep {
         }
     }
 
-    /// Looks at the clock and the disks again. Nothing is done in the folders of `avoid`, which do not answer.
+    /// Looks at the time and the disks again. Nothing is done in the folders of `avoid`, which do not answer.
     pub async fn look(&mut self, avoid: Vec<PathBuf>) {
-        self.now = Timestamp::now();
+        self.looked = Instant::now();
         self.avoid = avoid;
         self.at_end.clear();
         if self.began.elapsed() >= AGAIN {
             self.began = Instant::now();
             self.cursors.clear();
             self.refusals.clear();
+            self.empty.clear();
         }
         for folder in folders_to_ask(&self.products) {
             let asked = folder.clone();
@@ -135,16 +135,20 @@ impl Sweep {
     /// 2. takes what comes late from folders that hung;
     /// 3. on a disk short of space: what is too old there, then the oldest of what `when_full` allows, kind by kind;
     /// 4. what is too old anywhere.
-    ///
-    /// False when there was nothing to do.
-    pub async fn step(&mut self) -> Result<bool, HistoryError> {
+    pub async fn step(&mut self) -> Result<Step, HistoryError> {
         self.gone.note(&self.store).await?;
         self.take_late().await;
         let mut disks = BTreeSet::new();
         for shortage in self.shortages() {
             let disk = shortage.space.disk;
-            if disks.insert(disk) && (self.too_old(Some(disk)).await? || self.oldest_allowed(disk).await?) {
-                return Ok(true);
+            if disks.insert(disk) {
+                let mut done = self.too_old(Some(disk)).await?;
+                if done == Step::Nothing {
+                    done = self.oldest_allowed(disk).await?;
+                }
+                if done != Step::Nothing {
+                    return Ok(done);
+                }
             }
             if self.disks.is_short(&shortage) {
                 self.news.push(News::Short(shortage));
@@ -164,21 +168,25 @@ impl Sweep {
     }
 
     /// A batch of what is kept for a time and older; with a disk, of products that have such files on it.
-    async fn too_old(&mut self, disk: Option<u64>) -> Result<bool, HistoryError> {
+    async fn too_old(&mut self, disk: Option<u64>) -> Result<Step, HistoryError> {
         for product in 0..self.products.len() {
             let ages = self.products[product].retention.ages.clone();
             for (kind, age) in ages {
                 let walk = Walk { disk: None, product, kind };
-                if disk.is_none_or(|disk| self.is_on(walk, disk)) && self.batch(walk, age, BATCH).await? {
-                    return Ok(true);
+                if disk.is_some_and(|disk| !self.is_on(walk, disk)) {
+                    continue;
+                }
+                let done = self.batch(walk, age, BATCH).await?;
+                if done != Step::Nothing {
+                    return Ok(done);
                 }
             }
         }
-        Ok(false)
+        Ok(Step::Nothing)
     }
 
     /// A batch of the oldest files on this disk that `min_free` may delete.
-    async fn oldest_allowed(&mut self, disk: u64) -> Result<bool, HistoryError> {
+    async fn oldest_allowed(&mut self, disk: u64) -> Result<Step, HistoryError> {
         for kind in FileKind::ALL.iter().copied() {
             loop {
                 let mut oldest: Option<(KeptCursor, Walk)> = None;
@@ -197,12 +205,13 @@ impl Sweep {
                     }
                 }
                 let Some((_, walk)) = oldest else { break };
-                if self.batch(walk, self.products[walk.product].retention.keep_at_least, SHORT_BATCH).await? {
-                    return Ok(true);
+                let done = self.batch(walk, self.products[walk.product].retention.keep_at_least, SHORT_BATCH).await?;
+                if done != Step::Nothing {
+                    return Ok(done);
                 }
             }
         }
-        Ok(false)
+        Ok(Step::Nothing)
     }
 
     /// True when files of the walk are written to this disk.
@@ -214,34 +223,41 @@ impl Sweep {
         if self.at_end.contains(&walk) {
             return Ok(Vec::new());
         }
-        let until = self.now.checked_sub(age).unwrap_or(Timestamp::MIN);
         // What is too old was handled before; nobody need go through what was left of it once more.
         let after = self.cursors.get(&walk).or_else(|| self.cursors.get(&Walk { disk: None, ..walk })).cloned().unwrap_or_default();
         self.pulse.step();
-        let kept = self.store.kept_files(&self.products[walk.product].name, walk.kind, until, &after, limit).await?;
-        if kept.is_empty() {
-            self.at_end.insert(walk);
+        // As of the last look: of an image that becomes old in between, the outputs go first, too.
+        for span in self.witnesses.clock.old(age.saturating_add(self.looked.elapsed()), Purpose::Delete) {
+            let after = after.clone().max(KeptCursor::at(span.from));
+            let kept = self.store.kept_files(&self.products[walk.product].name, walk.kind, span.until, &after, limit).await?;
+            if !kept.is_empty() {
+                return Ok(kept);
+            }
         }
-        Ok(kept)
+        self.at_end.insert(walk);
+        Ok(Vec::new())
     }
 
-    /// Handles the next images of a walk; false when it is at its end, or cannot go on now.
-    async fn batch(&mut self, walk: Walk, age: Duration, limit: u32) -> Result<bool, HistoryError> {
+    /// Handles the next images of a walk, until files of `most` were deleted; nothing when it is at its end, or cannot go on now.
+    async fn batch(&mut self, walk: Walk, age: Duration, most: u32) -> Result<Step, HistoryError> {
         let protected = if walk.kind.is_image() { self.learn_protected().await } else { Some(Arc::default()) };
         let Some(protected) = protected else {
             self.at_end.insert(walk);
-            return Ok(false);
+            return Ok(Step::Nothing);
         };
+        let limit = if self.delete && self.passing.contains(&walk) { PASSING } else { most };
         let asked = Instant::now();
         let kept = self.kept(walk, age, limit).await?;
-        let Some(last) = kept.last() else { return Ok(false) };
+        let Some(last) = kept.last() else { return Ok(Step::Nothing) };
         self.cursors.insert(walk, last.cursor());
+        let files_before = self.files;
         let mut by_folder: BTreeMap<PathBuf, Vec<KeptFiles>> = BTreeMap::new();
         for image in kept {
             match place_of(&image, walk.kind) {
                 // Nothing of it is left that is its own.
                 None if self.delete && image.is_all_of_later_images() => self.gone.add(walk.kind, image.id),
                 None => {}
+                Some(path) if path.parent().is_some_and(|folder| self.empty.contains(folder)) => {}
                 Some(path) => {
                     if let Some(root) = self.root_of(walk, &path) {
                         by_folder.entry(root).or_default().push(image);
@@ -253,11 +269,19 @@ impl Sweep {
         let why = if walk.disk.is_some() { Why::Space } else { Why::Age };
         for (root, images) in by_folder {
             let protected = Arc::clone(&protected);
-            let batch = Batch { product, kind, why, root: root.clone(), images, protected, delete, asked };
-            self.ask(root, move || Answer::Done(batch.run())).await;
+            let Witnesses { writing, litter, .. } = self.witnesses.clone();
+            let batch =
+                Batch { product, kind, why, root: root.clone(), images, protected, writing, litter, most: most as usize, delete, asked };
+            self.ask(root, move || Answer::Done(Box::new(batch.run()), walk)).await;
         }
         self.gone.note(&self.store).await?;
-        Ok(true)
+        let deleted = self.files != files_before;
+        if deleted {
+            self.passing.remove(&walk)
+        } else {
+            self.passing.insert(walk)
+        };
+        Ok(if deleted { Step::Deleted } else { Step::Passed })
     }
 
     /// The folder of the configuration that the file lies in, when something can be done there.
@@ -324,13 +348,23 @@ impl Sweep {
                 let reason = format!("the ok folder cannot be read, so that no image can be told to be none of it: {error}");
                 self.refused(self.products[product].ok.clone(), 1, reason);
             }
-            Ok(Answer::Done(outcome)) => self.take_outcome(outcome),
+            Ok(Answer::Done(outcome, walk)) => {
+                // What it did not come to is next; a walk that has begun anew meanwhile comes by it in any case.
+                if self.delete
+                    && let (Some(ended_at), Some(cursor)) = (&outcome.ended_at, self.cursors.get_mut(&walk))
+                {
+                    *cursor = cursor.clone().min(ended_at.clone());
+                }
+                self.take_outcome(*outcome);
+            }
             Err(error) => tracing::error!(%error, "file work of retention ended early"),
         }
     }
 
     fn take_outcome(&mut self, outcome: Outcome) {
-        let Outcome { product, kind, why, root, gone, count, deleted, refused: (refused, reason), space } = outcome;
+        let Outcome { product, kind, why, root, gone, count, deleted, empty, refused: (refused, reason), space, ended_at: _ } = outcome;
+        self.files += count.files;
+        self.empty.extend(empty);
         if count.files > 0 && self.delete {
             crash_point::reach("deletions_synced");
         }

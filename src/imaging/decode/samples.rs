@@ -1,53 +1,100 @@
-//! What all formats have in common once their pixels are read: alpha is dropped, the bit depth is settled.
+//! What all formats have in common once their pixels are read: the bit depth is settled, the picture is turned upright.
 
-use super::{Decoded, Fault};
+use super::canvas::Canvas;
+use super::orientation::Orientation;
+use super::{Decoded, DefectMask, Fault};
 use crate::inspection::{Picture, Samples};
 
-/// Pixels as a decoder gave them, interleaved.
+/// A read file.
 pub(super) struct Raw {
-    width: u32,
-    height: u32,
-    /// 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
-    channels: u8,
-    samples: Samples,
-    /// Significant bits that the file itself declares.
-    pub(super) declared_depth: Option<u8>,
+    pub(super) canvas: Canvas,
+    pub(super) orientation: Orientation,
+    pub(super) depth: FileDepth,
+    /// The largest value means black.
+    pub(super) white_is_zero: bool,
+    /// Its pixels are only about what was saved.
+    pub(super) lossy: bool,
+}
+
+/// What the file itself says of the bits of its wide samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileDepth {
+    /// Nothing: they lie in 16 bits.
+    Unknown,
+    /// They have just so many: 9 to 15, packed one after the other.
+    Packed(u8),
+    /// They were so many, and are scaled to 16.
+    ScaledTo16(u8),
 }
 
 impl Raw {
-    /// `buffer` holds bytes, or 16-bit words in the byte order of the machine when `wide`.
-    pub(super) fn new(width: u32, height: u32, channels: u8, wide: bool, buffer: Vec<u8>) -> Raw {
-        let samples = if wide {
-            Samples::U16(buffer.chunks_exact(2).map(|b| u16::from_ne_bytes([b[0], b[1]])).collect())
-        } else {
-            Samples::U8(buffer)
-        };
-        Raw { width, height, channels, samples, declared_depth: None }
+    pub(super) fn new(canvas: Canvas) -> Raw {
+        Raw { canvas, orientation: Orientation::UPRIGHT, depth: FileDepth::Unknown, white_is_zero: false, lossy: false }
     }
 
-    /// Keeps the first channel of an RGB picture that is known to be gray.
-    pub(super) fn gray_from_rgb(mut self) -> Raw {
-        if let (3, Samples::U8(v)) = (self.channels, &self.samples) {
-            self.samples = Samples::U8(v.chunks_exact(3).map(|p| p[0]).collect());
-            self.channels = 1;
-        }
-        self
-    }
-
-    pub(super) fn finish(self, bit_depth: Option<u8>) -> Result<Decoded, Fault> {
-        let (file_bit_depth, depth) = match &self.samples {
+    pub(super) fn finish(mut self, bit_depth: Option<u8>) -> Result<Decoded, Fault> {
+        let (file_bit_depth, depth) = match &self.canvas.samples {
             Samples::U8(_) => (8, narrow_depth(bit_depth)?),
-            Samples::U16(v) => (16, wide_depth(v, bit_depth, self.declared_depth)?),
+            Samples::U16(v) => (16, wide_depth(v, bit_depth, self.depth)?),
         };
-        let kept = if self.channels < 3 { 1 } else { 3 };
-        let samples = match self.samples {
-            Samples::U8(v) => Samples::U8(without_alpha(v, self.channels, kept)),
-            Samples::U16(v) => Samples::U16(without_alpha(v, self.channels, kept)),
+        if self.white_is_zero {
+            invert(&mut self.canvas.samples, depth);
+        }
+        let (file_channels, channels) = (self.canvas.file_channels(), self.canvas.colors);
+        let size = (self.canvas.width, self.canvas.height);
+        let (samples, (width, height)) = match self.canvas.samples {
+            Samples::U8(v) => {
+                let (v, size) = self.orientation.turn(v, channels, size);
+                (Samples::U8(v), size)
+            }
+            Samples::U16(v) => {
+                let (v, size) = self.orientation.turn(v, channels, size);
+                (Samples::U16(v), size)
+            }
         };
-        let picture = Picture { width: self.width, height: self.height, channels: kept, bit_depth: depth, samples };
-        let file_channels = if self.channels == 2 { 1 } else { self.channels };
+        let picture = Picture { width: width as u32, height: height as u32, channels: channels as u8, bit_depth: depth, samples };
         Ok(Decoded { picture, file_channels, file_bit_depth })
     }
+
+    pub(super) fn finish_mask(mut self) -> Result<DefectMask, Fault> {
+        if self.white_is_zero {
+            let depth = match self.depth {
+                FileDepth::Packed(bits) => bits,
+                _ => 16,
+            };
+            invert(&mut self.canvas.samples, depth);
+        }
+        // What JPEG makes of black beside white is not black.
+        let threshold = if self.lossy { 127 } else { 0 };
+        let mut defect = match &self.canvas.samples {
+            Samples::U8(v) => marked(v, self.canvas.colors, threshold),
+            Samples::U16(v) => marked(v, self.canvas.colors, threshold.into()),
+        };
+        if let Some(alpha) = &self.canvas.alpha {
+            defect.iter_mut().zip(alpha).filter(|&(_, &alpha)| alpha == 0).for_each(|(defect, _)| *defect = 0);
+            if defect.iter().all(|&d| d == 0) && alpha.contains(&0) && alpha.iter().any(|&a| a != 0) {
+                return Err(Fault::unsupported(
+                    "is drawn in its alpha channel alone, and black where it is opaque; save the mask as white on black, without alpha",
+                ));
+            }
+        }
+        let (defect, (width, height)) = self.orientation.turn(defect, 1, (self.canvas.width, self.canvas.height));
+        Ok(DefectMask { width: width as u32, height: height as u32, defect })
+    }
+}
+
+fn invert(samples: &mut Samples, depth: u8) {
+    match samples {
+        Samples::U8(v) => v.iter_mut().for_each(|s| *s = 255 - *s),
+        Samples::U16(v) => {
+            let full = ((1u32 << depth) - 1) as u16;
+            v.iter_mut().for_each(|s| *s = full.saturating_sub(*s));
+        }
+    }
+}
+
+fn marked<T: Copy + PartialOrd>(samples: &[T], colors: usize, threshold: T) -> Vec<u8> {
+    samples.chunks_exact(colors).map(|pixel| u8::from(pixel.iter().any(|&sample| sample > threshold))).collect()
 }
 
 fn narrow_depth(configured: Option<u8>) -> Result<u8, Fault> {
@@ -59,15 +106,29 @@ fn narrow_depth(configured: Option<u8>) -> Result<u8, Fault> {
     }
 }
 
-fn wide_depth(samples: &[u16], configured: Option<u8>, declared: Option<u8>) -> Result<u8, Fault> {
-    let depth = match configured.or(declared) {
-        Some(bits @ 9..=16) => bits,
-        Some(bits) => {
+fn wide_depth(samples: &[u16], configured: Option<u8>, of_file: FileDepth) -> Result<u8, Fault> {
+    let depth = match (of_file, configured) {
+        (FileDepth::Packed(bits), None) => bits,
+        (FileDepth::Packed(bits), Some(configured)) if bits == configured => bits,
+        (FileDepth::Packed(bits), Some(configured)) => {
+            return Err(Fault::wrong_depth(format!(
+                "has {bits} bits per sample but input.bit_depth is {configured}; set input.bit_depth to {bits} or leave it out"
+            )));
+        }
+        (FileDepth::ScaledTo16(_), None) => 16,
+        (FileDepth::ScaledTo16(bits), Some(configured)) if configured != 16 => {
+            return Err(Fault::wrong_depth(format!(
+                "has an sBIT chunk, which says that {bits} bits were scaled to 16, but input.bit_depth is {configured}; set \
+                 input.bit_depth to 16, or have the camera leave the chunk out if it does not scale"
+            )));
+        }
+        (_, Some(bits @ 9..=16)) => bits,
+        (_, Some(bits)) => {
             return Err(Fault::wrong_depth(format!(
                 "has 16 bits per sample but its bit depth is given as {bits}; set input.bit_depth to what the camera delivers (9 to 16)"
             )));
         }
-        None => {
+        (FileDepth::Unknown, None) => {
             return Err(Fault::wrong_depth(
                 "has 16 bits per sample and does not say how many of them are used; set input.bit_depth, e.g. 12 for a 12-bit camera",
             ));
@@ -81,11 +142,4 @@ fn wide_depth(samples: &[u16], configured: Option<u8>, declared: Option<u8>) -> 
         )));
     }
     Ok(depth)
-}
-
-fn without_alpha<T: Copy>(samples: Vec<T>, channels: u8, kept: u8) -> Vec<T> {
-    if channels == kept {
-        return samples;
-    }
-    samples.chunks_exact(usize::from(channels)).flat_map(|pixel| &pixel[..usize::from(kept)]).copied().collect()
 }

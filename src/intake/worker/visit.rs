@@ -1,7 +1,8 @@
 //! A walk through a drop folder: watches its folders and collects what is in them.
 
-use super::{Ended, SCAN_SLICE, Worker, is_marked};
+use super::{Ended, SCAN_SLICE, Worker};
 use crate::inspection::Readiness;
+use crate::intake::marker::is_marked;
 use crate::intake::scan::{FolderId, Visitor};
 use crate::intake::settle::{FileVersion, Sighting};
 use std::io;
@@ -44,6 +45,10 @@ impl<'a> Scan<'a> {
 }
 
 impl Visitor for Scan<'_> {
+    fn enters(&self, folder: &Path) -> bool {
+        (self.worker.spec.enters)(folder)
+    }
+
     fn folder(&mut self, folder: &Path, id: FolderId) {
         self.worker.pulse.work();
         self.folders += 1;

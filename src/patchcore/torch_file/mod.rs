@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek};
 use std::path::Path;
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 // Storages are raw memory of the machine that wrote them; torch writes little-endian ones everywhere that matters.
 const _: () = assert!(cfg!(target_endian = "little"), "tensor files are read and written on little-endian machines only");
@@ -49,15 +49,27 @@ pub(crate) fn read_state_dict(path: &Path) -> Result<BTreeMap<String, Tensor>, E
 /// # Errors
 /// As [`read_state_dict`].
 pub(crate) fn read_tensor(path: &Path) -> Result<Tensor, EngineError> {
+    read_fitting_tensor(path, &|_, _| Ok(()))
+}
+
+/// [`read_tensor`], if `fits` takes its size and number format; asked before memory is taken for it.
+///
+/// # Errors
+/// As [`read_state_dict`], and what `fits` says.
+pub(crate) fn read_fitting_tensor(path: &Path, fits: &Fits<'_>) -> Result<Tensor, EngineError> {
     const NOT_ONE: &str = "it does not hold one tensor; save it with torch.save(tensor, path)";
     with_file(path, |file, format| match format {
         Format::Safetensors => Err(NOT_ONE.into()),
         _ => with_pickle(file, format, |pickle, storages| {
             let view = pickle.tensor().ok_or(NOT_ONE)?;
+            fits(&view.size, view.storage.kind)?;
             tensor(view, &storages.read(&view.storage)?)?.f_contiguous().map_err(torch)
         }),
     })
 }
+
+/// Says what is wrong with a tensor of this size and number format.
+pub(crate) type Fits<'a> = dyn Fn(&[i64], Kind) -> Result<(), String> + 'a;
 
 /// Where the storages of a file lie.
 trait Storages {

@@ -17,16 +17,19 @@ const MAX_DEFLATE_RATIO: u64 = 1032;
 pub(super) struct Archive {
     zip: ZipArchive<BufReader<File>>,
     top: String,
+    /// Bytes of the file.
+    length: u64,
 }
 
 impl Archive {
     pub(super) fn open(file: File) -> Result<Self, String> {
+        let length = file.metadata().map_err(|e| format!("reading it failed: {e}"))?.len();
         let zip = ZipArchive::new(BufReader::with_capacity(1 << 20, file)).map_err(broken)?;
         let mut tops = zip.file_names().filter_map(|name| name.strip_suffix("data.pkl")).filter(|top| top.ends_with('/') || top.is_empty());
         let top =
             tops.next().ok_or("it is a zip archive without data.pkl, so not written by torch.save; is it the right file?")?.to_owned();
         drop(tops);
-        let mut archive = Archive { zip, top };
+        let mut archive = Archive { zip, top, length };
         // Written since torch 2.1; before that only little-endian machines were supported.
         if let Some(order) = archive.small_member("byteorder", 16)?
             && order != b"little"
@@ -62,9 +65,10 @@ impl Archive {
             Err(ZipError::FileNotFound) => return Ok(None),
             Err(e) => return Err(broken(e)),
         };
+        let there = member.compressed_size().min(self.length);
         let most = match member.compression() {
-            CompressionMethod::Stored => member.compressed_size(),
-            _ => member.compressed_size().saturating_mul(MAX_DEFLATE_RATIO),
+            CompressionMethod::Stored => there,
+            _ => there.saturating_mul(MAX_DEFLATE_RATIO),
         };
         if member.size() > most {
             return Err(format!("its member {name} claims more bytes than are there; copy the file again"));

@@ -1,0 +1,261 @@
+//! Images that were in hand when the daemon died. They are tried alone, and one that kills the daemon again and again is failed.
+//!
+//! An attempt leaves its mark in the statement that begins it, and whatever ends it takes the mark away. A mark that is still there at
+//! the next start is that of an image that was in hand when the process died. Such an image is a suspect: it is tried when nothing else
+//! is in hand, so that the next death tells whether it was the one. Any end of an attempt but death clears it.
+
+use super::queue::{PENDING_COLUMNS, PendingColumns, folders, outside};
+use super::rows::{PendingImage, time_text};
+use super::{HistoryError, HistoryStore};
+use crate::codes::{Reason, ReasonCode};
+use jiff::Timestamp;
+use sqlx::{Connection, SqliteConnection};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+/// An image that was alone in hand at so many deaths in a row is failed.
+pub const DEATHS: i64 = 2;
+
+/// What the process before this one left.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aftermath {
+    /// Images that were in hand when it died, and are tried alone from now on; those in `failed` are not counted.
+    pub suspects: u64,
+    /// Images that were failed, as they kill the daemon.
+    pub failed: Vec<Killer>,
+}
+
+/// An image that kills the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Killer {
+    /// Inspection id.
+    pub id: i64,
+    /// Whose image it is.
+    pub product: String,
+    /// As shown to people.
+    pub image_path: String,
+}
+
+impl HistoryStore {
+    /// An attempt begins, and no other image is in hand. Otherwise as [`HistoryStore::start_attempt`].
+    pub async fn start_attempt_alone(&self, id: i64) -> Result<bool, HistoryError> {
+        self.start(id, "alone").await
+    }
+
+    /// The attempt ended in a way that leaves the row as it is.
+    pub async fn put_down(&self, id: i64) -> Result<(), HistoryError> {
+        let changed = sqlx::query("UPDATE inspections SET in_hand = NULL, deaths = NULL WHERE id = ?").bind(id).execute(&self.write).await;
+        changed.map(|_| ()).map_err(|e| self.error(e))
+    }
+
+    /// The daemon was asked to stop: if it dies before it has stopped, no image is to blame.
+    pub async fn stops(&self) -> Result<(), HistoryError> {
+        self.health.stops.store(true, Ordering::Release);
+        let changed = sqlx::query("UPDATE inspections SET in_hand = NULL WHERE in_hand IS NOT NULL").execute(&self.write).await;
+        changed.map(|_| ()).map_err(|e| self.error(e))
+    }
+
+    /// Sees to what the process before `run` left in hand; for the start of a line, before the first attempt. Asked again by the same
+    /// `run`, it does nothing. `boot` tells one start of the machine from another.
+    pub async fn after_death(&self, run: &str, boot: &str) -> Result<Aftermath, HistoryError> {
+        let mut connection = self.writer().await?;
+        let result = after_death(&mut connection, run, boot).await;
+        self.settle(connection, result).await
+    }
+
+    /// True while there are suspects.
+    pub async fn has_suspects(&self) -> Result<bool, HistoryError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM inspections WHERE deaths IS NOT NULL)")
+            .fetch_one(&self.read)
+            .await
+            .map_err(|e| self.error(e))
+    }
+
+    /// The suspect of these products that is to be tried next, and its product: the least suspicious, the oldest of them. `deaths` at
+    /// most; the rest as for [`HistoryStore::next_pending`].
+    pub async fn next_suspect(
+        &self,
+        products: &[&str],
+        now: Timestamp,
+        deaths: i64,
+        exclude: &[i64],
+        avoid: &[PathBuf],
+    ) -> Result<Option<(String, PendingImage)>, HistoryError> {
+        let query = format!(
+            "SELECT product, {PENDING_COLUMNS} FROM inspections
+             WHERE deaths IS NOT NULL AND deaths <= ? AND state = 'pending' AND reason_code IS NOT ?
+               AND product IN (SELECT value FROM json_each(?)) AND (retry_at IS NULL OR retry_at <= ?)
+               AND id NOT IN (SELECT value FROM json_each(?)) AND {}
+             ORDER BY deaths, seen_at, id LIMIT 1",
+            outside("?")
+        );
+        let row: Option<Suspect> = sqlx::query_as(sqlx::AssertSqlSafe(query))
+            .bind(deaths)
+            .bind(ReasonCode::NoBank.as_str())
+            .bind(serde_json::Value::from(products).to_string())
+            .bind(time_text(now))
+            .bind(serde_json::Value::from(exclude).to_string())
+            .bind(folders(avoid))
+            .fetch_optional(&self.read)
+            .await
+            .map_err(|e| self.error(e))?;
+        row.map(|Suspect { product, image }| Ok((product, image.into_image()?))).transpose().map_err(|e| self.error(e))
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Suspect {
+    product: String,
+    #[sqlx(flatten)]
+    image: PendingColumns,
+}
+
+async fn after_death(connection: &mut SqliteConnection, run: &str, boot: &str) -> Result<Aftermath, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let last: Option<(String, String)> = sqlx::query_as("SELECT run, boot FROM last_run").fetch_optional(&mut *transaction).await?;
+    if last.as_ref().is_some_and(|(last, _)| last == run) {
+        transaction.rollback().await?;
+        return Ok(Aftermath::default());
+    }
+    sqlx::query("INSERT OR REPLACE INTO last_run (only_row, run, boot) VALUES (1, ?, ?)")
+        .bind(run)
+        .bind(boot)
+        .execute(&mut *transaction)
+        .await?;
+    let mut aftermath = Aftermath::default();
+    if last.is_some_and(|(_, last)| last == boot) {
+        aftermath.suspects = sqlx::query(
+            "UPDATE inspections SET deaths = CASE in_hand WHEN 'alone' THEN ifnull(deaths, 0) + 1 ELSE 0 END, in_hand = NULL
+             WHERE in_hand IS NOT NULL AND state = 'pending'",
+        )
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        aftermath.failed = fail_killers(&mut transaction).await?;
+        aftermath.suspects = aftermath.suspects.saturating_sub(aftermath.failed.len() as u64);
+    }
+    sqlx::query("UPDATE inspections SET in_hand = NULL WHERE in_hand IS NOT NULL").execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(aftermath)
+}
+
+async fn fail_killers(connection: &mut SqliteConnection) -> Result<Vec<Killer>, sqlx::Error> {
+    let text = format!("the daemon died at each of the last {DEATHS} attempts, and nothing else was in hand then");
+    let Reason { code, text } = Reason::new(ReasonCode::KillsTheDaemon, text);
+    sqlx::query_as(
+        "UPDATE inspections SET state = 'failed', retry_at = NULL, reason = ?, reason_code = ?, decided_at = ?, deaths = NULL
+         WHERE deaths >= ? AND state = 'pending'
+         RETURNING id, product, image_path",
+    )
+    .bind(text)
+    .bind(code.as_str())
+    .bind(time_text(Timestamp::now()))
+    .bind(DEATHS)
+    .fetch_all(connection)
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Arrival, ArrivalState, RequeueFilter};
+    use super::*;
+    use std::time::Duration;
+
+    const NOW: Timestamp = Timestamp::MAX;
+
+    struct Scene {
+        store: HistoryStore,
+        _folder: tempfile::TempDir,
+    }
+
+    async fn scene(images: i64) -> Scene {
+        let folder = tempfile::tempdir().unwrap();
+        let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
+        let arrivals: Vec<Arrival> = (0..images)
+            .map(|number| Arrival {
+                path: format!("/drop/{number}.png").into(),
+                product: Some("p".into()),
+                size: 1,
+                mtime_ns: number,
+                seen_at: Timestamp::UNIX_EPOCH,
+                give_up_at: Timestamp::UNIX_EPOCH,
+                state: ArrivalState::Pending,
+                reason: None,
+                file_id: None,
+                said_whole: true,
+                evidence: None,
+            })
+            .collect();
+        store.record_arrivals(&arrivals).await.unwrap();
+        store.after_death("run 0", "boot").await.unwrap();
+        Scene { store, _folder: folder }
+    }
+
+    impl Scene {
+        async fn suspects(&self) -> Vec<i64> {
+            let mut found = Vec::new();
+            while let Some((_, image)) = self.store.next_suspect(&["p"], NOW, DEATHS, &found, &[]).await.unwrap() {
+                found.push(image.id);
+            }
+            found
+        }
+
+        async fn others(&self) -> Vec<i64> {
+            self.store.next_pending("p", NOW, 9, &[], &[]).await.unwrap().into_iter().map(|image| image.id).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn images_in_hand_at_a_death_are_suspects_until_an_attempt_ends_otherwise() {
+        let scene = scene(4).await;
+        for id in [1, 2, 3] {
+            scene.store.start_attempt(id).await.unwrap();
+        }
+        let later = Timestamp::now();
+        scene.store.retry_later(3, &ReasonCode::Changing.into(), later).await.unwrap();
+        let found = scene.store.after_death("run 1", "boot").await.unwrap();
+        assert_eq!((found.suspects, found.failed.len()), (2, 0));
+        assert_eq!(scene.store.after_death("run 1", "boot").await.unwrap(), Aftermath::default(), "a reload is no death");
+        assert_eq!((scene.suspects().await, scene.others().await), (vec![1, 2], vec![3, 4]));
+        assert_eq!(scene.store.due_products(&["p"], NOW).await.unwrap(), ["p"]);
+        scene.store.start_attempt_alone(1).await.unwrap();
+        scene.store.retry_later(1, &ReasonCode::Changing.into(), later).await.unwrap();
+        scene.store.start_attempt_alone(2).await.unwrap();
+        scene.store.put_down(2).await.unwrap();
+        assert_eq!((scene.suspects().await, scene.others().await), (vec![], vec![1, 2, 3, 4]));
+        assert!(!scene.store.has_suspects().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn two_deaths_alone_fail_an_image_and_a_requeue_forgets_them() {
+        let scene = scene(2).await;
+        scene.store.start_attempt(1).await.unwrap();
+        scene.store.start_attempt(2).await.unwrap();
+        scene.store.after_death("run 1", "boot").await.unwrap();
+        scene.store.start_attempt_alone(2).await.unwrap();
+        assert_eq!(scene.store.after_death("run 2", "boot").await.unwrap().failed, []);
+        assert_eq!(scene.suspects().await, [1, 2], "the least suspicious first");
+        assert_eq!(scene.store.next_suspect(&["p"], NOW, 0, &[1], &[]).await.unwrap(), None, "it has one death already");
+        scene.store.start_attempt_alone(2).await.unwrap();
+        let found = scene.store.after_death("run 3", "boot").await.unwrap();
+        assert_eq!((found.failed[0].id, found.failed[0].image_path.as_str()), (2, "/drop/1.png"));
+        assert_eq!((scene.suspects().await, scene.store.counts().await.unwrap().failed), (vec![1], 1));
+
+        let everything = RequeueFilter::default();
+        scene.store.requeue(&everything, |_, _| Some("p".into()), Duration::ZERO).await.unwrap();
+        scene.store.release_waiting("p").await.unwrap();
+        assert_eq!((scene.suspects().await, scene.others().await), (vec![1], vec![2]), "like any other");
+    }
+
+    #[tokio::test]
+    async fn a_stop_and_a_machine_that_goes_down_blame_nobody() {
+        let scene = scene(2).await;
+        scene.store.start_attempt(1).await.unwrap();
+        assert_eq!(scene.store.after_death("run 1", "another boot").await.unwrap(), Aftermath::default());
+        scene.store.start_attempt(1).await.unwrap();
+        scene.store.stops().await.unwrap();
+        scene.store.start_attempt(2).await.unwrap();
+        assert_eq!(scene.store.after_death("run 2", "another boot").await.unwrap(), Aftermath::default());
+        assert_eq!(scene.others().await, [1, 2]);
+    }
+}

@@ -1,0 +1,173 @@
+//! Whether the contents of the database are whole.
+//!
+//! A look at all pages of ten million rows takes minutes on a cold disk, and a line must not wait for it. Each start looks for
+//! [`AT_START`], which is enough for some hundred thousand rows. What is left is looked at beside the line, but only when the database was
+//! not closed in good order: a power cut or a kill is what damages files. Damage that was found once is looked for in full at each start.
+
+use super::open::{connecting, is_interrupt};
+use super::{HistoryError, HistoryErrorKind, HistoryStore};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnection;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a start looks.
+pub(super) const AT_START: Duration = Duration::from_secs(3);
+
+/// Steps of SQLite between two calls that tell of progress: fractions of a second, also where each reads from a slow disk.
+pub(super) const STEPS: i32 = 1000;
+
+/// Beside the line, the look rests for as long as it worked, whenever it has worked for this long.
+const STINT: Duration = Duration::from_millis(20);
+
+/// Looks at all pages; false when `time` was over before the end.
+///
+/// `on_progress` is called now and then, also by later statements on this connection.
+pub(super) async fn check(
+    connection: &mut SqliteConnection,
+    file: &Path,
+    time: Option<Duration>,
+    on_progress: &Arc<impl Fn() + Send + Sync + 'static>,
+) -> Result<bool, HistoryError> {
+    let sql = |e| HistoryError::from_sqlx(file, e);
+    let end = time.map(|time| Instant::now() + time);
+    let go_on = move |end: Option<Instant>| {
+        let on_progress = Arc::clone(on_progress);
+        move || {
+            on_progress();
+            end.is_none_or(|end| Instant::now() < end)
+        }
+    };
+    connection.lock_handle().await.map_err(sql)?.set_progress_handler(STEPS, go_on(end));
+    let found = look(connection).await;
+    connection.lock_handle().await.map_err(sql)?.set_progress_handler(STEPS, go_on(None));
+    verdict(file, found)
+}
+
+async fn look(connection: &mut SqliteConnection) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(connection).await
+}
+
+/// False when it was interrupted.
+fn verdict(file: &Path, found: Result<String, sqlx::Error>) -> Result<bool, HistoryError> {
+    match found {
+        Ok(found) if found == "ok" => Ok(true),
+        Ok(found) => Err(HistoryError::saying(file, HistoryErrorKind::Corrupt, found)),
+        Err(error) if is_interrupt(&error) => Ok(false),
+        Err(error) => Err(HistoryError::from_sqlx(file, error)),
+    }
+}
+
+impl HistoryStore {
+    /// Looks at what the start did not get to, if that is due, at a leisurely pace and on a connection of its own. True when it did, and
+    /// found all well. Ends early when the future is dropped.
+    ///
+    /// # Errors
+    /// Of the kind [`HistoryErrorKind::Corrupt`] when there is damage.
+    pub async fn check_the_rest(&self) -> Result<bool, HistoryError> {
+        if !self.opening.check_is_due() {
+            return Ok(false);
+        }
+        let wanted = Wanted::default();
+        let is_wanted = Arc::clone(&wanted.0);
+        let mut stint = Instant::now();
+        let leisurely = move || {
+            if stint.elapsed() >= STINT {
+                std::thread::sleep(stint.elapsed());
+                stint = Instant::now();
+            }
+            is_wanted.load(Ordering::Relaxed)
+        };
+        let mut connection =
+            connecting(&self.file).read_only(true).disable_statement_logging().connect().await.map_err(|e| self.error(e))?;
+        connection.lock_handle().await.map_err(|e| self.error(e))?.set_progress_handler(STEPS, leisurely);
+        let found = verdict(&self.file, look(&mut connection).await);
+        match found {
+            Ok(whole) => {
+                if whole {
+                    self.opening.checked();
+                }
+                Ok(whole)
+            }
+            Err(error) => {
+                if error.kind == HistoryErrorKind::Corrupt {
+                    self.note_damage();
+                }
+                self.health.note(&error);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Says that nobody waits for the answer any more when it is dropped.
+struct Wanted(Arc<AtomicBool>);
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::EventKind;
+    use std::os::unix::fs::FileExt;
+    use tempfile::TempDir;
+
+    async fn history(folder: &TempDir) -> HistoryStore {
+        let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
+        for i in 0..2000 {
+            store.record_event(EventKind::Overflow, None, &format!("event {i}")).await.unwrap();
+        }
+        store
+    }
+
+    fn damage(file: &Path) {
+        let length = std::fs::metadata(file).unwrap().len();
+        let damaged = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+        damaged.write_all_at(&[0xA5; 8192], length - 3 * 4096).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_look_ends_when_its_time_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = history(&folder).await;
+        let mut connection = connecting(store.file()).connect().await.unwrap();
+        let on_progress = Arc::new(|| {});
+        assert!(!check(&mut connection, store.file(), Some(Duration::ZERO), &on_progress).await.unwrap());
+        assert!(check(&mut connection, store.file(), Some(AT_START), &on_progress).await.unwrap());
+        assert!(check(&mut connection, store.file(), None, &on_progress).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_the_start_left_out_is_found_beside_the_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = history(&folder).await;
+        assert!(!store.check_the_rest().await.unwrap(), "nothing was left out");
+        store.opening.leave_out();
+        assert!(store.check_the_rest().await.unwrap());
+        assert!(!store.check_the_rest().await.unwrap(), "once is enough");
+
+        store.opening.leave_out();
+        store.clone().close().await.unwrap();
+        store.note_closed();
+        let store = HistoryStore::open(store.file()).await.unwrap();
+        store.opening.leave_out();
+        damage(store.file());
+        assert_eq!(store.check_the_rest().await.unwrap_err().kind, HistoryErrorKind::Corrupt);
+        assert_eq!(store.lost().await.kind, HistoryErrorKind::Corrupt, "the line ends");
+        drop(store);
+        let error = HistoryStore::open(&folder.path().join("history.db")).await.unwrap_err();
+        assert_eq!(error.kind, HistoryErrorKind::Corrupt, "{error}");
+    }
+}
