@@ -74,6 +74,7 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
         "pending": 0,
         "oldest_pending": null,
         "oldest_pending_seconds": null,
+        "waiting": [],
         "actions_waiting": 0,
         "last_decision": {
             "id": value(&format!("SELECT id {ng}")).parse::<i64>().unwrap(),

@@ -19,7 +19,7 @@ fn fill(line: &Line, drop: &Path, n: usize) {
         std::fs::create_dir(drop.join(format!("shift{folder}"))).unwrap();
     }
     for i in 0..n {
-        std::fs::hard_link(&pictures[i % PICTURES], drop.join(format!("shift{}/part{i:07}.jpg", i % SUB_FOLDERS))).unwrap();
+        std::fs::copy(&pictures[i % PICTURES], drop.join(format!("shift{}/part{i:07}.jpg", i % SUB_FOLDERS))).unwrap();
     }
 }
 
