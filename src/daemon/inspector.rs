@@ -225,6 +225,12 @@ impl Work<'_> {
         Ok((finished, seen))
     }
 
+    /// True when `give_up_after` has passed since the last change of the file, and not only on a clock that was set meanwhile.
+    fn is_overdue(&self) -> bool {
+        let give_up_after = self.line.config.intake.give_up_after;
+        has_passed(self.image.give_up_at, Timestamp::now(), self.line.clock.steady_for(), give_up_after)
+    }
+
     async fn read(&mut self, drop_folder: &Path, shorter: u32) -> Result<(Source, ResizedImage, Option<Exposure>), Setback> {
         let Self { line, product, image, .. } = *self;
         let said_whole = image.said_whole;
@@ -234,7 +240,7 @@ impl Work<'_> {
         let readiness = readiness(line, product, &path);
         let writers = Arc::clone(&line.writers);
         // Unchanged for so long, or vouched for, a file in doubt counts as closed.
-        let settled = said_whole == SaidWhole::Person || Timestamp::now() >= image.give_up_at;
+        let settled = said_whole == SaidWhole::Person || self.is_overdue();
         let work = move || {
             // Asked before the file is read: who opens it later changes its time.
             let finished = match readiness.needs_close().then(|| writers.of(&path)) {
@@ -266,7 +272,7 @@ impl Work<'_> {
         }
         Err(if !error.may_heal() {
             Setback::Failed(reason(&error))
-        } else if Timestamp::now() >= image.give_up_at && line.clock.steady_for() >= line.config.intake.give_up_after {
+        } else if self.is_overdue() {
             let Reason { code, text } = reason(&error);
             Setback::GaveUp(Reason::new(code, format!("{text}; given up after {:?}", line.config.intake.give_up_after)))
         } else {
@@ -278,6 +284,11 @@ impl Work<'_> {
     async fn file_work<T: Send + 'static>(&mut self, place: &Path, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Setback> {
         unless_panicked(self.hand.file_work(self.line, self.image.id, place, work).await.map_err(Setback::History)?)
     }
+}
+
+/// True when the clock shows `until`, the end of a wait of `wait`, and was not set in as long as that.
+fn has_passed(until: Timestamp, now: Timestamp, steady_for: Duration, wait: Duration) -> bool {
+    now >= until && steady_for >= wait
 }
 
 /// A time that the file system of an image told, by our clock: a file server may have another one. An output beside the image was written
@@ -391,5 +402,25 @@ mod tests {
     async fn a_panic_fails_one_image() {
         let ended = tokio::task::spawn_blocking(|| panic!("as a library may")).await;
         assert!(matches!(unless_panicked::<()>(ended), Err(Setback::Failed(reason)) if reason.text.contains("panicked on this image")));
+    }
+
+    #[test]
+    fn a_wait_ends_by_the_clock_only_when_that_was_not_set_meanwhile() {
+        let (until, wait) = (Timestamp::from_second(1_795_000_000).unwrap(), Duration::from_secs(10));
+        let later = |seconds| until + Duration::from_secs(seconds);
+        assert!(has_passed(until, later(0), wait, wait) && has_passed(until, later(60), wait * 9, wait));
+        assert!(!has_passed(until, until - Duration::from_secs(1), wait * 9, wait));
+        // It was set forward just now.
+        assert!(!has_passed(until, later(3600), Duration::from_secs(2), wait));
+    }
+
+    #[test]
+    fn a_time_of_another_clock_is_told_by_ours() {
+        let at = Timestamp::from_second(1_795_000_000).unwrap();
+        assert_eq!(by_our_clock(at, None), at);
+        // That clock is an hour behind ours.
+        let written = Timestamp::now() - Duration::from_secs(3600);
+        let ours = by_our_clock(at, i64::try_from(written.as_nanosecond()).ok());
+        assert!((3600..3700).contains(&ours.duration_since(at).as_secs()), "{ours}");
     }
 }

@@ -311,6 +311,7 @@ impl Running {
             ended = &mut self.recorder => worker("recorder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
             ended = &mut self.retention => worker("retention", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
             ended = &mut self.clock => worker("clock", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
+            ended = &mut self.waiting => worker("waiting", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),
             reason = self.acting.ended() => worker("acting", reason),
             error = self.line.store.lost() => FatalError::History(error.into()),
             Some(ended) = self.rebuilders.join_next() => worker("rebuilder", ended.map_or_else(|e| e.to_string(), |()| "it returned".to_owned())),

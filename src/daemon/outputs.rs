@@ -11,7 +11,6 @@ use crate::imaging::side_by_side::side_by_side;
 use crate::inspection::Picture;
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes that a file name may have on Linux, and a path without the zero that ends it.
@@ -93,14 +92,6 @@ impl OutputPaths {
         [&self.mask, &self.overlay, &self.heat, &self.side_by_side, &self.scores].into_iter().flatten().map(PathBuf::as_path)
     }
 
-    /// Bytes of the longest path among them, also while they have their temporary names.
-    pub fn longest_path(&self) -> usize {
-        let all = [&self.mask, &self.overlay, &self.heat, &self.side_by_side, &self.scores].into_iter().flatten();
-        let final_paths = all.map(|path| path.as_os_str().len());
-        let temporary = self.folder().map(|folder| folder.as_os_str().len() + 1 + files::TEMPORARY_NAME);
-        final_paths.chain(temporary).max().unwrap_or(0)
-    }
-
     /// The folder that all of them are in; `None` when none is wanted.
     pub fn folder(&self) -> Option<&Path> {
         self.all().next()?.parent()
@@ -108,12 +99,7 @@ impl OutputPaths {
 
     /// The latest modification time among those that are there, ns since 1970.
     pub fn newest_ns(&self) -> Option<i64> {
-        let all = [&self.mask, &self.overlay, &self.heat, &self.side_by_side, &self.scores];
-        let modified = |path: &PathBuf| {
-            let meta = std::fs::symlink_metadata(path).ok()?;
-            Some(meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()))
-        };
-        all.into_iter().flatten().filter_map(modified).max()
+        self.all().filter_map(|path| std::fs::symlink_metadata(path).ok()).map(|meta| files::mtime_ns(&meta)).max()
     }
 
     /// Writes what is wanted, creating folders that are missing; the side-by-side only with a reference.

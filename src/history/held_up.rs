@@ -61,7 +61,7 @@ impl HistoryStore {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Arrival, ArrivalState};
+    use super::super::Arrival;
     use super::*;
     use crate::codes::Reason;
 
@@ -74,15 +74,9 @@ mod tests {
             .map(|number| Arrival {
                 path: format!("/drop/{number}.png").into(),
                 product: Some(if number < 6 { "p" } else { "q" }.into()),
-                size: 1,
-                mtime_ns: number,
                 seen_at: at(100 - number),
                 give_up_at: at(0),
-                state: ArrivalState::Pending,
-                reason: None,
-                file_id: None,
-                said_whole: true,
-                evidence: None,
+                ..Arrival::sample(number)
             })
             .collect();
         store.record_arrivals(&arrivals).await.unwrap();

@@ -157,7 +157,7 @@ async fn fail_killers(connection: &mut SqliteConnection) -> Result<Vec<Killer>, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Arrival, ArrivalState, RequeueFilter};
+    use super::super::{Arrival, RequeueFilter};
     use super::*;
     use std::time::Duration;
 
@@ -171,21 +171,8 @@ mod tests {
     async fn scene(images: i64) -> Scene {
         let folder = tempfile::tempdir().unwrap();
         let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
-        let arrivals: Vec<Arrival> = (0..images)
-            .map(|number| Arrival {
-                path: format!("/drop/{number}.png").into(),
-                product: Some("p".into()),
-                size: 1,
-                mtime_ns: number,
-                seen_at: Timestamp::UNIX_EPOCH,
-                give_up_at: Timestamp::UNIX_EPOCH,
-                state: ArrivalState::Pending,
-                reason: None,
-                file_id: None,
-                said_whole: true,
-                evidence: None,
-            })
-            .collect();
+        let arrivals: Vec<Arrival> =
+            (0..images).map(|number| Arrival { path: format!("/drop/{number}.png").into(), ..Arrival::sample(number) }).collect();
         store.record_arrivals(&arrivals).await.unwrap();
         store.after_death("run 0", "boot").await.unwrap();
         Scene { store, _folder: folder }

@@ -245,22 +245,10 @@ impl HistoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Arrival, ArrivalState, HistoryErrorKind};
+    use crate::history::{Arrival, HistoryErrorKind};
 
     fn arrival(number: i64) -> Arrival {
-        Arrival {
-            path: format!("/drop/{number}.jpg").into(),
-            product: Some("p".into()),
-            size: 1,
-            mtime_ns: number,
-            seen_at: Timestamp::UNIX_EPOCH,
-            give_up_at: Timestamp::UNIX_EPOCH,
-            state: ArrivalState::Pending,
-            reason: None,
-            file_id: None,
-            said_whole: true,
-            evidence: None,
-        }
+        Arrival::sample(number)
     }
 
     async fn open(file: &Path) -> HistoryStore {

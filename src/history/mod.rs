@@ -123,21 +123,7 @@ mod tests {
     use jiff::Timestamp;
 
     fn arrivals(names: std::ops::Range<i64>) -> Vec<Arrival> {
-        names
-            .map(|i| Arrival {
-                path: format!("/drop/{i}.jpg").into(),
-                product: Some("prod1".into()),
-                size: 1,
-                mtime_ns: i,
-                seen_at: Timestamp::UNIX_EPOCH,
-                give_up_at: Timestamp::UNIX_EPOCH,
-                state: ArrivalState::Pending,
-                reason: None,
-                file_id: None,
-                said_whole: true,
-                evidence: None,
-            })
-            .collect()
+        names.map(|i| Arrival { product: Some("prod1".into()), ..Arrival::sample(i) }).collect()
     }
 
     #[tokio::test]

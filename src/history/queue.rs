@@ -191,22 +191,10 @@ pub(super) fn folders(folders: &[PathBuf]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Arrival, ArrivalState};
+    use crate::history::Arrival;
 
     fn arrival(number: i64, seen_at: Timestamp) -> Arrival {
-        Arrival {
-            path: format!("/drop/{number}.jpg").into(),
-            product: Some("p".into()),
-            size: 1,
-            mtime_ns: number,
-            seen_at,
-            give_up_at: seen_at,
-            state: ArrivalState::Pending,
-            reason: None,
-            file_id: None,
-            said_whole: true,
-            evidence: None,
-        }
+        Arrival { seen_at, give_up_at: seen_at, ..Arrival::sample(number) }
     }
 
     fn at(second: i64) -> Timestamp {

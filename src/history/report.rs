@@ -160,24 +160,15 @@ fn page_query(filter: &InspectionFilter, after: Option<&(String, i64)>, limit: O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Arrival, ArrivalState};
+    use crate::history::Arrival;
 
     async fn store_with(folder: &tempfile::TempDir, images: i64) -> HistoryStore {
         let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
         let arrivals: Vec<_> = (0..images)
             .map(|i| Arrival {
-                path: format!("/drop/{i}.jpg").into(),
                 product: Some(if i % 3 == 0 { "p" } else { "q" }.into()),
-                size: 1,
-                mtime_ns: i,
-                // Many share a time.
                 seen_at: Timestamp::from_second(1_795_000_000 + i / 700).unwrap(),
-                give_up_at: Timestamp::UNIX_EPOCH,
-                state: ArrivalState::Pending,
-                reason: None,
-                file_id: None,
-                said_whole: true,
-                evidence: None,
+                ..Arrival::sample(i)
             })
             .collect();
         store.record_arrivals(&arrivals).await.unwrap();

@@ -201,7 +201,7 @@ fn output_path(image: &PathColumns, recorded: &str, suffix: &str) -> Option<Path
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Arrival, ArrivalState, NewBank};
+    use crate::history::{Arrival, NewBank};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
@@ -223,19 +223,7 @@ mod tests {
     /// A store with images decided at second 1, 2, …, of which every third is `ng`.
     async fn store(folder: &Path, images: i64) -> HistoryStore {
         let store = HistoryStore::open(&folder.join("history.db")).await.unwrap();
-        let arrival = |i: i64| Arrival {
-            path: format!("/drop/{i}.jpg").into(),
-            product: Some("p".into()),
-            size: 1,
-            mtime_ns: i,
-            seen_at: Timestamp::UNIX_EPOCH,
-            give_up_at: Timestamp::UNIX_EPOCH,
-            state: ArrivalState::Pending,
-            reason: None,
-            file_id: None,
-            said_whole: true,
-            evidence: None,
-        };
+        let arrival = |i: i64| Arrival::sample(i);
         store.record_arrivals(&(1..=images).map(arrival).collect::<Vec<_>>()).await.unwrap();
         let bank = NewBank {
             product: "p".into(),

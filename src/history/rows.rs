@@ -324,6 +324,26 @@ impl PathColumns {
 }
 
 #[cfg(test)]
+impl Arrival {
+    /// A whole image of product `p` that waits, whose name and time tell it from others.
+    pub(super) fn sample(number: i64) -> Self {
+        Self {
+            path: format!("/drop/{number}.jpg").into(),
+            product: Some("p".into()),
+            size: 1,
+            mtime_ns: number,
+            seen_at: Timestamp::UNIX_EPOCH,
+            give_up_at: Timestamp::UNIX_EPOCH,
+            state: ArrivalState::Pending,
+            reason: None,
+            file_id: None,
+            said_whole: true,
+            evidence: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
