@@ -5,7 +5,7 @@
 CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
-.PHONY: demo test bench build lint setup tools slow-writers backlog overhead reload-load mqtt-outage mounts chaos soak fuzz prometheus \
+.PHONY: demo test bench build lint spell deny setup tools slow-writers backlog overhead reload-load mqtt-outage mounts chaos soak fuzz prometheus \
 	rpm tarball try-package package-tools
 
 build: setup
@@ -15,6 +15,8 @@ build: setup
 demo: build
 	$(BIN) demo --dir demo-line
 
+# REQUIRE_ALL=1 make test   no test may be skipped for want of a tool or a right
+# TEST_PATIENCE=10 make test   for a machine that is ten times slower
 test: setup
 	cargo test $(CARGO_FLAGS)
 
@@ -75,9 +77,19 @@ try-package: setup
 package-tools:
 	@scripts/check-tools package
 
-lint: setup
+# What a change must pass, the quick checks first. Documentation is built with the warnings that its readers would stumble over as errors.
+lint: setup spell deny
 	cargo fmt --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps --lib
+
+# Spelling, with the words of .typos.toml.
+spell: tools
+	tools=$$(scripts/lint-tools) && "$$tools/typos"
+
+# Licences, sources and unwanted crates, by the rules of deny.toml. Known weaknesses are not looked up here: deny.toml says why.
+deny: tools
+	tools=$$(scripts/lint-tools) && "$$tools/cargo-deny" --locked check -D warnings bans licenses sources
 
 # Fetches libtorch and the EfficientNet-Lite0 weights into the user's cache, once; leaves target/libtorch for .cargo/config.toml.
 setup: tools

@@ -5,8 +5,8 @@ mod made_up;
 
 use criterion::{BenchmarkId, Criterion, criterion_group};
 use made_up::{LargeImages, Pipeline, extractor, picture, saved_bank};
+use patchcored::domain::{Backbone, BuildOptions, CoresetMethod, Precision};
 use patchcored::imaging::resize::resize_for_engine;
-use patchcored::inspection::{Backbone, BuildOptions, CoresetMethod, Precision};
 use patchcored::patchcore::MemoryBank;
 use patchcored::patchcore::bench::{CoresetStage, NearestStage, run_backbone};
 use std::time::Duration;

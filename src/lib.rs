@@ -11,16 +11,21 @@
 //!
 //! # The map
 //!
-//! `main → cli → daemon → {intake, routing, banks, patchcore, imaging, history, config} → inspection`: a module may use those to its right,
-//! stages do not use each other (but [`banks`] uses [`patchcore`]), and [`daemon`] is the only place that knows every stage.
+//! Each room of `src/` is one concern. The rooms stand in layers, and a room uses only those below it:
+//! `main → cli, demo → daemon → services, line → supervisor → banks, engine → inspect, evaluation → config, routing, intake, history →
+//! patchcore, imaging → telemetry, platform → codes, domain`.
 //!
 //! - [`cli`] has one thin file per command; [`demo`] plays a synthetic line and drives the program from outside.
-//! - [`daemon`] is one run of the line: tasks, bounded channels, the order of start and stop, signals and systemd.
-//! - [`intake`] watches drop folders and tells complete files; [`routing`] finds their product, without any I/O.
-//! - [`banks`] keeps bank versions on disk and in memory and knows when to build; [`patchcore`] is the engine, the only place that names tch.
-//! - [`imaging`] is pixels in, pixels out; [`history`] is the only place that names sqlx; [`config`] turns YAML into a checked configuration.
-//! - [`inspection`] has the shared words as plain data, [`codes`] the codes that the log, the history and errors carry, [`error`] the errors
-//!   by their consequence, [`files`] files that appear whole, and [`crash_point`] the named places at which tests let the daemon die.
+//! - [`daemon`] has the order of start, reload and stop, and is the only place that knows every room.
+//! - [`line`](mod@line) records images, hands them out and inspects them. The services work beside it: [`rebuild`], [`actions`],
+//!   [`outbox`], [`retention`] and [`monitoring`]. [`supervisor`] knows all workers by name.
+//! - [`banks`] has the versions of banks, the one in use, and the build; [`engine`] is the thread that owns networks and loaded banks.
+//! - [`inspect`] is the way of one image, for the daemon and for commands alike; [`evaluation`] measures scores.
+//! - [`config`] turns YAML into a checked configuration; [`routing`] finds the product of a file; [`intake`] watches drop folders;
+//!   [`history`] is the only place that names sqlx.
+//! - [`patchcore`] is the engine's mathematics, the only place that names tch; [`imaging`] is pixels in, pixels out.
+//! - [`platform`] hides the operating system, and [`telemetry`] is what the program tells of itself.
+//! - [`codes`] has every stable code with its meaning, and [`domain`] the shared words as plain data.
 //!
 //! # What always holds
 //!
@@ -36,18 +41,27 @@
 //! 8. What goes on beside the line (monitoring, retention, requests of people) never holds up an image.
 //! 9. Stop goes in the order of the flow: intake → the images in hand → outputs → commit → close the history → exit.
 
+pub mod actions;
 pub mod banks;
 pub mod cli;
 pub mod codes;
 pub mod config;
-pub mod crash_point;
 pub mod daemon;
 pub mod demo;
-pub mod error;
-pub mod files;
+pub mod domain;
+pub mod engine;
+pub mod evaluation;
 pub mod history;
 pub mod imaging;
-pub mod inspection;
+pub mod inspect;
 pub mod intake;
+pub mod line;
+pub mod monitoring;
+pub mod outbox;
 pub mod patchcore;
+pub mod platform;
+pub mod rebuild;
+pub mod retention;
 pub mod routing;
+pub mod supervisor;
+pub mod telemetry;

@@ -8,6 +8,7 @@ mod docs;
 mod engine;
 mod faults;
 mod helper;
+mod history;
 mod load;
 mod monitoring;
 mod package;

@@ -1,14 +1,11 @@
 //! Networks, images and banks for the benchmarks: made up, since speed does not depend on what is in them.
 
 use patchcored::config::{InputConfig, MaskConfig, OutputsConfig};
-use patchcored::daemon::outputs::OutputPaths;
-use patchcored::daemon::source::{Expectation, read};
-use patchcored::daemon::verdict::judge;
-use patchcored::error::ImageError;
+use patchcored::domain::{Backbone, BuildOptions, DecideBy, DeviceChoice, Picture, Precision, PrecisionChoice, ResizedImage, Samples};
 use patchcored::imaging::resize::resize_for_engine;
-use patchcored::inspection::{Backbone, BuildOptions, DecideBy, DeviceChoice, Picture, Precision, PrecisionChoice, ResizedImage, Samples};
+use patchcored::inspect::{Expectation, InspectionPlan, OutputPaths, read};
 use patchcored::patchcore::bench::run_backbone;
-use patchcored::patchcore::{FeatureExtractor, ImageSource, MemoryBank, build_bank, score};
+use patchcored::patchcore::{FeatureExtractor, ImageSource, MemoryBank, UnusableImage, build_bank, score};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, TensorView};
@@ -68,7 +65,7 @@ impl ImageSource for MadeUp {
         (0..10).map(|number| format!("{number}.png")).collect()
     }
 
-    fn load(&self, index: usize) -> Result<ResizedImage, ImageError> {
+    fn load(&self, index: usize) -> Result<ResizedImage, UnusableImage> {
         Ok(resize_for_engine(&picture_of(512, index as u64), 512))
     }
 }
@@ -138,6 +135,10 @@ impl Pipeline {
         Self { folder, extractor, bank }
     }
 
+    fn plan(&self) -> InspectionPlan {
+        InspectionPlan { expect: self.expect(), shorter: 512, mask: MaskConfig::default(), decide_by: DecideBy::Image }
+    }
+
     fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
@@ -146,7 +147,7 @@ impl Pipeline {
     pub fn inspect(&self, file: &str) {
         let picture = read(&self.path(file), &self.expect()).unwrap().picture;
         let grid = score(&self.extractor, &self.bank, &resize_for_engine(&picture, 512)).unwrap();
-        let verdict = judge(&grid, &picture, self.bank.tau(), &MaskConfig::default(), DecideBy::Image);
+        let verdict = self.plan().judge(&grid, &picture, self.bank.tau());
         OutputPaths::beside(&self.path(file), &self.outputs()).write(&picture, &verdict, None).unwrap();
     }
 
@@ -169,7 +170,7 @@ impl Pipeline {
             lap(2);
             let grid = score(&self.extractor, &self.bank, &resized).unwrap();
             lap(3);
-            let verdict = judge(&grid, &picture, self.bank.tau(), &MaskConfig::default(), DecideBy::Image);
+            let verdict = self.plan().judge(&grid, &picture, self.bank.tau());
             lap(4);
             OutputPaths::beside(&self.path(file), &self.outputs()).write(&picture, &verdict, None).unwrap();
             lap(5);

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use patchcored::config::Config;
-use patchcored::daemon::rules::check_routing;
+use patchcored::routing::rules::check_routing;
 
 fuzz_target!(|text: &str| {
     match Config::parse(text) {

@@ -1,13 +1,32 @@
-//! Loaded banks (LRU), their versions on disk, and when to rebuild them.
+//! The banks of products: versions on disk, the version in use, the ok folder and its fingerprint, the build, and the rollback.
 
-mod library;
+mod active;
+mod build;
+mod build_job;
+mod build_process;
+mod debounce;
+mod fingerprint;
+mod guards;
+mod in_use;
 mod ok_folder;
-mod rebuild;
+mod ok_images;
+mod ok_listing;
+mod rollback;
+mod rows;
 mod survey;
 mod versions;
 
-pub use library::{BankKey, BankLibrary};
+pub use active::{ActiveBank, ActiveBanks, BankState};
+pub use build::{build, step_back};
+pub use build_job::{BuildJob, BuildReport};
+pub use build_process::{Built, Killed, NotStarted, run as run_build_process};
+pub use debounce::{Debounce, DebounceTimes};
+pub use fingerprint::Fingerprint;
+pub use guards::{BankAway, Refused, folder_answers, refuse_build};
+pub use in_use::{BanksInUse, Origin};
 pub use ok_folder::{OkFolder, list_images};
-pub use rebuild::{Debounce, DebounceTimes, refuse_build};
+pub use ok_listing::OkListing;
+pub use rollback::{RollbackError, RolledBack, current_version, roll_back, rollback_target, version_in_use};
+pub use rows::{active_bank, bank_row, describe, new_bank, rows_sha256};
 pub use survey::{Edit, Findings, RecordedDigests, RowsSeen, Stamp, Survey, read_ahead};
 pub use versions::{BANK_FILES, BankFolder, BankFolderError, Pruned, has_no_links, try_links};

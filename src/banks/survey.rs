@@ -1,4 +1,4 @@
-//! What lies in a bank folder, and whether its files are those that were recorded. Nothing is changed here.
+//! The content of a bank folder, and whether its files are the recorded ones. Nothing is changed here.
 
 use super::versions::{BANK_FILES, BankFolder, BankFolderError, version_of};
 use crate::patchcore::{BankConfig, EngineError, TauFile, file_sha256};
@@ -6,33 +6,33 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What lies in a bank folder at one moment.
+/// The content of a bank folder at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
-    /// The version that `current` leads to, if that is there.
+    /// The version that `current` leads to, if it exists.
     pub current: Option<u64>,
     /// The versions, oldest first.
     pub versions: Vec<u64>,
-    /// True when the three files of a bank lie in the folder itself, and not links to a version.
+    /// True when the three files of a bank lie in the folder itself and are no links to a version.
     pub plain: bool,
-    /// True when there are parts of a bank, but nothing that says which one is in use: a link to nowhere, some of the three files.
+    /// True when there are parts of a bank, but no sign which one is in use: a broken link, or some of the three files.
     pub in_parts: bool,
-    /// True when any name of a bank is there, were it a link to nowhere.
+    /// True when any name of a bank exists, even a broken link.
     any: bool,
 }
 
 impl Survey {
-    /// True when nothing of a bank is there: nobody has built one, or what lies there is an empty mount point.
+    /// True when no part of a bank exists: nobody has built one, or this is an empty mount point.
     pub fn is_bare(&self) -> bool {
         !self.any
     }
 }
 
 impl BankFolder {
-    /// Looks at the folder. One that does not exist is bare; one that cannot be looked at is an error.
+    /// Looks at the folder. A folder that does not exist is bare; one that cannot be read is an error.
     ///
     /// # Errors
-    /// When the system does not say what is there.
+    /// When the system does not say what the folder holds.
     pub fn survey(&self) -> Result<Survey, BankFolderError> {
         let failed = |e| self.failed("look at it", e);
         let kind = |name: &str| match self.path().join(name).symlink_metadata() {
@@ -63,15 +63,14 @@ impl BankFolder {
         Ok(Survey { current, versions, plain, in_parts, any })
     }
 
-    /// How the files of a version, and the names that lead to them, look from outside: when nothing of it has changed, nobody has
-    /// changed a file.
+    /// The metadata of the files of a version and of the names that lead to them: the stamp is the same until somebody changes a file.
     pub fn stamp(&self, version: u64) -> Stamp {
         let dir = self.version_dir(version);
         let looks = |folder: &Path| BANK_FILES.map(|name| Look::at(&folder.join(name)));
         Stamp { current: std::fs::read_link(self.path().join("current")).ok(), files: looks(&dir), names: looks(self.path()) }
     }
 
-    /// Compares the files of a version with what was recorded of them. `rows` is what was found out of `memory_bank.pt` before.
+    /// Compares the files of a version with the recorded ones. `rows` keeps the digest of `memory_bank.pt` between two calls.
     pub fn compare(&self, version: u64, recorded: &RecordedDigests, rows: &mut Option<RowsSeen>) -> Findings {
         let dir = self.version_dir(version);
         let mut wrong = Vec::new();
@@ -110,8 +109,7 @@ impl BankFolder {
         Findings { edited, wrong }
     }
 
-    /// `tau.json` of the version when it is not the recorded one; with an editor that writes a new file, that lies in the place of the
-    /// link.
+    /// `tau.json` of the version when it is not the recorded one. An editor that writes a new file puts it in the place of the link.
     ///
     /// # Errors
     /// When it cannot be read, or cannot be right.
@@ -123,14 +121,14 @@ impl BankFolder {
         Ok(if file.sha256 == recorded { None } else { Some(Edit { file, path }) })
     }
 
-    /// True when a name that is to be a link to the bank in use is a file.
+    /// True when this name, which should link to the bank in use, is a file.
     fn has_own_file(&self, name: &str) -> bool {
         let path = self.path().join(name);
         path.symlink_metadata().is_ok_and(|meta| meta.is_file())
     }
 }
 
-/// Reads the files of a version folder that a load reads, and forgets them: whoever must not hang with the folder finds them read.
+/// Reads the files that a load needs and drops them. A caller that must not hang with the folder then finds them in the page cache.
 pub fn read_ahead(dir: &Path) {
     for name in [BANK_FILES[0], BANK_FILES[1]] {
         let path = dir.join(name);
@@ -140,7 +138,7 @@ pub fn read_ahead(dir: &Path) {
     }
 }
 
-/// The SHA-256 of a plain file; a pipe in its place is not waited for.
+/// The SHA-256 of a plain file; it does not wait for a pipe in its place.
 fn plain_sha256(path: &Path) -> Result<String, EngineError> {
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_file() => file_sha256(path),
@@ -149,7 +147,7 @@ fn plain_sha256(path: &Path) -> Result<String, EngineError> {
     }
 }
 
-/// What was recorded of the three files: SHA-256, hexadecimal.
+/// The recorded SHA-256 of the three files, hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedDigests {
     /// Of `memory_bank.pt`.
@@ -160,7 +158,7 @@ pub struct RecordedDigests {
     pub tau: String,
 }
 
-/// How the files of a version look from outside.
+/// The metadata of the files of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
     current: Option<PathBuf>,
@@ -168,7 +166,7 @@ pub struct Stamp {
     names: [Look; 3],
 }
 
-/// One file from outside: inode, size, times of modification and change in ns; or why it cannot be looked at.
+/// The metadata of one file: inode, size, times of modification and change in ns; or the error number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Look(Result<(u64, u64, i128, i128), Option<i32>>);
 
@@ -181,26 +179,26 @@ impl Look {
     }
 }
 
-/// The SHA-256 of `memory_bank.pt` when it looked like this.
+/// The SHA-256 of `memory_bank.pt` when it had this metadata.
 #[derive(Debug, Clone)]
 pub struct RowsSeen {
     look: Look,
     sha256: String,
 }
 
-/// What is not as it was recorded.
+/// The differences from the recorded files.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// `tau.json` is another file, with thresholds that can be.
+    /// `tau.json` is another file, with valid thresholds.
     pub edited: Option<Edit>,
-    /// What else there is, one sentence for each.
+    /// The other differences, one sentence for each.
     pub wrong: Vec<String>,
 }
 
 /// A `tau.json` that somebody changed.
 #[derive(Debug, Clone)]
 pub struct Edit {
-    /// What it is now.
+    /// Its current content.
     pub file: TauFile,
     /// Where it lies.
     pub path: PathBuf,

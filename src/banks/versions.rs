@@ -5,38 +5,38 @@
 //! BANK/current           -> versions/000007          swapped atomically
 //! BANK/memory_bank.pt    -> current/memory_bank.pt   and the other two: the Python scripts read the newest bank
 //! ```
-//! A version folder is complete before it gets its number, so whatever `current` points to is a whole bank.
+//! A version folder is complete before it gets its number, so `current` always points to a whole bank.
 
-use crate::crash_point;
-use crate::files;
-use crate::inspection::TEMPORARY_PREFIX;
+use crate::domain::TEMPORARY_PREFIX;
 use crate::patchcore::{EngineError, MemoryBank};
+use crate::platform::crash_point;
+use crate::platform::files;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// The three files of a bank.
 pub const BANK_FILES: [&str; 3] = ["memory_bank.pt", "bank_config.json", "tau.json"];
 
-/// The one that people edit.
+/// The file that people edit.
 const TAU: &str = BANK_FILES[2];
 
-/// How the name of a version starts while it is being built. The rest differs each time, so that a build that outlived its daemon cannot
-/// meet the next one.
+/// The start of a version's name while the version is being built. The rest differs each time, so that a build that outlived its daemon
+/// cannot meet the next one.
 const STAGING: &str = ".building-";
-/// How it starts while it is being removed.
+/// The start of its name while it is being removed.
 const RETIRED: &str = ".removing-";
 
-/// The largest number of a version; what lies there under another name is none.
+/// The largest version number; a folder with another name is no version.
 const LAST_VERSION: u64 = 999_999_999;
 
 /// A bank folder could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum BankFolderError {
-    /// The system would not.
+    /// The system refused.
     #[error("bank folder {folder}: cannot {doing}: {source}; check that the folder is there and writable")]
     Failed { folder: PathBuf, doing: &'static str, source: io::Error },
-    /// It lies where there are no symbolic links.
+    /// Its file system has no symbolic links.
     #[error(
         "bank folder {folder}: cannot make symbolic links in it ({source}): they say which version is in use; put the folder on a local \
          disk, or mount the share with symbolic links (SMB: mount option `mfsymlinks`)"
@@ -54,12 +54,12 @@ pub struct BankFolder {
 }
 
 impl BankFolder {
-    /// Names the folder; nothing is touched.
+    /// Names the folder and touches nothing.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned() }
     }
 
-    /// True when `path` is a bank folder that is kept in versions.
+    /// True when `path` is a bank folder with versions.
     pub fn is_versioned(path: &Path) -> bool {
         path.join("current").is_symlink()
     }
@@ -74,8 +74,7 @@ impl BankFolder {
         self.survey().ok()?.current
     }
 
-    /// Takes a plain bank (three files written by hand or by the Python scripts) over as a version and puts it in use; returns its
-    /// number.
+    /// Turns a plain bank (three files written by hand or by the Python scripts) into a version and puts it in use; returns its number.
     ///
     /// # Errors
     /// When a file cannot be copied or linked.
@@ -87,17 +86,17 @@ impl BankFolder {
         self.publish(&staging)
     }
 
-    /// Makes good what crashes and people left: removes half-built and half-removed versions, and makes links that are missing; where
-    /// `current` leads nowhere, to `version`, if that is there.
+    /// Repairs what crashes and people left: removes half-built and half-removed versions, and makes missing links. Where `current` leads
+    /// nowhere, it is linked to `version`, if that exists.
     ///
     /// # Errors
-    /// When the folder cannot be changed; whatever is in use can be used all the same.
+    /// When the folder cannot be changed; the bank in use can be used all the same.
     pub fn tidy(&self, version: Option<u64>) -> Result<(), BankFolderError> {
-        files::remove_litter(&self.path).map_err(|e| self.failed("remove half-made links", e))?;
+        files::remove_leftovers(&self.path).map_err(|e| self.failed("remove half-made links", e))?;
         for entry in std::fs::read_dir(self.versions_dir()).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if [STAGING, RETIRED].iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
-                // It is in nobody's way: a build that is just being ended may still write to it, and the next start tries again.
+                // It is in nobody's way: a build that is being ended may still write to it, and the next start tries again.
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
@@ -112,7 +111,7 @@ impl BankFolder {
         }
     }
 
-    /// Makes the folder, if it is not there.
+    /// Makes the folder, if it does not exist.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -126,7 +125,7 @@ impl BankFolder {
     /// When it cannot be created.
     pub fn begin_version(&self) -> Result<PathBuf, BankFolderError> {
         std::fs::create_dir_all(self.versions_dir()).map_err(|e| self.failed("create it", e))?;
-        // Told now, and not after a build of many minutes.
+        // This error comes now, and not after a build of many minutes.
         try_links(&self.path).map_err(|e| self.not_linked("make a symbolic link", e))?;
         let create = || {
             let all: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
@@ -138,7 +137,7 @@ impl BankFolder {
     /// Turns a complete staging folder into the next version and makes it current; returns its number.
     ///
     /// # Errors
-    /// When a file cannot be synced, renamed or linked; the bank that was current stays so.
+    /// When a file cannot be synced, renamed or linked; the current bank stays current.
     pub fn publish(&self, staging: &Path) -> Result<u64, BankFolderError> {
         let version = self.next_version()?;
         let sync = || -> io::Result<()> {
@@ -156,15 +155,15 @@ impl BankFolder {
         Ok(version)
     }
 
-    /// Puts a version that is there back in use. Doing it again changes nothing.
+    /// Puts an existing version back in use. Doing it again changes nothing.
     ///
     /// # Errors
-    /// When it cannot be linked; the version that was current stays so, or this one is.
+    /// When it cannot be linked; the current version stays current, or this one is.
     pub fn switch_to(&self, version: u64) -> Result<(), BankFolderError> {
         self.make_current(version)
     }
 
-    /// Makes an edited `tau.json` that of the version, and the plain name a link to it again.
+    /// Moves an edited `tau.json` into the version, and makes the plain name a link to it again.
     ///
     /// # Errors
     /// When it cannot be written or linked.
@@ -176,7 +175,7 @@ impl BankFolder {
         take_over().map_err(|e| self.failed("take over an edited tau.json", e))
     }
 
-    /// Reads a version in full, to see that it is whole.
+    /// Reads a version in full, to check that it is whole.
     ///
     /// # Errors
     /// What is wrong with it, with the file.
@@ -204,7 +203,7 @@ impl BankFolder {
         files::replace_symlink(&Path::new("current").join(name), &self.path.join(name))
     }
 
-    /// Makes the links that a crash during publication left out. A file with a content of its own is somebody's work and stays.
+    /// Makes the links that are missing after a crash during publication. A real file is somebody's work and stays.
     fn link_names(&self, version: u64) -> io::Result<()> {
         for name in BANK_FILES {
             let file = self.path.join(name);
@@ -215,8 +214,8 @@ impl BankFolder {
         Ok(())
     }
 
-    /// Removes the oldest versions until `keep` are left; the current one always stays, and `before`, the one in use before it, as
-    /// long as `keep` is more than one. Tells what was removed, and what could not be.
+    /// Removes the oldest versions until `keep` are left. The current one always stays, and so does `before`, the one in use before it,
+    /// if `keep` is more than one. Returns what was removed, and what could not be.
     ///
     /// # Errors
     /// When the versions cannot be listed.
@@ -236,7 +235,7 @@ impl BankFolder {
         Ok(pruned)
     }
 
-    /// It loses its number first, so that a crash leaves no version that is only half there.
+    /// The version loses its number first, so that a crash leaves no half-removed version.
     fn remove_version(&self, version: u64) -> io::Result<()> {
         let retired = self.versions_dir().join(format!("{RETIRED}{version:06}"));
         std::fs::rename(self.version_dir(version), &retired)?;
@@ -289,7 +288,7 @@ impl BankFolder {
         BankFolderError::Failed { folder: self.path.clone(), doing, source }
     }
 
-    /// Where files can be made and links cannot, there are none.
+    /// A file system that takes files but refuses links does not support links.
     fn not_linked(&self, doing: &'static str, source: io::Error) -> BankFolderError {
         if has_no_links(&source) && files::temporary(&self.path).is_ok() {
             return BankFolderError::NoLinks { folder: self.path.clone(), source };
@@ -303,16 +302,16 @@ fn target(version: u64) -> PathBuf {
     Path::new("versions").join(format!("{version:06}"))
 }
 
-/// What became of old versions.
+/// The outcome of removing old versions.
 #[derive(Debug, Default)]
 pub struct Pruned {
-    /// They are gone.
+    /// The removed versions.
     pub removed: Vec<u64>,
-    /// They cannot be removed.
+    /// Those that cannot be removed.
     pub left: Vec<(u64, io::Error)>,
 }
 
-/// The number that a folder in `versions/` stands for: its name is just as this program writes it.
+/// The number of a folder in `versions/`: its name must be exactly as this program writes it.
 pub(super) fn version_of(name: &str) -> Option<u64> {
     name.parse().ok().filter(|version| (1..=LAST_VERSION).contains(version) && format!("{version:06}") == name)
 }
@@ -320,13 +319,13 @@ pub(super) fn version_of(name: &str) -> Option<u64> {
 /// Makes a symbolic link in `folder` and removes it.
 ///
 /// # Errors
-/// What the system says; see [`has_no_links`].
+/// The error of the system; see [`has_no_links`].
 pub fn try_links(folder: &Path) -> io::Result<()> {
     let link = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).make_in(folder, |path| std::os::unix::fs::symlink("current", path))?;
     link.into_temp_path().close()
 }
 
-/// True for what a file system says that knows no symbolic links. FAT says that it is not permitted.
+/// True for the errors of a file system without symbolic links. FAT says that it is not permitted.
 pub fn has_no_links(error: &io::Error) -> bool {
     use rustix::io::Errno;
     [Errno::OPNOTSUPP, Errno::NOSYS, Errno::PERM].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
@@ -386,7 +385,7 @@ mod tests {
         let bank = BankFolder::new(folder.path());
         fill(folder.path(), "by hand");
         let half_built = [bank.begin_version().unwrap(), bank.begin_version().unwrap()];
-        // A mount point cannot be removed, whoever tries.
+        // Nobody can remove a mount point.
         let mount = |command: &[&str]| std::process::Command::new(command[0]).args(&command[1..]).arg(&half_built[0]).status();
         if !mount(&["mount", "-t", "tmpfs", "tmpfs"]).is_ok_and(|status| status.success()) {
             println!("SKIPPED: needs root, to mount a tmpfs");
@@ -420,7 +419,7 @@ mod tests {
         for name in BANK_FILES {
             std::fs::remove_file(path(name)).unwrap();
         }
-        // As when a plain bank was being taken over, and as when somebody tries out a threshold.
+        // As while a plain bank is being taken over, or while somebody tries out a threshold.
         std::fs::write(path("bank_config.json"), "one").unwrap();
         std::fs::write(path("tau.json"), "by hand").unwrap();
         std::fs::create_dir_all(path("versions/.removing-000000/x")).unwrap();

@@ -1,11 +1,12 @@
 //! What `rebuild` and `rollback` have in common: whose bank, and waiting for what becomes of a request.
 
+use super::Coded;
+use super::output::say;
 use super::printable::printable_lines;
-use super::{Coded, say};
 use crate::codes::ErrorCode;
 use crate::config::{Config, ProductConfig};
-use crate::daemon::database_holder;
 use crate::history::HistoryStore;
+use crate::history::database_holder;
 use anyhow::Context;
 use futures::StreamExt;
 use signal_hook::consts::{SIGINT, SIGTERM};

@@ -1,27 +1,25 @@
 //! `patchcored build`: one bank from a folder of OK images, file-compatible with the Python `build_bank.py`.
 
+use super::UsageError;
 use super::engine_args::EngineArgs;
-use super::{UsageError, complain, say};
-use crate::banks::{BankFolder, OkFolder};
-use crate::daemon::source::{self, Expectation, Source};
-use crate::error::ImageError;
-use crate::inspection::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer, Precision, PrecisionChoice, ResizedImage};
-use crate::patchcore::{BuildPhase, BuildProgress, ImageSource, build_bank};
-use anyhow::{Context, bail};
+use super::output::{complain, say};
+use crate::banks::{BuildJob, build, step_back};
+use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer, Precision, PrecisionChoice};
+use crate::patchcore::{BuildPhase, BuildProgress};
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
 
 /// Arguments of `build`. The underscore spellings are those of the Python script.
 #[derive(clap::Args)]
 pub struct BuildArgs {
     /// Folder of OK images (jpg, jpeg, png, bmp, tif, tiff); sub-folders are not read
-    #[arg(long, value_name = "DIR", alias = "ok_dir")]
-    ok_dir: PathBuf,
+    #[arg(long, value_name = "DIR", alias = "ok_dir", required_unless_present = "background")]
+    ok_dir: Option<PathBuf>,
     /// Folder for memory_bank.pt, bank_config.json and tau.json; created if missing
-    #[arg(long, value_name = "DIR", alias = "out_dir")]
-    out_dir: PathBuf,
+    #[arg(long, value_name = "DIR", alias = "out_dir", required_unless_present = "background")]
+    out_dir: Option<PathBuf>,
     /// Short side of the resized image, pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 512)]
     shorter: u32,
@@ -64,7 +62,8 @@ pub struct BuildArgs {
     /// `guide` = exactly the method of the Python scripts: k-means, in-sample tau, no averaging, float32
     #[arg(long, value_name = "NAME", value_parser = ["guide"])]
     preset: Option<String>,
-    /// Run at low priority and end with the process of this id, which must be the caller: how the daemon starts it
+    /// Read what to build from stdin, run at low priority, and end with the process of this id, which must be the caller: how the daemon
+    /// starts it
     #[arg(long, value_name = "PID")]
     background: Option<i32>,
     #[command(flatten)]
@@ -72,6 +71,14 @@ pub struct BuildArgs {
 }
 
 impl BuildArgs {
+    fn job(&self) -> Result<BuildJob, UsageError> {
+        let (options, precision) = self.options()?;
+        let EngineArgs { weights, device, threads, bit_depth, max_megapixels, .. } = self.engine.clone();
+        let folder = |folder: &Option<PathBuf>| folder.clone().unwrap_or_default();
+        let (ok_dir, out_dir) = (folder(&self.ok_dir), folder(&self.out_dir));
+        Ok(BuildJob { ok_dir, out_dir, options, weights, device, precision, threads, bit_depth, max_megapixels })
+    }
+
     fn options(&self) -> Result<(BuildOptions, PrecisionChoice), UsageError> {
         let defaults = BuildOptions::default();
         let guide = self.preset.is_some();
@@ -114,151 +121,32 @@ impl BuildArgs {
 /// # Errors
 /// Wrong arguments, unreadable folders, missing weights, no usable image.
 pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
-    let (options, precision) = args.options()?;
-    if let Some(parent) = args.background {
-        step_back(parent)?;
+    let job = match args.background {
+        Some(parent) => {
+            step_back(parent)?;
+            serde_json::from_reader(std::io::stdin().lock()).context("cannot read the build job from stdin")?
+        }
+        None => args.job()?,
+    };
+    let bar = Bar::new();
+    let report = build(&job, &mut |step| bar.show(&step))?;
+    bar.clear();
+    for left_out in &report.left_out {
+        complain(&format!("warning: {}", left_out.replacen(": ", " left out: ", 1)));
     }
-    if BankFolder::is_versioned(&args.out_dir) {
-        bail!(
-            "{}: this bank is kept in versions by the daemon; change the ok folder to have it rebuilt, or build into another folder",
-            args.out_dir.display()
-        );
-    }
-    let listing = OkFolder::list(&args.ok_dir).with_context(|| format!("{}: cannot list the ok folder", args.ok_dir.display()))?;
-    if listing.is_empty() {
-        bail!("{}: no images (jpg, jpeg, png, bmp, tif, tiff) in this folder; put OK images there", args.ok_dir.display());
-    }
-    std::fs::create_dir_all(&args.out_dir).with_context(|| format!("{}: cannot create the output folder", args.out_dir.display()))?;
-
-    let extractor = args.engine.load(options.backbone, precision)?;
-    let images = OkImages::new(listing, options.shorter, args.engine.expectation());
-    let progress = Progress::new();
-    let built = build_bank(&extractor, &images, &options, &mut |step| progress.show(&step))?;
-    progress.clear();
-    let mut bank = built.bank;
-    bank.set_ok_fingerprint(images.as_read().fingerprint(&options));
-    bank.save(&args.out_dir)?;
-
-    let summary = built.summary;
-    for (name, reason) in &summary.skipped {
-        complain(&format!("warning: {name} left out: {reason}"));
-    }
-    if let Some(warning) = &summary.tau_warning {
+    if let Some(warning) = &report.tau_warning {
         complain(&format!("warning: {warning}"));
     }
-    let tau = summary.tau;
-    say(&format!(
-        "{}\n",
-        serde_json::json!({
-            "images": summary.images,
-            "patches": summary.patches,
-            "bank": [summary.rows, summary.dim],
-            "tau": {"pixel": tau.pixel, "image": tau.image},
-            "false_alarms_per_1000": summary.false_alarms,
-            "tau_warning": summary.tau_warning,
-            "embed_s": round(summary.embed_s),
-            "coreset_s": round(summary.coreset_s),
-            "calibrate_s": round(summary.calibrate_s),
-            "skipped": summary.skipped.len(),
-            "left_out": summary.skipped.iter().map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>(),
-            "precision": bank.config().precision,
-            "out_dir": args.out_dir,
-        })
-    ))?;
+    say(&format!("{}\n", serde_json::to_string(&report)?))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn round(seconds: f64) -> f64 {
-    (seconds * 100.0).round() / 100.0
-}
-
-/// Leaves the processor to the line, and does not outlive the daemon that started this.
-fn step_back(parent: i32) -> anyhow::Result<()> {
-    // Lists of processes would call it `exe`, after the name that the daemon starts it by.
-    let _ = std::fs::write("/proc/self/comm", "patchcored");
-    rustix::process::nice(10).context("cannot lower the priority")?;
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).context("cannot tie to the parent process")?;
-    // It may have died before the line above; its next start builds by itself, and two builds of one product must not meet.
-    if rustix::process::getppid().map(rustix::process::Pid::as_raw_nonzero).map(|pid| pid.get()) != Some(parent) {
-        bail!("process {parent}, for which this bank is built, is gone");
-    }
-    Ok(())
-}
-
-/// The OK images, read one at a time.
-struct OkImages {
-    listing: OkFolder,
-    paths: Vec<PathBuf>,
-    /// Per image what was found when it was read; `None` before that.
-    found: Vec<Mutex<Option<Found>>>,
-    shorter: u32,
-    expect: Expectation,
-}
-
-/// An image when it was read, against the listing.
-#[derive(Clone, Copy, PartialEq)]
-enum Found {
-    AsListed,
-    Changed,
-    Gone,
-}
-
-impl OkImages {
-    fn new(listing: OkFolder, shorter: u32, expect: Expectation) -> Self {
-        let paths = listing.paths();
-        let found = paths.iter().map(|_| Mutex::new(None)).collect();
-        Self { listing, paths, found, shorter, expect }
-    }
-
-    /// The listing corrected by what was really read: what was gone is not in it, and what had changed makes it unlike any listing,
-    /// so that a bank from a folder that changed during the build is built again.
-    fn as_read(&self) -> OkFolder {
-        let mut listing = self.listing.clone();
-        for (path, found) in self.paths.iter().zip(&self.found) {
-            match *found.lock().unwrap_or_else(PoisonError::into_inner) {
-                None | Some(Found::AsListed) => {}
-                Some(Found::Changed) => listing.mark_changed(path),
-                Some(Found::Gone) => listing.without(path),
-            }
-        }
-        listing
-    }
-
-    fn note(&self, index: usize, read: Result<&Source, &ImageError>) {
-        let listed = self.listing.version(index);
-        let found = match read {
-            Ok(source) if listed != Some((source.version.size, source.version.mtime_ns)) => Found::Changed,
-            Err(ImageError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Found::Gone,
-            // Of an image that was refused, nothing is in the bank; whether it has changed, the next listing tells.
-            _ => Found::AsListed,
-        };
-        let mut noted = self.found[index].lock().unwrap_or_else(PoisonError::into_inner);
-        // Read a second time, for tau, an image may have changed; that it is gone does not take it out of the bank.
-        if noted.is_none() || found == Found::Changed {
-            *noted = Some(found);
-        }
-    }
-}
-
-impl ImageSource for OkImages {
-    fn names(&self) -> Vec<String> {
-        self.paths.iter().map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect()
-    }
-
-    fn load(&self, index: usize) -> Result<ResizedImage, ImageError> {
-        let path = &self.paths[index];
-        let read = source::read_linked(path, &self.expect, self.shorter);
-        self.note(index, read.as_ref().map(|(source, _)| source));
-        Ok(read?.1)
-    }
-}
-
 /// A bar on a terminal, nothing elsewhere.
-struct Progress {
+struct Bar {
     bar: ProgressBar,
 }
 
-impl Progress {
+impl Bar {
     fn new() -> Self {
         let bar = ProgressBar::new(0);
         if let Ok(style) = ProgressStyle::with_template("{msg:10} {bar:40} {pos}/{len} {eta}") {
@@ -279,48 +167,5 @@ impl Progress {
 
     fn clear(&self) {
         self.bar.finish_and_clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_fingerprint_is_of_what_was_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let write = |name: &str, side| image::GrayImage::new(side, side).save(path(name)).unwrap();
-        for name in ["a.png", "b.png", "c.png"] {
-            write(name, 40);
-        }
-        std::fs::write(path("junk.png"), "no image, and never was one").unwrap();
-        let list = || OkFolder::list(folder.path()).unwrap();
-        let print = |folder: &OkFolder| folder.fingerprint(&BuildOptions::default());
-        let read_all = |images: &OkImages| (0..images.paths.len()).for_each(|index| drop(images.load(index)));
-        let expect = Expectation { max_megapixels: 1, ..Expectation::default() };
-        let images = || OkImages::new(list(), 32, expect.clone());
-
-        let before = print(&list());
-        let still = images();
-        read_all(&still);
-        assert_eq!(print(&still.as_read()), before, "junk belongs to it: the same junk is no reason to build again");
-
-        let (vanished, changed, late) = (images(), images(), images());
-        read_all(&late);
-        std::fs::rename(path("c.png"), path("away")).unwrap();
-        read_all(&vanished);
-        read_all(&late);
-        assert_eq!(print(&vanished.as_read()), print(&list()), "what was gone is not in the bank");
-        assert_eq!(print(&late.as_read()), before, "gone after it was read, it is in the bank");
-        std::fs::rename(path("away"), path("c.png")).unwrap();
-        assert_eq!(print(&list()), before);
-        assert_ne!(print(&vanished.as_read()), before, "back again, it has to be built in");
-
-        write("b.png", 41);
-        read_all(&changed);
-        for now in [before, print(&list())] {
-            assert_ne!(print(&changed.as_read()), now, "neither the old listing nor the new one");
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! Arguments that `build`, `infer` and `eval` share.
 
 use crate::config::InputConfig;
-use crate::daemon::source::Expectation;
-use crate::inspection::{Backbone, DeviceChoice, PrecisionChoice};
+use crate::domain::{Backbone, DeviceChoice, PrecisionChoice};
+use crate::inspect::Expectation;
 use crate::patchcore::{EngineError, FeatureExtractor, find_weights, set_threads};
 use std::path::PathBuf;
 

@@ -27,5 +27,5 @@ pub fn set_for_many_images() {
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_else(|| program.clone().into());
     let error = Command::new(program).arg0(name).args(arguments).envs(missing).exec();
-    super::complain(&format!("warning: not started anew with the environment that it is best in: {error}"));
+    super::output::complain(&format!("warning: not started anew with the environment that it is best in: {error}"));
 }

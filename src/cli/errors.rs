@@ -1,12 +1,16 @@
 //! How a command ends with an error: the code in front of its message, and the exit code.
 
 use crate::banks::BankFolderError;
+use crate::banks::RollbackError;
 use crate::codes::ErrorCode;
 use crate::config::Config;
-use crate::daemon::{LockError, RollbackError};
-use crate::error::{FatalError, ImageError};
+use crate::config::ConfigError;
+use crate::daemon::{EX_CONFIG, FatalError};
+use crate::history::LockError;
 use crate::history::{HistoryError, HistoryErrorKind};
+use crate::imaging::ImageError;
 use crate::patchcore::EngineError;
+use crate::routing::rules::RoutingProblems;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -46,6 +50,11 @@ fn code(error: &anyhow::Error) -> &'static str {
     error.chain().filter_map(code_of).last().unwrap_or(ErrorCode::Failed.as_str())
 }
 
+/// True of what is wrong with a configuration file.
+fn is_of_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<ConfigError>() || cause.is::<RoutingProblems>()
+}
+
 fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     let code = if let Some(error) = cause.downcast_ref::<FatalError>() {
         match error {
@@ -53,6 +62,8 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
             FatalError::History(_) => ErrorCode::DatabaseTrouble,
             FatalError::Worker { .. } => ErrorCode::WorkerEnded,
         }
+    } else if is_of_configuration(cause) {
+        ErrorCode::BadConfig
     } else if let Some(error) = cause.downcast_ref::<HistoryError>() {
         of_history(error.kind)
     } else if let Some(error) = cause.downcast_ref::<EngineError>() {
@@ -74,7 +85,7 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
             RollbackError::Damaged { .. } => ErrorCode::VersionDamaged,
             RollbackError::Folder(error) => of_bank_folder(error),
             RollbackError::History(error) => of_history(error.kind),
-            RollbackError::Other(_) => ErrorCode::Failed,
+            RollbackError::Ended(_) | RollbackError::Other(_) => ErrorCode::Failed,
         }
     } else if let Some(error) = cause.downcast_ref::<BankFolderError>() {
         of_bank_folder(error)
@@ -127,6 +138,9 @@ fn of_engine(error: &EngineError) -> ErrorCode {
 
 /// 78 for a bad configuration, 2 for wrong usage, else 1.
 pub(super) fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.chain().any(is_of_configuration) {
+        return ExitCode::from(EX_CONFIG);
+    }
     if let Some(fatal) = error.downcast_ref::<FatalError>() {
         return ExitCode::from(fatal.exit_code());
     }

@@ -1,11 +1,11 @@
 //! `patchcored eval`: how well a bank tells good from bad.
 
-use super::infer::{BankScorer, ScoringArgs};
-use super::metrics::{Truth, aupro, auroc, pixel_auroc, rejected};
-use super::{complain, say};
+use super::infer::ScoringArgs;
+use super::output::{complain, say};
 use crate::banks::list_images;
-use crate::daemon::source::{self, Expectation};
-use crate::inspection::{AnomalyMap, IMAGE_EXTENSIONS, Picture};
+use crate::domain::{AnomalyMap, IMAGE_EXTENSIONS, Picture};
+use crate::evaluation::{Truth, aupro, auroc, pixel_auroc, rejected};
+use crate::inspect::{self, BankScorer, Expectation};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -123,7 +123,7 @@ fn score_folder(scorer: &BankScorer, folder: &Path, masks: Option<&Path>, keep_m
         bail!("{}: no images (jpg, jpeg, png, bmp, tif, tiff) in this folder", folder.display());
     }
     let mut scores = Scores::default();
-    let expect = scorer.expectation();
+    let expect = &scorer.plan().expect;
     scorer.inspect_all(&paths, |path, judged| {
         let (picture, verdict) = match judged {
             Ok(judged) => judged,
@@ -178,7 +178,7 @@ fn mask_of(image: &Path, masks: &Path) -> Option<PathBuf> {
 
 /// 0 or 1 per pixel of the image.
 fn read_mask(path: &Path, picture: &Picture, expect: &Expectation) -> anyhow::Result<Vec<u8>> {
-    let mask = source::read_mask(path, expect)?;
+    let mask = inspect::read_mask(path, expect)?;
     ensure!(
         (mask.width, mask.height) == (picture.width, picture.height),
         "{} is {}×{}, its image {}×{}; masks have the size of their image",

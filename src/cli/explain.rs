@@ -1,6 +1,7 @@
 //! `patchcored explain`: what a code means and what to do.
 
-use super::{Coded, say};
+use super::Coded;
+use super::output::say;
 use crate::codes::{self, ErrorCode};
 use std::process::ExitCode;
 

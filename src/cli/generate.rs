@@ -1,8 +1,6 @@
 //! `patchcored generate`: shell completions and manual pages, for whoever packages the program.
 
-use super::Cli;
 use anyhow::Context;
-use clap::CommandFactory;
 use clap_complete::{Shell, generate_to};
 use clap_mangen::Man;
 use jiff::Timestamp;
@@ -17,19 +15,19 @@ pub struct GenerateArgs {
     dir: PathBuf,
 }
 
-/// Writes `patchcored.bash`, `_patchcored` (zsh), `patchcored.fish`, `patchcored.1` and one `patchcored-COMMAND.1` for each command.
+/// Writes, for this command line, `patchcored.bash`, `_patchcored` (zsh), `patchcored.fish`, `patchcored.1` and one `patchcored-COMMAND.1` for each command.
 /// They come from the same description of the command line that `--help` does, so they cannot fall behind it.
 ///
 /// # Errors
 /// A folder that cannot be written.
-pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &GenerateArgs, command: clap::Command) -> anyhow::Result<ExitCode> {
     let folder = &args.dir;
     let failed = || format!("cannot write completions and manual pages to {}", folder.display());
     std::fs::create_dir_all(folder).with_context(failed)?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        generate_to(shell, &mut Cli::command(), "patchcored", folder).with_context(failed)?;
+        generate_to(shell, &mut command.clone(), "patchcored", folder).with_context(failed)?;
     }
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     write_pages(&command, &page_date(), folder).with_context(failed)?;
     Ok(ExitCode::SUCCESS)

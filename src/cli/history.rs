@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::history::{Distance, HistoryStore, InspectionFilter, InspectionResult, InspectionRow};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use comfy_table::{CellAlignment, ColumnConstraint, Table, Width, presets};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::io::{self, Write};
@@ -87,10 +88,10 @@ pub enum Format {
     Csv,
 }
 
-/// [`print`] to stdout, from outside any runtime.
+/// [`print()`] to stdout, from outside any runtime.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn run(args: HistoryArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(print(args, &mut io::stdout().lock()))?;
@@ -203,7 +204,10 @@ const HEADER: [(&str, bool); 10] = [
     ("reason", false),
 ];
 
-type Widths = [usize; HEADER.len()];
+type Widths = [u16; HEADER.len()];
+
+/// Blanks between two columns.
+const GAP: u16 = 2;
 
 fn table(rows: &[InspectionRow], first: bool, widths: &mut Widths, out: &mut dyn Write) -> io::Result<()> {
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
@@ -224,24 +228,25 @@ fn table(rows: &[InspectionRow], first: bool, widths: &mut Widths, out: &mut dyn
             ]
         })
         .collect();
-    for (column, (name, _)) in HEADER.iter().enumerate() {
-        let longest = cells.iter().map(|row| row[column].chars().count()).fold(name.len(), usize::max);
-        widths[column] = widths[column].max(longest);
-    }
-    let mut print = |row: Vec<&str>| {
-        let mut line = String::new();
-        for ((cell, width), (_, right)) in row.iter().zip(widths.iter()).zip(HEADER) {
-            line.push_str(&if right { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") });
-        }
-        writeln!(out, "{}", line.trim_end())
-    };
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).add_rows(cells);
     if first {
-        print(HEADER.iter().map(|(name, _)| *name).collect())?;
+        table.set_header(HEADER.map(|(name, _)| name));
     }
-    for row in &cells {
-        print(row.iter().map(String::as_str).collect())?;
+    let last = HEADER.len() - 1;
+    for ((column, (name, right)), width) in table.column_iter_mut().zip(HEADER).zip(widths.iter()) {
+        column.set_cell_alignment(if right { CellAlignment::Right } else { CellAlignment::Left });
+        column.set_padding((0, if column.index == last { 0 } else { GAP }));
+        // The last column may be of any length, and nothing stands to the right of it.
+        if column.index != last {
+            let least = (*width).max(u16::try_from(name.len()).unwrap_or(0));
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least + GAP)));
+        }
     }
-    Ok(())
+    for (width, longest) in widths.iter_mut().zip(table.column_max_content_widths()) {
+        *width = (*width).max(longest);
+    }
+    writeln!(out, "{}", table.trim_fmt())
 }
 
 fn json(rows: &[InspectionRow], first: bool, out: &mut dyn Write) -> io::Result<()> {

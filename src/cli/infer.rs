@@ -1,18 +1,14 @@
 //! `patchcored infer`: one image or a folder against a bank, file-compatible with the Python `infer.py`.
 
 use super::engine_args::EngineArgs;
-use super::{complain, say};
+use super::output::{complain, say};
 use crate::banks::list_images;
-use crate::config::MaskConfig;
-use crate::daemon::outputs::{OutputPaths, scores_json};
-use crate::daemon::source::{self, Expectation};
-use crate::daemon::verdict::{Verdict, judge};
-use crate::inspection::{Backbone, DecideBy, DistanceGrid, Picture, PrecisionChoice, ResizedImage, Tau};
-use crate::patchcore::{FeatureExtractor, MemoryBank, score};
+use crate::domain::{Backbone, Picture, PrecisionChoice};
+use crate::inspect::{BankScorer, OutputPaths, Verdict, scores_json};
+use crate::patchcore::MemoryBank;
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc::sync_channel;
 
 /// Arguments of `infer`. The underscore spellings are those of the Python script.
 #[derive(clap::Args)]
@@ -53,13 +49,6 @@ pub struct ScoringArgs {
     engine: EngineArgs,
 }
 
-/// A loaded bank with its network.
-pub struct BankScorer {
-    bank: MemoryBank,
-    extractor: FeatureExtractor,
-    expect: Expectation,
-}
-
 impl ScoringArgs {
     /// Loads bank and network.
     ///
@@ -74,77 +63,7 @@ impl ScoringArgs {
         let extractor = self.engine.load(self.backbone.unwrap_or(bank.config().backbone), precision)?;
         bank.check_extractor(&extractor)?;
         let bank = bank.beside(&extractor)?;
-        Ok(BankScorer { bank, extractor, expect: self.engine.expectation() })
-    }
-}
-
-/// What an image is read as.
-struct Reader {
-    expect: Expectation,
-    shorter: u32,
-}
-
-impl Reader {
-    fn read(&self, path: &Path) -> anyhow::Result<(Picture, ResizedImage)> {
-        let (source, resized) = source::read_linked(path, &self.expect, self.shorter)?;
-        Ok((source.picture, resized))
-    }
-}
-
-/// Images read ahead of the engine, and images scored that wait to be written.
-const IN_BETWEEN: usize = 2;
-
-impl BankScorer {
-    /// Judges images by their score, in the order of `paths`, and hands each to `finish`. The next image is read, and the last one
-    /// finished, while the engine works.
-    ///
-    /// # Errors
-    /// Those of `finish`; an unreadable or unfit image is handed to it as such.
-    pub fn inspect_all(
-        &self,
-        paths: &[PathBuf],
-        mut finish: impl FnMut(&Path, anyhow::Result<(Picture, Verdict)>) -> anyhow::Result<()> + Send,
-    ) -> anyhow::Result<()> {
-        let reader = self.reader();
-        let tau = self.bank.tau();
-        std::thread::scope(|scope| {
-            let (to_engine, read) = sync_channel(IN_BETWEEN);
-            let (to_finish, scored) = sync_channel::<(&Path, anyhow::Result<(Picture, DistanceGrid)>)>(IN_BETWEEN);
-            // A send fails only when the stage after it has ended with an error, which then ends this one too.
-            scope.spawn(move || paths.iter().all(|path| to_engine.send((path.as_path(), reader.read(path))).is_ok()));
-            let finisher = scope.spawn(move || {
-                for (path, scored) in scored {
-                    let judged = scored.map(|(picture, grid)| {
-                        let verdict = judge(&grid, &picture, tau, &MaskConfig::default(), DecideBy::Image);
-                        (picture, verdict)
-                    });
-                    finish(path, judged)?;
-                }
-                Ok(())
-            });
-            for (path, image) in read {
-                let scored = image.and_then(|(picture, resized)| Ok((picture, score(&self.extractor, &self.bank, &resized)?)));
-                if to_finish.send((path, scored)).is_err() {
-                    break;
-                }
-            }
-            drop(to_finish);
-            finisher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
-    /// The thresholds of the bank.
-    pub fn tau(&self) -> Tau {
-        self.bank.tau()
-    }
-
-    /// What images may be.
-    pub fn expectation(&self) -> &Expectation {
-        &self.expect
-    }
-
-    fn reader(&self) -> Reader {
-        Reader { expect: self.expect.clone(), shorter: self.bank.config().shorter }
+        Ok(BankScorer::new(bank, extractor, self.engine.expectation()))
     }
 }
 
@@ -155,8 +74,8 @@ impl BankScorer {
 /// go on, and the exit code is 1.
 pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
     let scorer = args.scoring.load(&args.bank_dir)?;
-    let reference = args.fuse_ref.as_deref().map(|path| scorer.reader().read(path)).transpose().context("--fuse-ref")?;
-    let reference = reference.map(|(picture, _)| picture);
+    let reference = args.fuse_ref.as_deref().map(|path| scorer.plan().prepare_linked(path)).transpose().context("--fuse-ref")?;
+    let reference = reference.map(|prepared| prepared.source.picture);
     let write = |path: &Path, folder: &Path, picture: &Picture, verdict: &Verdict| -> anyhow::Result<()> {
         OutputPaths::in_folder(folder).write(picture, verdict, reference.as_ref())?;
         let mut line = scores_json(verdict);

@@ -1,10 +1,12 @@
 //! Where log lines go.
 
 mod journal;
+mod line;
 mod text;
 
 use journal::Journal;
 use std::io::IsTerminal;
+use text::{SpanFacts, TextLines};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -17,12 +19,8 @@ pub fn start_log(daemon: bool) {
         Some(journal) => tracing_subscriber::registry().with(filter).with(journal).init(),
         None => {
             let ansi = std::io::stderr().is_terminal();
-            tracing_subscriber::fmt()
-                .with_env_filter(filter)
-                .with_writer(std::io::stderr)
-                .with_ansi(ansi)
-                .fmt_fields(text::fields())
-                .init();
+            let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi).event_format(TextLines);
+            tracing_subscriber::registry().with(filter).with(SpanFacts).with(lines).init();
         }
     }
 }

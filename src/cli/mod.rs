@@ -13,7 +13,7 @@ mod generate;
 pub mod history;
 mod infer;
 mod log;
-mod metrics;
+mod output;
 mod printable;
 mod profile;
 mod rebuild;
@@ -25,9 +25,9 @@ mod status;
 
 pub use log::start_log;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 pub use errors::{Coded, UsageError};
-use printable::printable_lines;
+use output::complain;
 use std::process::ExitCode;
 
 /// Visual inspection of production lines: PatchCore memory banks per product, watched camera folders, SQL history.
@@ -109,7 +109,7 @@ impl Cli {
             Command::Rollback(args) => rollback::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
-            Command::Generate(args) => generate::run(&args),
+            Command::Generate(args) => generate::run(&args, Self::command()),
         };
         match outcome {
             Ok(code) => code,
@@ -119,21 +119,4 @@ impl Cli {
             }
         }
     }
-}
-
-/// Writes a line to stderr; a closed stderr is nobody's loss.
-fn complain(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(text));
-}
-
-/// Writes to stdout.
-///
-/// # Errors
-/// When stdout is closed or full.
-fn say(text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
 }

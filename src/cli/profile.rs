@@ -1,10 +1,13 @@
 //! `patchcored profile`: what the line is set up for, and the change-over to another product.
 
-use super::{UsageError, say};
+use super::UsageError;
+use super::output::say;
+use crate::codes::EventKind;
 use crate::config::Config;
-use crate::daemon::rules::check_routing;
-use crate::daemon::{Holder, database_holder, profile};
+use crate::daemon::profile;
 use crate::history::{HistoryErrorKind, HistoryStore};
+use crate::history::{Holder, database_holder};
+use crate::routing::rules::check_routing;
 use anyhow::Context;
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
@@ -137,7 +140,7 @@ async fn tell(holder: Holder, store: &HistoryStore, id: i64) -> anyhow::Result<(
             Some(asked) if asked.in_use_since.is_some() => return Ok(()),
             _ => {}
         }
-        let events = store.snapshot(&[], &["reload_refused"], Timestamp::now()).await.context("history database")?.events;
+        let events = store.snapshot(&[], &[EventKind::ReloadRefused], Timestamp::now()).await.context("history database")?.events;
         if let Some(refused) = events.iter().rfind(|event| event.at >= asked_at) {
             anyhow::bail!("the daemon did not change over; it will when its configuration can be used again: {}", refused.detail);
         }

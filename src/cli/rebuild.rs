@@ -1,9 +1,11 @@
 //! `patchcored rebuild`: a new bank from the ok folder as it is.
 
+use super::Coded;
 use super::bank_request::{RequestArgs, wait};
-use super::{Coded, say};
+use super::output::say;
+use crate::banks::folder_answers;
 use crate::codes::ErrorCode;
-use crate::daemon::{database_holder, folder_answers};
+use crate::history::database_holder;
 use crate::history::{BankRequestKind, HistoryStore};
 use anyhow::Context;
 use std::process::ExitCode;

@@ -1,10 +1,11 @@
 //! `patchcored requeue`: failed images are tried again.
 
-use super::{Coded, UsageError, say};
+use super::output::say;
+use super::{Coded, UsageError};
 use crate::config::{Config, parse_duration};
 use crate::daemon::profile;
-use crate::daemon::rules::Owners;
 use crate::history::{HistoryStore, RequeueFilter, Requeued};
+use crate::routing::rules::Owners;
 use anyhow::Context;
 use jiff::Timestamp;
 use std::path::PathBuf;

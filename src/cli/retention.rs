@@ -1,10 +1,11 @@
 //! `patchcored retention --dry-run`: what the daemon would delete now.
 
+use super::output::{complain, say};
 use super::printable::printable;
-use super::{complain, say};
 use crate::config::Config;
-use crate::daemon::retention::{Count, DryRun, dry_run, size};
 use crate::history::HistoryStore;
+use crate::retention::{Count, size};
+use crate::retention::{DryRun, dry_run};
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -118,8 +119,8 @@ fn cells(product: &str, kind: &str, why: &str, Count { images, files, bytes }: C
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::retention::{Tally, Why};
-    use crate::inspection::FileKind;
+    use crate::domain::FileKind;
+    use crate::retention::{Tally, Why};
 
     #[test]
     fn the_table_is_aligned_and_has_a_total() {

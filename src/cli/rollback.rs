@@ -1,12 +1,12 @@
 //! `patchcored rollback`: an earlier bank version in use again.
 
 use super::bank_request::{RequestArgs, wait};
+use super::output::say;
 use super::printable::printable_lines;
-use super::say;
+use crate::banks::{current_version, roll_back, rollback_target, version_in_use};
 use crate::config::{Config, ProductConfig};
-use crate::daemon::{DatabaseLock, LockError, current_version, database_holder, roll_back, rollback_target, version_in_use};
-use crate::error::FatalError;
 use crate::history::{BankRequest, BankRequestKind, HistoryStore, RequestEnd};
+use crate::history::{DatabaseLock, LockError, database_holder};
 use anyhow::Context;
 use jiff::Timestamp;
 use std::process::ExitCode;
@@ -63,8 +63,8 @@ async fn ask(args: &RollbackArgs, config: &Config, product: &ProductConfig, stor
                 return Ok(ExitCode::SUCCESS);
             }
             // It was started this moment, and does it.
-            Err(FatalError::History(error)) if matches!(error.downcast_ref(), Some(LockError::InUse { .. })) => {}
-            Err(error) => return Err(error.into()),
+            Err(LockError::InUse { .. }) => {}
+            Err(error) => return Err(anyhow::Error::from(error).context("history database")),
         }
     }
     if args.request.no_wait {

@@ -7,15 +7,18 @@ mod table;
 
 use super::Coded;
 use crate::config::Config;
-use crate::daemon::clock::LineClock;
 use crate::daemon::profile;
-use crate::daemon::rules::check_routing;
-use crate::daemon::{bank_event_kinds, database_holder, folder_event_kinds};
-use crate::history::{HeldUp, HistoryStore, PendingOf, Snapshot};
+use crate::domain::HeldUp;
+use crate::history::bank_event_kinds;
+use crate::history::database_holder;
+use crate::history::folder_event_kinds;
+use crate::history::{HistoryStore, PendingOf, Snapshot};
+use crate::platform::clock::LineClock;
+use crate::routing::rules::check_routing;
 use anyhow::Context;
 use configuration::{Configuration, known};
 use jiff::Timestamp;
-use report::{Daemon, Profile, Report, Sources, folders};
+use report::{DaemonReport, Profile, Report, Sources, folders};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,7 +65,7 @@ fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -
     if let (true, true, Some(name)) = (products.is_empty(), gone.is_empty(), &args.product) {
         return Err(Coded::unknown_product(&args.config, &config, name).into());
     }
-    let daemon = Daemon::of(database_holder(&config.database)?);
+    let daemon = DaemonReport::of(database_holder(&config.database)?);
     let database_folder = config.database.parent().unwrap_or(Path::new("/"));
     let asked = products.iter().flat_map(|(product, _)| folders(product)).chain([database_folder]).map(Path::to_owned).collect();
     let free = space::free_bytes(asked);
@@ -99,7 +102,7 @@ fn read(config: &mut Config, now: Timestamp) -> anyhow::Result<Known> {
             let names: Vec<&str> = config.products.iter().map(|product| product.name.as_str()).collect();
             let kinds = [folder_event_kinds(), bank_event_kinds()].concat();
             let snapshot = store.snapshot(&names, &kinds, now).await?;
-            let (held_up, clock) = (store.held_up().await?, LineClock::open(&store).await?);
+            let (held_up, clock) = (store.held_up().await?, LineClock::resume(store.clock_record().await?));
             Ok(Known { clock, snapshot, profile: Profile::of(in_use, asked), held_up })
         };
         let known = known.await;

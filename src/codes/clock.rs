@@ -1,4 +1,4 @@
-//! The codes of a wall clock that is wrong or is set.
+//! The codes of a wall clock that is wrong or was set.
 
 use super::Entry;
 use super::Level::{Error, Warn};

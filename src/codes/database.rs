@@ -1,4 +1,4 @@
-//! What happens to the database as a file: entries of [`super::EventKind`].
+//! Trouble with the database as a file: entries of [`super::EventKind`].
 
 use super::{Entry, Level};
 

@@ -35,7 +35,7 @@ codes! {
             code: "bad_config",
             level: Error,
             means: "The configuration cannot be used: the file cannot be read, or something in it is wrong. Exit code 78, on which systemd does not start the service again.",
-            look: "The message lists every problem with its key; the check finds problems of the machine as well.",
+            look: "The message lists every problem with its line, its column and its key; the check finds problems of the machine as well.",
             run: &["sudo -u patchcored patchcored check"],
             act: "Correct the keys named. `config.yaml.example` has every key with its default and its unit.",
         },

@@ -1,7 +1,8 @@
-//! What happens to the daemon: the column `kind` of the table `events`, and the field `kind` of its log lines.
+//! Events of the daemon: the column `kind` of the table `events`, and the field `kind` of its log lines.
 
 use super::Level::{Error, Info, Warn};
 use super::{Entry, bank_events, codes, waiting};
+use crate::domain::{BankTrouble, FolderTrouble, WriteTrouble};
 
 codes! {
     /// A kind of event.
@@ -27,7 +28,7 @@ codes! {
             code: "reload_refused",
             level: Error,
             means: "The configuration was to be read again and has mistakes. The one from before stays in use, and the line goes on.",
-            look: "The event lists every mistake with its key; so does the check.",
+            look: "The event lists every mistake with its line, its column and its key; so does the check.",
             run: &["sudo -u patchcored patchcored check"],
             act: "Correct the file, check it, and reload again.",
         },
@@ -343,5 +344,30 @@ impl EventKind {
     /// Its level.
     pub const fn level(self) -> super::Level {
         self.entry().level
+    }
+
+    /// The kinds that begin and end a trouble of a bank.
+    pub const fn of_bank_trouble(trouble: BankTrouble) -> (Self, Self) {
+        match trouble {
+            BankTrouble::Changed => (Self::BankChanged, Self::BankChangedOver),
+            BankTrouble::Unusable => (Self::BankUnusable, Self::BankUnusableOver),
+        }
+    }
+
+    /// The kinds that begin and end a folder's refusal of writes.
+    pub const fn of_write_trouble(trouble: WriteTrouble) -> (Self, Self) {
+        match trouble {
+            WriteTrouble::DiskFull => (Self::DiskFull, Self::DiskFullOver),
+            WriteTrouble::NotWritable => (Self::NotWritable, Self::NotWritableOver),
+        }
+    }
+
+    /// The kinds that begin and end a trouble of a drop folder.
+    pub const fn of_folder_trouble(trouble: FolderTrouble) -> (Self, Self) {
+        match trouble {
+            FolderTrouble::Lost => (Self::DropFolderLost, Self::DropFolderBack),
+            FolderTrouble::NotWatched => (Self::NotWatched, Self::Watched),
+            FolderTrouble::NoAnswer => (Self::DropFolderStuck, Self::DropFolderStuckOver),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Entry, ErrorCode, EventKind, Level, ReasonCode};
 
-/// Where a code is met.
+/// The place where people meet a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Event,
@@ -25,7 +25,7 @@ impl Place {
         self.entries().iter().any(|other| other.code == entry.code)
     }
 
-    /// How a code of this place is introduced.
+    /// The word for a code of this place.
     fn noun(self) -> &'static str {
         match self {
             Self::Event => "event",

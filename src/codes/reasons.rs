@@ -4,7 +4,7 @@ use super::Level::{Error, Info, Warn};
 use super::{Entry, EventKind, codes};
 
 codes! {
-    /// Why an image has no decision. There are only these, so they can be counted by.
+    /// Why an image has no decision. The list is closed, so people can count by it.
     ReasonCode {
         // It waits.
         NoBank => Entry {
@@ -188,7 +188,7 @@ codes! {
 }
 
 impl ReasonCode {
-    /// True when an image does not wait for it longer than `intake.give_up_after`, or waits for a bank: nobody has to be told.
+    /// True when an image waits no longer than `intake.give_up_after`, or waits for a bank: nobody needs a report.
     pub fn ends_by_itself(self) -> bool {
         matches!(self, Self::NoBank | Self::NotClosed | Self::Incomplete | Self::FileGone | Self::Unreadable)
     }
@@ -199,7 +199,7 @@ impl ReasonCode {
 pub struct Reason {
     /// The code.
     pub code: ReasonCode,
-    /// The sentence.
+    /// The sentence for people.
     pub text: String,
 }
 
@@ -210,7 +210,7 @@ impl Reason {
     }
 }
 
-/// Where the code says it all, it is the text as well.
+/// For codes that need no further words, the code is the text too.
 impl From<ReasonCode> for Reason {
     fn from(code: ReasonCode) -> Self {
         Self::new(code, code.as_str())

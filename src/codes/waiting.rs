@@ -1,4 +1,4 @@
-//! Entries of the list of events that tell of images, messages and commands that wait, and of images that kill the daemon.
+//! Events about images, messages and commands that wait, and about images that kill the daemon.
 
 use super::Entry;
 use super::Level::{Error, Info, Warn};

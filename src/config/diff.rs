@@ -1,6 +1,8 @@
-//! What a reload changes, in the words of the file.
+//! The changes of a reload, in the words of the file.
 
-use super::{Config, ProductConfig, yaml};
+use super::document::Config;
+use super::example::example;
+use super::sections::product::{NOT_IN_DEFAULTS, ProductConfig};
 use serde_json::{Map, Value};
 
 /// One difference between two configurations.
@@ -8,13 +10,13 @@ use serde_json::{Map, Value};
 pub struct Change {
     /// `products[prod2].build.stride: 2 → 4`, `product prod3 added`
     pub text: String,
-    /// What follows from it besides that it counts from now on.
+    /// Its effect, apart from counting from now on.
     pub effect: Option<&'static str>,
-    /// The product that is gone, if this says so.
+    /// The removed product, if this change removes one.
     pub removed: Option<String>,
 }
 
-/// Words for the changes of one section follow each other, and what they lead to is said once after them.
+/// The words for the changes. Those of one section follow each other, and their common effect follows once.
 pub fn describe(changes: &[Change]) -> String {
     let mut text = String::new();
     for (i, change) in changes.iter().enumerate() {
@@ -29,9 +31,9 @@ pub fn describe(changes: &[Change]) -> String {
 }
 
 impl Config {
-    /// What is different in `new`, key by key. A key that is left out counts as its default.
+    /// The differences in `new`, key by key. A missing key counts as its default.
     pub fn changes_to(&self, new: &Config) -> Vec<Change> {
-        let (before, after) = (complete(&self.document), complete(&new.document));
+        let (before, after) = (complete(self.document()), complete(new.document()));
         let mut changes = Vec::new();
         let mut line_wide = Vec::new();
         compare("", &without_products(&before), &without_products(&after), &mut line_wide);
@@ -64,21 +66,21 @@ fn without_products(document: &Value) -> Value {
     let mut document = document.clone();
     if let Value::Object(keys) = &mut document {
         keys.shift_remove("products");
-        // What it sets stands in each product.
+        // Each product has the values of `defaults` already.
         keys.shift_remove("defaults");
     }
     document
 }
 
-/// The document with the default of every key that it leaves out.
+/// The document with the defaults of all missing keys.
 fn complete(document: &Value) -> Value {
     let mut document = document.clone();
-    let Some(mut defaults) = yaml::example() else { return document };
+    let Some(mut defaults) = example() else { return document };
     let mut product = defaults.get_mut("products").and_then(|products| products.get_mut(0)).map(Value::take).unwrap_or_default();
     let drop = product.get_mut("drop").and_then(|drop| drop.get_mut(0)).map(Value::take).unwrap_or_default();
     fill(&mut document, &defaults, &["database", "products"]);
     for own in document.get_mut("products").and_then(Value::as_array_mut).into_iter().flatten() {
-        fill(own, &product, &yaml::NOT_IN_DEFAULTS);
+        fill(own, &product, &NOT_IN_DEFAULTS);
         for own in own.get_mut("drop").and_then(Value::as_array_mut).into_iter().flatten() {
             let by_regex = own.get("regex").is_some_and(Value::is_string);
             fill(own, &drop, if by_regex { &["path", "match"] } else { &["path"] });
@@ -102,7 +104,7 @@ fn fill(own: &mut Value, defaults: &Value, except: &[&str]) {
     }
 }
 
-/// Each key below `path` whose value differs, with what is to be said of it.
+/// Each key below `path` whose value differs, with the words for it.
 fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<(String, String)>) {
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => {
@@ -121,7 +123,7 @@ fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<(String, S
     }
 }
 
-/// As it would stand in the file.
+/// The value as the file would show it.
 fn written(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
@@ -150,7 +152,7 @@ fn effect_on_product(key: &str, before: &ProductConfig, after: &ProductConfig) -
     let key = key.split_once("].").map_or("", |(_, key)| key);
     Some(match key {
         "build.min_images" => return None,
-        // What decides whether the bank in use was built with these settings.
+        // A difference here means that the bank in use was built with other settings.
         _ if key.starts_with("build.") && before.build != after.build => {
             "a bank is built with it when ok has been still for rebuild.quiet_period; until it is there, the one in use goes on"
         }

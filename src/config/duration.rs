@@ -4,31 +4,56 @@ use std::time::Duration;
 
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Reads a whole number with a unit: `500ms`, `30s`, `10m`, `24h`, `14d`. The error says what is wrong and shows these examples.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let examples = "write a whole number and a unit: 500ms, 30s, 10m, 24h or 14d";
+const EXAMPLES: &str = "write a whole number and a unit: 500ms, 30s, 10m, 24h or 14d";
+
+/// A text that is not a duration. The message shows examples.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DurationError {
+    /// The text does not consist of a whole number and a known unit.
+    #[error("`{0}` is not a duration; {EXAMPLES}")]
+    NotADuration(String),
+    /// The unit is missing.
+    #[error("`{0}` has no unit; {EXAMPLES}")]
+    NoUnit(String),
+    /// The number is too large.
+    #[error("`{0}` is too long; {EXAMPLES}")]
+    TooLong(String),
+}
+
+/// Reads a whole number with a unit: `500ms`, `30s`, `10m`, `24h`, `14d`.
+///
+/// ```
+/// use patchcored::config::parse_duration;
+/// use std::time::Duration;
+/// assert_eq!(parse_duration("30s").ok(), Some(Duration::from_secs(30)));
+/// assert!(parse_duration("30").is_err_and(|error| error.to_string().starts_with("`30` has no unit")));
+/// ```
+///
+/// # Errors
+/// When the text is not a duration.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     if number.is_empty() {
-        return Err(format!("`{text}` is not a duration; {examples}"));
+        return Err(DurationError::NotADuration(text.to_owned()));
     }
     if unit.is_empty() {
-        return Err(format!("`{text}` has no unit; {examples}"));
+        return Err(DurationError::NoUnit(text.to_owned()));
     }
     let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        return Err(format!("`{text}` is not a duration; {examples}"));
+        return Err(DurationError::NotADuration(text.to_owned()));
     };
     let millis = number.parse::<u64>().ok().and_then(|n| n.checked_mul(*factor));
-    millis.map(Duration::from_millis).ok_or_else(|| format!("`{text}` is too long; {examples}"))
+    millis.map(Duration::from_millis).ok_or_else(|| DurationError::TooLong(text.to_owned()))
 }
 
-/// What a duration looks like, as a regular expression.
+/// The form of a duration as a regular expression.
 pub(super) fn pattern() -> String {
     format!("[0-9]+({})", UNITS.map(|(name, _)| name).join("|"))
 }
 
-/// Writes a duration as [`parse_duration`] reads it, in the largest unit that leaves a whole number (but one day is `24h`); parts below 1 ms
-/// are dropped.
+/// Writes a duration so that [`parse_duration`] can read it, in the largest unit that gives a whole number (but one day is `24h`). Parts
+/// below 1 ms are dropped.
 pub(super) fn show(duration: Duration) -> String {
     let millis = duration.as_millis() as u64;
     let whole =
@@ -65,7 +90,7 @@ mod tests {
             ("99999999999999999999s", "too long"),
             ("18446744073709551615h", "too long"),
         ] {
-            let error = parse_duration(text).unwrap_err();
+            let error = parse_duration(text).unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("500ms"), "{text}: {error}");
         }
     }

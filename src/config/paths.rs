@@ -1,6 +1,8 @@
-//! Paths as people bring them from other machines and programs: what is none of this machine, and what to write instead.
+//! Paths that people copy from other machines and programs: which ones cannot exist here, and what to write instead.
 
-/// What is wrong with a path that can be none of this machine, and what to do; `None` for all others.
+use std::path::{Component, Path, PathBuf};
+
+/// The problem and the remedy of a path that cannot exist on this machine; `None` for all other paths.
 pub(super) fn foreign(path: &str) -> Option<String> {
     let drive = |c: char| c.is_ascii_alphabetic();
     let has_drive = path.len() > 1 && path.starts_with(drive) && path[1..].starts_with(':');
@@ -27,14 +29,28 @@ pub(super) fn foreign(path: &str) -> Option<String> {
     }
 }
 
+/// The path with `.` and `..` resolved by name.
+pub(super) fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Config;
-    use super::foreign;
+    use super::*;
 
     #[test]
     fn what_is_no_path_of_this_machine_is_told_with_what_to_do() {
@@ -72,26 +88,14 @@ mod tests {
             "/srv/x://y",
             "",
         ] {
-            // A drive has one letter, and `a:b/c` is taken for one: nobody names a folder like that.
+            // A drive has one letter, so `a:b/c` counts as a drive: nobody names a folder like that.
             assert_eq!(foreign(path).is_some(), path == "a:b/c", "{path}");
         }
     }
 
     #[test]
-    fn every_key_that_takes_a_path_says_so() {
-        let foreign = r"'\\nas\line1'";
-        let text = format!(
-            "database: {foreign}\nengine: {{weights: {{resnet50: {foreign}}}}}\nmetrics: {{socket: {foreign}}}\n\
-             mqtt: {{broker: 'mqtts://b', username: u, ca: {foreign}, password_file: {foreign}}}\nproducts:\n- name: a\n  drop: [{{path: {foreign}}}]\n  \
-             ok: {foreign}\n  bank: {foreign}\n  reference: {foreign}\n  outputs: {{dir: {foreign}}}\n  on_ng: {{command: [{foreign}]}}\n"
-        );
-        let problems = Config::parse(&text).unwrap_err().0;
-        let mut keys: Vec<&str> =
-            problems.iter().filter(|problem| problem.message.contains("mount the share")).map(|p| p.key.as_str()).collect();
-        keys.sort_unstable();
-        let product = ["bank", "drop[0].path", "ok", "on_ng.command", "outputs.dir", "reference"].map(|key| format!("products[0].{key}"));
-        let line = ["database", "engine.weights.resnet50", "metrics.socket", "mqtt.ca", "mqtt.password_file"].map(str::to_owned);
-        assert_eq!(keys, [&line[..], &product].concat(), "{problems:?}");
-        assert!(!problems.iter().any(|problem| problem.message.contains("mkdir")), "{problems:?}");
+    fn dots_are_resolved_by_name() {
+        assert_eq!(without_dots(Path::new("/a/./b/../c")), Path::new("/a/c"));
+        assert_eq!(without_dots(Path::new("/../a")), Path::new("/a"));
     }
 }

@@ -1,23 +1,23 @@
-//! The JSON Schema of the configuration, so that editors complete it, explain it and refuse what `check` would refuse.
+//! The JSON Schema of the configuration. With it, editors complete and explain keys, and refuse the values that `check` would refuse.
 //!
-//! Keys, descriptions and allowed values come from `raw`; defaults are what config.yaml.example shows, which a test holds against the
-//! defaults that `check` fills in.
+//! Keys, descriptions and allowed values come from the shapes of the sections. The doc comment of a field is its description here and in
+//! `docs/config-reference.md`. The defaults come from config.yaml.example; a test compares them with the defaults that the program fills
+//! in.
 
-use super::raw::RawConfig;
-use super::yaml;
-use schemars::Schema;
+use super::document::RawConfig;
+use super::example::example;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-/// The schema as pretty-printed JSON. Draft 7 without references: the editors in use understand that best.
+/// The schema as pretty-printed JSON. Draft 7 without references, because today's editors understand that best.
 pub fn schema() -> String {
     let generator = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true).into_generator();
     let mut schema = generator.into_root_schema_for::<RawConfig>().to_value();
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("title".to_owned(), json!("patchcored configuration"));
-        add_defaults(schema, yaml::example().as_ref());
+        add_defaults(schema, example().as_ref());
         if let Some(defaults) = property(schema, "defaults") {
-            let product = yaml::example().and_then(|example| example.get("products")?.get(0).cloned());
+            let product = example().and_then(|example| example.get("products")?.get(0).cloned());
             add_defaults(defaults, product.as_ref());
         }
         join_lines(schema);
@@ -25,17 +25,7 @@ pub fn schema() -> String {
     format!("{schema:#}\n")
 }
 
-/// `defaults` sets nothing that differs from product to product, and nothing is required in it.
-pub(super) fn without_own_keys(product: &mut Schema) {
-    product.remove("required");
-    if let Some(Value::Object(properties)) = product.get_mut("properties") {
-        for key in yaml::NOT_IN_DEFAULTS {
-            properties.shift_remove(key);
-        }
-    }
-}
-
-/// Each key that may be left out, with what it is then: the value in `example`.
+/// Adds to each optional key its default: the value in `example`.
 fn add_defaults(section: &mut Map<String, Value>, example: Option<&Value>) {
     let Some(example) = example else { return };
     let required = section.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -57,7 +47,7 @@ fn property<'a>(section: &'a mut Map<String, Value>, key: &str) -> Option<&'a mu
     section.get_mut("properties")?.get_mut(key)?.as_object_mut()
 }
 
-/// The lines of a doc comment end where the source is wide, not where the text ends.
+/// Joins the lines of a doc comment: they end at the width of the source, not at the end of the text.
 fn join_lines(section: &mut Map<String, Value>) {
     for (key, value) in section {
         match value {
@@ -72,16 +62,20 @@ fn join_lines(section: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::document::Config;
+    use crate::config::example::json;
+    use crate::config::key_path::{Step, last_key, spell};
+    use crate::config::sections::product::NOT_IN_DEFAULTS;
+    use crate::config::yaml::known_keys;
     use std::path::Path;
 
     fn validator() -> jsonschema::Validator {
         jsonschema::draft7::new(&serde_json::from_str(&schema()).unwrap()).unwrap()
     }
 
-    /// What the schema finds wrong, as `products/0/name: …`.
+    /// The errors of the schema, as `products/0/name: …`.
     fn refused(validator: &jsonschema::Validator, text: &str) -> Vec<String> {
-        let config: Value = yaml::json(text).unwrap();
+        let config: Value = json(text).unwrap();
         validator.iter_errors(&config).map(|e| format!("{}: {e}", e.instance_path().as_str().trim_start_matches('/'))).collect()
     }
 
@@ -200,12 +194,12 @@ mod tests {
     }
 
     /// Every key of the schema, as `products[0].build.shorter`, with its schema.
-    fn keys(schema: &Value, path: &[yaml::Step], found: &mut Vec<(Vec<yaml::Step>, Value)>) {
+    fn keys(schema: &Value, path: &[Step], found: &mut Vec<(Vec<Step>, Value)>) {
         for (key, schema) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            let path = [path, &[yaml::Step::Key(key.as_str().into())]].concat();
+            let path = [path, &[Step::Key(key.as_str().into())]].concat();
             found.push((path.clone(), schema.clone()));
             keys(schema, &path, found);
-            keys(&schema["items"], &[&path[..], &[yaml::Step::Index(0)]].concat(), found);
+            keys(&schema["items"], &[&path[..], &[Step::Index(0)]].concat(), found);
             for alternative in schema["anyOf"].as_array().into_iter().flatten() {
                 keys(alternative, &path, found);
             }
@@ -219,25 +213,25 @@ mod tests {
         keys(&schema, &[], &mut found);
         assert!(found.len() > 90, "{}", found.len());
         let mut sections = vec![(Vec::new(), schema)];
-        sections.extend(found.iter().filter(|(path, _)| !["engine.weights", "profiles"].contains(&&*yaml::spell(path))).cloned().map(
+        sections.extend(found.iter().filter(|(path, _)| !["engine.weights", "profiles"].contains(&&*spell(path))).cloned().map(
             |(mut path, schema)| {
                 if schema.get("items").is_some() {
-                    path.push(yaml::Step::Index(0));
+                    path.push(Step::Index(0));
                 }
                 (path, schema)
             },
         ));
         let mut compared = 0;
         for (path, _) in &sections {
-            let place = yaml::spell(path);
-            let mut known = yaml::known_keys(path);
+            let place = spell(path);
+            let mut known = known_keys::<RawConfig>(path).to_vec();
             if place == "defaults" {
-                known.retain(|key| !yaml::NOT_IN_DEFAULTS.contains(&key.as_str()));
+                known.retain(|key| !NOT_IN_DEFAULTS.contains(key));
             }
             let mut here: Vec<String> = found
                 .iter()
                 .filter(|(key, _)| key.len() == path.len() + 1 && key.starts_with(path))
-                .map(|(key, _)| yaml::last_key(key))
+                .map(|(key, _)| last_key(key))
                 .collect();
             known.sort();
             here.sort();
@@ -253,14 +247,14 @@ mod tests {
         let schema: Value = serde_json::from_str(&schema()).unwrap();
         keys(&schema, &[], &mut found);
         for (path, schema) in found {
-            let place = yaml::spell(&path);
+            let place = spell(&path);
             if place.starts_with("engine.weights.") {
                 continue;
             }
             let description = schema["description"].as_str().unwrap_or_default();
             assert!(description.ends_with('.') && !description.contains("  "), "{place} is not explained: `{description}`");
             let own_keys = schema.get("properties").is_some() || schema["items"].get("properties").is_some();
-            let no_default = ["database", "name", "ok", "bank", "path", "regex", "quiet", "marker"].contains(&&*yaml::last_key(&path));
+            let no_default = ["database", "name", "ok", "bank", "path", "regex", "quiet", "marker"].contains(&&*last_key(&path));
             let expected = !no_default && (!own_keys || ["engine.weights", "defaults"].contains(&&*place));
             assert_eq!(schema.get("default").is_some(), expected, "{place}: {:?}", schema.get("default"));
         }

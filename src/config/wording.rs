@@ -1,63 +1,114 @@
-//! What serde and the YAML parser say, in words for the person at the line.
+//! The meaning of a wrong type, an unknown key or a tag, in words for the engineer at the line.
 
-/// What is wrong with a text that is no YAML, and what to do.
-pub(super) fn explain_syntax(error: &str) -> String {
-    let has = |part: &str| error.contains(part);
-    let remedy = if let Some((_, key)) = error.split_once("duplicate entry with key ") {
-        // The parser knows only where the section begins.
-        return format!("the key {key} stands twice in the section that begins here; remove or rename one of the two");
-    } else if has("mapping values are not allowed") {
-        "check the indentation above this line; a value with a colon in it goes in quotes or braces, as `ready: {quiet: 500ms}`"
-    } else if has("cannot start any token") {
-        "indent with spaces, never tabs; a value that begins with `%`, `@` or a backtick goes in quotes"
-    } else if has("alias") || has("anchor") || has("alphabetic or numeric") {
-        "a value that begins with `*` or `&` goes in quotes, as `match: \"*.jpg\"`"
-    } else if has("escape") {
-        "write patterns with a backslash in single quotes, as `regex: '^a\\d+'`"
-    } else if has("more than one document") {
-        "remove the `---` line: a configuration is one document"
-    } else {
-        "check the indentation, the quotes and the brackets at this line and the one before"
-    };
-    format!("{error}; {remedy}")
+use std::fmt;
+
+/// Why serde refused a value.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(super) enum ReadError {
+    /// The section has no such key.
+    #[error("{}", unknown_key(key, allowed))]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The keys that the section has.
+        allowed: &'static [&'static str],
+    },
+    /// The value has another type.
+    #[error("expected {expected}, found {found}")]
+    WrongType {
+        /// The expected value.
+        expected: Expected,
+        /// The value that was found.
+        found: Found,
+    },
+    /// The value has the right type, but is refused for another reason. The text says why.
+    #[error("{0}")]
+    Refused(String),
 }
 
-/// What is wrong with a tag: other programs read files or the environment for it.
+impl ReadError {
+    /// The message for a problem, with `example` where an example helps.
+    pub(super) fn explain(&self, example: Option<&str>) -> String {
+        match (self, example) {
+            (Self::WrongType { expected: Expected::Text, found: Found::Scalar(_) }, _) => format!("{self}; put it in quotes"),
+            (Self::WrongType { expected: Expected::Own(_), .. }, _) => self.to_string(),
+            (Self::WrongType { .. }, Some(example)) => format!("{self}; write for example `{example}`"),
+            _ => self.to_string(),
+        }
+    }
+}
+
+/// The values that a place may have.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Expected {
+    /// `true` or `false`
+    Bool,
+    /// A whole number from 0 to this one.
+    UpTo(u64),
+    /// A whole number without a bound.
+    Whole,
+    /// Any number.
+    Number,
+    /// A text.
+    Text,
+    /// A list.
+    List,
+    /// A section.
+    Section,
+    /// A type of the configuration with its own words.
+    Own(String),
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool => f.write_str("`true` or `false`"),
+            Self::UpTo(most) => write!(f, "a whole number from 0 to {most}"),
+            Self::Whole => f.write_str("a whole number of 0 or more"),
+            Self::Number => f.write_str("a number"),
+            Self::Text => f.write_str("text"),
+            Self::List => f.write_str("a list (in brackets, or one line per entry that begins with `- `)"),
+            Self::Section => f.write_str("a section of keys"),
+            Self::Own(words) => f.write_str(words),
+        }
+    }
+}
+
+/// The value at a place.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Found {
+    /// No value.
+    Nothing,
+    /// A number, `true` or `false`, as the file has it.
+    Scalar(String),
+    /// A text.
+    Text(String),
+    /// A list.
+    List,
+    /// A section.
+    Section,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing (the value is missing)"),
+            Self::Scalar(text) => write!(f, "`{text}`"),
+            Self::Text(text) => write!(f, "the text {text:?}"),
+            Self::List => f.write_str("a list"),
+            Self::Section => f.write_str("a section of keys"),
+        }
+    }
+}
+
+/// The problem of a tag: other programs read files or the environment for it.
 pub(super) fn explain_tag(tag: &str) -> String {
     format!(
         "the tag `{tag}` is not known here, where nothing is included or taken from the environment; write the value itself, or have another program put the file together"
     )
 }
 
-/// The message for one key: what serde said about it, what is allowed there, and an example when there is one.
-pub(super) fn explain(error: &str, key: &str, example: Option<&str>) -> String {
-    if error.starts_with("unknown field") {
-        return unknown_key(key, &allowed_keys(error));
-    }
-    let Some((found, expected)) = error
-        .strip_prefix("invalid type: ")
-        .or_else(|| error.strip_prefix("invalid value: "))
-        .and_then(|rest| rest.rsplit_once(", expected "))
-    else {
-        return error.to_owned();
-    };
-    let expected = expected_words(expected);
-    let mut message = format!("expected {expected}, found {}", found_words(found));
-    match example {
-        _ if expected == "text" && !found.starts_with("map") && !found.starts_with("sequence") => message.push_str("; put it in quotes"),
-        Some(example) if !expected.contains(" as ") => message.push_str(&format!("; write for example `{example}`")),
-        _ => {}
-    }
-    message
-}
-
-/// The keys that an "unknown field" message of serde lists.
-pub(super) fn allowed_keys(error: &str) -> Vec<String> {
-    let list = error.rsplit_once(", expected ").map_or("", |(_, list)| list);
-    list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
-}
-
-fn unknown_key(key: &str, allowed: &[String]) -> String {
+fn unknown_key(key: &str, allowed: &[&str]) -> String {
     let near = allowed.iter().map(|a| (edit_distance(key, a), a)).min().filter(|(distance, a)| *distance <= 1 + a.len() / 4);
     let list = allowed.join(", ");
     match near {
@@ -66,48 +117,11 @@ fn unknown_key(key: &str, allowed: &[String]) -> String {
     }
 }
 
-fn expected_words(expected: &str) -> &str {
-    match expected {
-        "u8" => "a whole number from 0 to 255",
-        "u32" => "a whole number from 0 to 4294967295",
-        "u64" => "a whole number of 0 or more",
-        "f64" => "a number",
-        "a boolean" => "`true` or `false`",
-        "a string" => "text",
-        "path string" => "a path as /srv/camera/line1",
-        "a sequence" => "a list (in brackets, or one line per entry that begins with `- `)",
-        "a map" => "a section of keys",
-        "field identifier" => "a key that is a word",
-        other => other,
-    }
-}
-
-fn found_words(found: &str) -> String {
-    match found.split_once(' ') {
-        _ if found == "unit value" => "nothing (the value is missing)".to_owned(),
-        _ if found == "map" => "a section of keys".to_owned(),
-        _ if found == "sequence" => "a list".to_owned(),
-        Some(("string", text)) => format!("the text {text}"),
-        Some(("integer" | "boolean", value)) => value.to_owned(),
-        Some(("floating", value)) => value.trim_start_matches("point ").to_owned(),
-        _ => found.to_owned(),
-    }
-}
-
-/// Insertions, removals and replacements that make `b` of `a` (Levenshtein), letters in either case and `-` like `_`.
+/// How many insertions, removals and replacements turn `a` into `b` (Levenshtein). Upper and lower case count as the same, and so do `-`
+/// and `_`.
 fn edit_distance(a: &str, b: &str) -> usize {
-    let letters = |s: &str| s.to_lowercase().replace('-', "_").chars().collect::<Vec<char>>();
-    let (a, b) = (letters(a), letters(b));
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    let letters = |s: &str| s.to_lowercase().replace('-', "_");
+    strsim::levenshtein(&letters(a), &letters(b))
 }
 
 #[cfg(test)]
@@ -115,16 +129,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn syntax_errors_come_with_a_remedy() {
-        let double = explain_syntax("products[0]: duplicate entry with key \"ok\"");
-        assert_eq!(double, "the key \"ok\" stands twice in the section that begins here; remove or rename one of the two");
-        assert!(explain_syntax("found unknown escape character").ends_with(r"as `regex: '^a\d+'`"));
-        assert!(explain_syntax("anything else").starts_with("anything else; check the indentation"));
-    }
-
-    #[test]
     fn near_keys_are_suggested() {
-        let unknown = |key| explain("unknown field `x`, expected one of `shorter`, `stride`, `min_images`", key, None);
+        let unknown = |key: &str| ReadError::UnknownKey { key: key.into(), allowed: &["shorter", "stride", "min_images"] }.explain(None);
         assert_eq!(unknown("shoter"), "unknown key; did you mean `shorter`? Keys allowed here: shorter, stride, min_images");
         assert!(unknown("Min-Images").contains("did you mean `min_images`"));
         assert_eq!(unknown("colour"), "unknown key; keys allowed here: shorter, stride, min_images");
@@ -133,12 +139,13 @@ mod tests {
 
     #[test]
     fn types_are_explained_with_an_example() {
-        let explained = |error| explain(error, "shorter", Some("shorter: 512"));
+        let explained = |expected, found| ReadError::WrongType { expected, found }.explain(Some("shorter: 512"));
         assert_eq!(
-            explained("invalid type: string \"big\", expected u32"),
-            "expected a whole number from 0 to 4294967295, found the text \"big\"; write for example `shorter: 512`"
+            explained(Expected::UpTo(255), Found::Text("big".into())),
+            "expected a whole number from 0 to 255, found the text \"big\"; write for example `shorter: 512`"
         );
-        assert_eq!(explained("invalid type: integer `7`, expected a string"), "expected text, found `7`; put it in quotes");
-        assert_eq!(explained("`x` is not one of: a, b"), "`x` is not one of: a, b");
+        assert_eq!(explained(Expected::Text, Found::Scalar("7".into())), "expected text, found `7`; put it in quotes");
+        assert_eq!(explained(Expected::Own("a path".into()), Found::List), "expected a path, found a list");
+        assert_eq!(ReadError::Refused("`x` is not one of: a, b".into()).explain(Some("y")), "`x` is not one of: a, b");
     }
 }

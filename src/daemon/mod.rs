@@ -1,84 +1,36 @@
-//! The running line: channels, tasks, order of start and stop. The only place that knows every stage.
+//! The daemon: the order in which everything starts, reloads and stops. The only place that knows every stage.
 //!
 //! ```text
 //! intake threads ─ reports ─▶ recorder ─ rows ─▶ history ◀─ takes pending ─ dispatcher ─▶ inspector ─▶ engine thread
 //!                                                   ▲                                        │
 //!                              rebuilders ─ banks ──┘◀──────────── done, in one transaction ─┘
 //! ```
-//!
-//! Beside them, retention deletes files of rows that have long been done.
 
-mod acting;
-mod active;
-mod aftermath;
-mod bank_keeper;
-mod bank_troubles;
-mod builder_process;
-pub mod clock;
-mod database;
-mod dispatcher;
-mod engine;
-mod folder_state;
-mod full_disk;
-mod hand;
-mod health;
-mod in_use;
-mod inspector;
-mod kept;
-mod kernel;
+mod config_in_use;
+mod error;
 mod line;
-mod litter;
-mod lock;
-mod monitoring;
-mod not_written;
-mod off_runtime;
-pub mod outputs;
+mod long_lived;
 mod patience;
-mod places;
 pub mod profile;
-mod progress;
-mod rate;
-mod rebuilder;
-mod recorder;
 mod reload;
-mod requests;
-pub mod retention;
-mod rollback;
-pub mod rules;
-mod service;
-pub mod source;
-mod status;
-mod systemd;
-pub mod verdict;
-mod waiting;
-mod watchdog;
-mod whose;
-mod writing;
+mod workers;
 
-pub use acting::broker_file_problems;
-pub use bank_troubles::{bank_event_kinds, bank_trouble};
-pub use folder_state::{FolderState, folder_event_kinds, folder_state};
-pub use in_use::{InUse, config_in_use};
-pub use lock::{DatabaseLock, Holder, LockError, database_holder};
-pub use monitoring::address_problem;
-pub use rebuilder::folder_answers;
-pub use rollback::{RollbackError, current_version, roll_back, rollback_target, version_in_use};
-pub use waiting::BOUND as WAITS_TOO_LONG;
+pub use config_in_use::{InUse, config_in_use};
+pub use error::{EX_CONFIG, FatalError};
 
+use crate::actions::end_commands;
 use crate::codes::EventKind;
 use crate::config::Config;
-use crate::crash_point;
-use crate::error::FatalError;
-use kept::Kept;
+use crate::monitoring::{Monitoring, NotRunning};
+use crate::platform::crash_point;
+use crate::supervisor::{Phase, Request, SignalRequests, Supervisor, Systemd, tell_status};
+use crate::telemetry::Event;
 use line::Line;
-use monitoring::{Monitoring, NotRunning};
+use long_lived::LongLived;
 use patience::while_locked;
 use reload::{Reload, read_again};
-use sd_notify::NotifyState;
-use service::{Request, Requests, tell};
 use std::path::Path;
 use std::time::Duration;
-use systemd::{Phase, Systemd};
 
 /// How often systemd's STATUS line is refreshed.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
@@ -89,11 +41,11 @@ const STATUS_EVERY: Duration = Duration::from_secs(5);
 /// A configuration that cannot be used, a history that is lost, or a worker that ended by itself.
 pub fn run(config_path: &Path) -> Result<(), FatalError> {
     let config = Config::load(config_path)?;
-    if let Some(point) = crash_point::arm().map_err(FatalError::Config)? {
+    if let Some(point) = crash_point::arm().map_err(|error| FatalError::Config(error.to_string()))? {
         tracing::warn!(point, "{} is set: the daemon will kill itself at this point", crash_point::VARIABLE);
     }
-    let no_runtime = |e: std::io::Error| FatalError::Worker { worker: "runtime", reason: e.to_string() };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(no_runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| FatalError::not_started("runtime", &error))?;
     let monitoring = Monitoring::start();
     let outcome = runtime.block_on(serve(config_path, config, &monitoring));
     drop(monitoring);
@@ -111,34 +63,35 @@ enum Next {
 }
 
 async fn serve(config_path: &Path, mut config: Config, monitoring: &Monitoring) -> Result<(), FatalError> {
-    let mut requests = Requests::listen().map_err(|e| FatalError::Worker { worker: "signals", reason: e.to_string() })?;
-    let systemd = Systemd::start();
-    let Some(mut kept) = begin(&mut config, &mut requests, &systemd).await? else { return Ok(()) };
+    let mut requests = SignalRequests::listen().map_err(|error| FatalError::not_started("signals", &error))?;
+    let mut supervisor = Supervisor::default();
+    let systemd = Systemd::start(&mut supervisor);
+    let Some(mut long_lived) = begin(&mut config, &mut requests, &systemd).await? else { return Ok(()) };
     loop {
         monitoring.listen(config.metrics.as_ref());
-        let mut running = line::start(config.clone(), (kept.store(), kept.clock()), kept.engine(), systemd.progress(), monitoring).await?;
-        in_use::write(&config, config_path);
-        profile::taken_up(running.line()).await;
+        let line = line::start(config.clone(), long_lived.parts(), &mut supervisor, systemd.progress(), monitoring).await?;
+        config_in_use::write(&config, config_path);
+        profile::taken_up(&line).await;
         tracing::info!(products = config.products.len(), "ready");
         systemd.enter(Phase::Running);
-        let next = watch(&mut running, &mut requests, config_path, &kept).await;
+        let next = watch(&line, &mut supervisor, &mut requests, config_path, &long_lived).await;
         monitoring.line_ends(if matches!(next, Ok(Next::Reload(..))) { NotRunning::Reloading } else { NotRunning::Stopping });
-        let Some(next) = stop(running, &mut requests, &systemd, next).await else { return Ok(()) };
+        let Some(next) = stop(line, &mut supervisor, &mut requests, &systemd, next).await else { return Ok(()) };
         match next {
             Ok(Next::Reload(new)) => {
-                kept = kept.fit(&new.config, new.history, systemd.progress()).await?;
+                long_lived = long_lived.fit(&new.config, new.history, systemd.progress()).await?;
                 config = new.config;
             }
             Ok(Next::Stop) => {
-                acting::end_commands().await;
-                kept.close().await?;
+                end_commands().await;
+                long_lived.close().await?;
                 tracing::info!("stopped");
                 return Ok(());
             }
             Err(error) => {
-                acting::end_commands().await;
+                end_commands().await;
                 // What ended the line is what matters.
-                let _ = kept.close().await;
+                let _ = long_lived.close().await;
                 return Err(error);
             }
         }
@@ -146,14 +99,14 @@ async fn serve(config_path: &Path, mut config: Config, monitoring: &Monitoring) 
 }
 
 /// Opens what all lines share, which takes as long as somebody has the database locked; `None` when the daemon is to stop before that.
-async fn begin(config: &mut Config, requests: &mut Requests, systemd: &Systemd) -> Result<Option<Kept>, FatalError> {
+async fn begin(config: &mut Config, requests: &mut SignalRequests, systemd: &Systemd) -> Result<Option<LongLived>, FatalError> {
     let opening = async {
-        let kept = Kept::open(config, systemd.progress()).await?;
+        let long_lived = LongLived::open(config, systemd.progress()).await?;
         let (pulse, _watch) = systemd.progress().worker("profile");
         let _work = pulse.begin();
-        let store = kept.store();
+        let store = long_lived.parts().store;
         while_locked(&pulse, async || profile::settle(&mut *config, &store).await).await?;
-        Ok(kept)
+        Ok(long_lived)
     };
     let mut opening = std::pin::pin!(opening);
     loop {
@@ -174,28 +127,41 @@ async fn begin(config: &mut Config, requests: &mut Requests, systemd: &Systemd) 
 }
 
 /// Serves requests until the line must stop.
-async fn watch(running: &mut line::Running, requests: &mut Requests, config_path: &Path, kept: &Kept) -> Result<Next, FatalError> {
+async fn watch(
+    line: &Line,
+    supervisor: &mut Supervisor,
+    requests: &mut SignalRequests,
+    config_path: &Path,
+    long_lived: &LongLived,
+) -> Result<Next, FatalError> {
     let mut refresh = tokio::time::interval(STATUS_EVERY);
-    let (pulse, _watch) = running.line().progress.worker("signals");
+    let (pulse, _watch) = line.telemetry.progress.worker("signals");
     loop {
         let request = tokio::select! {
-            error = running.worker_ended() => return Err(error),
-            _ = refresh.tick() => None,
+            // A history that is lost ends workers, too, and it is what matters.
+            biased;
+            error = line.store.lost() => return Err(error.into()),
+            ended = supervisor.ended() => return Err(ended.into()),
             request = requests.next() => Some(request),
+            _ = refresh.tick() => None,
         };
         let _work = pulse.begin();
         match request {
-            None => tell(&[NotifyState::Status(&running.line().status_line().await)]),
+            None => tell_status(&line.status().await),
             Some(Request::Stop) => return Ok(Next::Stop),
-            Some(Request::Status) => tracing::info!(status = %running.line().status_line().await, "status"),
-            Some(Request::Reload) => match read_again(config_path, running.line(), kept, &pulse).await {
+            Some(Request::Status) => {
+                tracing::info!(status = %line.status().await, "status");
+                supervisor.table().iter().for_each(|worker| tracing::debug!(%worker, "worker"));
+            }
+            Some(Request::Reload) => match read_again(config_path, line, long_lived, &pulse).await {
                 Ok(new) => {
-                    running.line().event(EventKind::Reload, None, &new.changes).await;
+                    line.telemetry.events.tell(Event::new(EventKind::Reload, &new.changes)).await;
                     return Ok(Next::Reload(Box::new(new)));
                 }
                 Err(error) => {
-                    running.line().status.configuration_refused();
-                    running.line().event(EventKind::ReloadRefused, None, &format!("{error}\nthe old one stays in use")).await;
+                    line.telemetry.status.configuration_refused();
+                    let detail = format!("{error}\nthe old one stays in use");
+                    line.telemetry.events.tell(Event::new(EventKind::ReloadRefused, detail)).await;
                 }
             },
         }
@@ -205,19 +171,20 @@ async fn watch(running: &mut line::Running, requests: &mut Requests, config_path
 /// Stops the line. A request to stop that comes meanwhile stops a reload too; `None` when that was asked for a second time: whatever
 /// is in hand is still pending in the history and is done at the next start.
 async fn stop(
-    running: line::Running,
-    requests: &mut Requests,
+    line: Line,
+    supervisor: &mut Supervisor,
+    requests: &mut SignalRequests,
     systemd: &Systemd,
     next: Result<Next, FatalError>,
 ) -> Option<Result<Next, FatalError>> {
     let mut next = next;
     systemd.enter(if matches!(next, Ok(Next::Reload(_))) { Phase::Reloading } else { Phase::Stopping });
     if !matches!(next, Ok(Next::Reload(_)))
-        && let Err(error) = running.line().store.stops().await
+        && let Err(error) = line.store.stops().await
     {
         tracing::debug!(%error, "images in hand may be taken for the cause if the daemon is killed before it has stopped");
     }
-    let mut stopping = std::pin::pin!(running.stop());
+    let mut stopping = std::pin::pin!(line.stop(supervisor));
     loop {
         tokio::select! {
             () = &mut stopping => return Some(next),

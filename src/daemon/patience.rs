@@ -1,16 +1,16 @@
-//! Waiting for a database that another program has locked: a person's open transaction must not end a start.
+//! Waits for a database that another program has locked: a person's open transaction must not end a start.
 
-use super::progress::Pulse;
-use crate::error::FatalError;
+use super::error::FatalError;
 use crate::history::{HistoryError, HistoryErrorKind};
+use crate::telemetry::Pulse;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Pause between two tries; SQLite itself waits much longer in each.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Tries for as long as the database is locked. Each answer is a step: the database answers, and another start could do no better.
-pub(super) async fn while_locked<T>(pulse: &Arc<Pulse>, mut attempt: impl AsyncFnMut() -> Result<T, FatalError>) -> Result<T, FatalError> {
+/// Tries for as long as the database is locked. Each answer is a step: the database is alive, and another start would not help.
+pub(crate) async fn while_locked<T>(pulse: &Arc<Pulse>, mut attempt: impl AsyncFnMut() -> Result<T, FatalError>) -> Result<T, FatalError> {
     loop {
         match attempt().await {
             Err(error) if is_locked(&error) => {

@@ -1,25 +1,24 @@
-//! Which profile the line works with: the one asked for last, which the history keeps; before that, the one in the file.
+//! Which profile the line uses: the last one that a person asked for, which the history keeps; before that, the one in the file.
 //!
-//! A product of another profile is off: no new images are taken for it. Its bank is kept and rebuilt all the same, so that it is ready
-//! when the line changes over, and images that were recorded for it are still decided by it.
+//! A product of another profile is off: the daemon takes no new images for it. Its bank is still kept and rebuilt, so that it is ready
+//! when the line changes over. Images that were recorded for the product still get their decision from it.
 
+use super::error::FatalError;
 use super::line::Line;
 use crate::codes::EventKind;
 use crate::config::Config;
-use crate::error::FatalError;
 use crate::history::{HistoryError, HistoryStore};
+use crate::telemetry::Event;
 
-/// Sets the profile that the line is to work with; at the first start, puts that of the file down.
+/// Sets the profile that the line must use; at the first start, records the one in the file.
 ///
 /// # Errors
-/// [`FatalError::Config`] when the profile that was asked for last is not in the configuration: guessing another would judge parts by the
-/// wrong bank.
-pub(super) async fn settle(config: &mut Config, store: &HistoryStore) -> Result<(), FatalError> {
+/// [`FatalError::Config`] when the last requested profile is not in the configuration: with a guess, the wrong bank would decide.
+pub(crate) async fn settle(config: &mut Config, store: &HistoryStore) -> Result<(), FatalError> {
     let Some(first) = config.profile.clone() else { return Ok(()) };
-    let unusable = |error: HistoryError| FatalError::History(error.into());
-    match store.profile_asked_for().await.map_err(unusable)? {
+    match store.profile_asked_for().await? {
         None => {
-            store.ask_for_profile(&first).await.map_err(unusable)?;
+            store.ask_for_profile(&first).await?;
         }
         Some(asked) if config.profiles.contains_key(&asked.profile) => config.profile = Some(asked.profile),
         Some(asked) => {
@@ -33,16 +32,17 @@ pub(super) async fn settle(config: &mut Config, store: &HistoryStore) -> Result<
     Ok(())
 }
 
-/// The line has started with its profile: the history says so, once.
-pub(super) async fn taken_up(line: &Line) {
+/// Records, once, that the line has started with its profile.
+pub(crate) async fn taken_up(line: &Line) {
     let Some(profile) = &line.config.profile else { return };
     let noted = async {
         match line.store.profile_asked_for().await? {
-            // Another one was asked for meanwhile; the signal for it is on its way.
+            // A person asked for another one meanwhile; the signal for it will come soon.
             Some(asked) if asked.profile != *profile => Ok(()),
             Some(asked) if asked.in_use_since.is_none() => {
                 line.store.profile_taken_up(asked.id).await?;
-                line.event(EventKind::Profile, None, &format!("{profile} is in use: {}", on_and_off(&line.config))).await;
+                let detail = format!("{profile} is in use: {}", on_and_off(&line.config));
+                line.telemetry.events.tell(Event::new(EventKind::Profile, detail)).await;
                 Ok(())
             }
             _ => Ok(()),
@@ -54,7 +54,7 @@ pub(super) async fn taken_up(line: &Line) {
     }
 }
 
-/// For a command beside the daemon: the profile in use, or the one that will be after the next start.
+/// For a command beside the daemon: the profile in use, or the one after the next start.
 ///
 /// # Errors
 /// When the history cannot be read.

@@ -1,37 +1,40 @@
-//! SIGHUP: the configuration is read again, with all that it needs, before anything is stopped for it.
+//! SIGHUP: the daemon reads the configuration again, with everything that it needs, before it stops anything.
 
-use super::kept::{Kept, OwnHistory};
+use super::error::FatalError;
 use super::line::Line;
-use super::progress::Pulse;
-use super::{profile, rules};
+use super::long_lived::{LockedHistory, LongLived};
+use super::profile;
 use crate::config::{Config, describe};
-use crate::error::FatalError;
+use crate::routing::rules;
+use crate::supervisor::WorkerEnded;
+use crate::telemetry::Pulse;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What a reload leads to.
+/// The outcome of a reload.
 pub struct Reload {
     pub config: Config,
-    /// The history that takes the place of the present one, if the file names another.
-    pub history: Option<OwnHistory>,
-    /// What changes, and what that means.
+    /// The history that replaces the current one, if the file names another.
+    pub history: Option<LockedHistory>,
+    /// The changes and their consequences.
     pub changes: String,
 }
 
-/// Reads the file again. The line goes on meanwhile, and is not changed by an error.
+/// Reads the file again. The line continues meanwhile, and an error does not change it.
 ///
 /// # Errors
 /// Everything that is wrong with the new configuration.
-pub(super) async fn read_again(config_path: &Path, line: &Line, kept: &Kept, pulse: &Arc<Pulse>) -> Result<Reload, FatalError> {
+pub(crate) async fn read_again(config_path: &Path, line: &Line, long_lived: &LongLived, pulse: &Arc<Pulse>) -> Result<Reload, FatalError> {
     let path = config_path.to_owned();
     let reading = tokio::task::spawn_blocking(move || {
         let config = Config::load(&path)?;
-        rules::check_routing(&config).map(|_| config)
+        rules::check_routing(&config)?;
+        Ok::<_, FatalError>(config)
     });
-    let ended = |e: tokio::task::JoinError| FatalError::Worker { worker: "configuration", reason: e.to_string() };
+    let ended = |error: tokio::task::JoinError| WorkerEnded { worker: "configuration".to_owned(), reason: error.to_string() };
     let mut config = reading.await.map_err(ended)??;
-    let history = if kept.needs_other_history(&config) { Some(OwnHistory::open(&config.database, pulse).await?) } else { None };
-    profile::settle(&mut config, history.as_ref().map_or(&line.store, OwnHistory::store)).await?;
+    let history = if long_lived.needs_other_history(&config) { Some(LockedHistory::open(&config.database, pulse).await?) } else { None };
+    profile::settle(&mut config, history.as_ref().map_or(&line.store, LockedHistory::store)).await?;
     let changes = changes(line, &config).await;
     Ok(Reload { config, history, changes })
 }

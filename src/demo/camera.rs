@@ -17,15 +17,15 @@ const PIECES: usize = 4;
 
 /// What the cameras have in common with the one who watches them.
 #[derive(Debug, Default)]
-pub struct Signals {
+pub struct CameraSignals {
     /// Files sent so far.
     pub sent: AtomicU64,
     /// Set to make the cameras stop early.
     pub stop: AtomicBool,
 }
 
-/// Sends `frames` into `folder`, one every [`PACE`], and does `halfway` after half of them.
-pub fn play(frames: &[Frame], folder: &Path, signals: &Signals, halfway: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+/// Sends `frames` into `folder`, one every `PACE`, and does `halfway` after half of them.
+pub fn play(frames: &[Frame], folder: &Path, signals: &CameraSignals, halfway: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     let (first, second) = frames.split_at(frames.len() / 2);
     send(first, folder, signals)?;
     if !signals.stop.load(Ordering::Relaxed) {
@@ -34,7 +34,7 @@ pub fn play(frames: &[Frame], folder: &Path, signals: &Signals, halfway: impl Fn
     send(second, folder, signals)
 }
 
-fn send(frames: &[Frame], folder: &Path, signals: &Signals) -> anyhow::Result<()> {
+fn send(frames: &[Frame], folder: &Path, signals: &CameraSignals) -> anyhow::Result<()> {
     for frame in frames {
         if signals.stop.load(Ordering::Relaxed) {
             return Ok(());
@@ -74,14 +74,14 @@ fn in_pieces(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::plan::Truth;
+    use crate::demo::plan::PartTruth;
 
     #[test]
     fn however_a_file_is_delivered_it_arrives_whole_and_alone() {
         for delivery in [Delivery::Whole, Delivery::Pieces, Delivery::Rename] {
             let folder = tempfile::tempdir().unwrap();
             let bytes: Vec<u8> = (0..1001u32).map(|i| i as u8).collect();
-            let frame = Frame { name: "a.jpg".into(), bytes: bytes.clone(), delivery, truth: Truth::Good, mask: None };
+            let frame = Frame { name: "a.jpg".into(), bytes: bytes.clone(), delivery, truth: PartTruth::Good, mask: None };
             deliver(&frame, folder.path()).unwrap();
             assert_eq!(fs::read(folder.path().join("a.jpg")).unwrap(), bytes);
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{delivery:?}");
@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn a_stopped_camera_sends_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let frame = Frame { name: "a.jpg".into(), bytes: vec![1], delivery: Delivery::Whole, truth: Truth::Good, mask: None };
-        let signals = Signals { stop: AtomicBool::new(true), ..Signals::default() };
+        let frame = Frame { name: "a.jpg".into(), bytes: vec![1], delivery: Delivery::Whole, truth: PartTruth::Good, mask: None };
+        let signals = CameraSignals { stop: AtomicBool::new(true), ..CameraSignals::default() };
         play(&[frame], folder.path(), &signals, || unreachable!("a stopped camera has no half-time")).unwrap();
         assert_eq!(signals.sent.load(Ordering::Relaxed), 0);
     }

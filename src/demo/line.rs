@@ -1,6 +1,6 @@
 //! The demo's folder: who may use it, what lies where, and the configuration of the line.
 
-use super::plan::{Frame, Product, ProductPlan, Truth};
+use super::plan::{Frame, PartTruth, Product, ProductPlan};
 use anyhow::{Context, bail};
 use std::fmt::Write;
 use std::fs;
@@ -28,14 +28,14 @@ const ENTRIES: [&str; 12] = [
 
 /// A folder that holds one line.
 #[derive(Debug)]
-pub struct Line {
+pub struct DemoLine {
     /// The folder, absolute.
     pub dir: PathBuf,
 }
 
-impl Line {
+impl DemoLine {
     /// Makes `dir` ready for a new demo. What a former demo left there goes; a folder that is not a demo's is refused.
-    pub fn prepare(dir: &Path) -> anyhow::Result<Line> {
+    pub fn prepare(dir: &Path) -> anyhow::Result<DemoLine> {
         let shown = dir.display();
         match fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
             Ok(true) if !dir.join(MARKER).exists() => {
@@ -47,7 +47,7 @@ impl Line {
             }
             Err(e) => return Err(e).with_context(|| format!("cannot use {shown} as the demo's folder; name another one with --dir")),
         }
-        let line = Line { dir: fs::canonicalize(dir).with_context(|| format!("cannot resolve {shown}"))? };
+        let line = DemoLine { dir: fs::canonicalize(dir).with_context(|| format!("cannot resolve {shown}"))? };
         for entry in ENTRIES {
             remove(&line.dir.join(entry))
                 .with_context(|| format!("cannot remove {shown}/{entry} of the former demo; remove it by hand"))?;
@@ -114,9 +114,9 @@ fn truth_csv(plans: &[ProductPlan]) -> String {
     for plan in plans {
         for frame in &plan.stream {
             let (truth, defect, mask) = match frame.truth {
-                Truth::Good => ("ok", "", String::new()),
-                Truth::Defect(kind) => ("ng", kind.name(), format!("truth/{}", mask_name(frame))),
-                Truth::Broken => ("failed", "", String::new()),
+                PartTruth::Good => ("ok", "", String::new()),
+                PartTruth::Defect(kind) => ("ng", kind.name(), format!("truth/{}", mask_name(frame))),
+                PartTruth::Broken => ("failed", "", String::new()),
             };
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{},{},{truth},{defect},{mask}", frame.name, plan.product.name());
@@ -174,13 +174,13 @@ products:
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::inspection::{Backbone, Readiness};
+    use crate::domain::{Backbone, Readiness};
     use std::time::Duration;
 
     #[test]
     fn the_config_is_accepted_and_its_paths_are_the_lines() {
         let folder = tempfile::tempdir().unwrap();
-        let line = Line::prepare(folder.path()).unwrap();
+        let line = DemoLine::prepare(folder.path()).unwrap();
         let config = Config::load(&line.file("config.yaml")).unwrap();
         assert_eq!(config.database, line.file("history.db"));
         for (product, checked) in Product::ALL.into_iter().zip(&config.products) {
@@ -197,11 +197,11 @@ mod tests {
     fn a_former_demo_is_replaced_and_other_files_stay() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("line");
-        Line::prepare(&dir).unwrap();
+        DemoLine::prepare(&dir).unwrap();
         fs::write(dir.join("history.db"), b"old").unwrap();
         fs::write(dir.join("camera/disc/old.jpg"), b"old").unwrap();
         fs::write(dir.join("notes.txt"), b"mine").unwrap();
-        let line = Line::prepare(&dir).unwrap();
+        let line = DemoLine::prepare(&dir).unwrap();
         assert!(!line.file("history.db").exists());
         assert!(!dir.join("camera/disc/old.jpg").exists());
         assert!(line.drop_folder(Product::Disc).is_dir());
@@ -212,7 +212,7 @@ mod tests {
     fn a_folder_of_somebody_else_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("config.yaml"), b"mine").unwrap();
-        let error = Line::prepare(folder.path()).unwrap_err().to_string();
+        let error = DemoLine::prepare(folder.path()).unwrap_err().to_string();
         assert!(error.contains("--dir"), "{error}");
         assert_eq!(fs::read(folder.path().join("config.yaml")).unwrap(), b"mine");
     }

@@ -1,6 +1,6 @@
 //! A small synthetic line on this machine, end to end.
 //!
-//! Draws two products with known defects ([`plan`]), makes the folders and the configuration of a line ([`line`]), starts the
+//! Draws two products with known defects ([`plan`]), makes the folders and the configuration of a line ([`mod@line`]), starts the
 //! real daemon as a child ([`child`]), gives it OK images, plays the cameras ([`camera`]) while it builds and rebuilds banks,
 //! and compares what the database then says with the truth ([`report`]). The daemon is not helped in any way: the demo only
 //! writes files, sends SIGTERM and reads the database.
@@ -18,18 +18,18 @@ pub mod watch;
 pub mod weave;
 
 use anyhow::{Context, anyhow};
-use camera::Signals;
+use camera::CameraSignals;
 use child::Daemon;
 use indicatif::{ProgressBar, ProgressStyle};
-use line::Line;
+use line::DemoLine;
 use plan::{Product, ProductPlan};
-use report::{Find, Tally};
+use report::{DemoTally, Find};
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
-use watch::Watch;
+use watch::DropWatch;
 
 /// For the daemon to start: it loads libtorch and opens its database.
 const START: Duration = Duration::from_secs(60);
@@ -46,7 +46,7 @@ const STOP: Duration = Duration::from_secs(30);
 /// Blocks for about a minute; not to be called from within a runtime.
 pub fn run(dir: &Path, seed: u64, out: &mut dyn Write) -> anyhow::Result<bool> {
     let clock = Instant::now();
-    let line = Line::prepare(dir)?;
+    let line = DemoLine::prepare(dir)?;
     say(out, clock, "drawing two products, their OK images and a stream of parts with known defects")?;
     let plans = draw(seed)?;
     line.write_truth(&plans)?;
@@ -55,7 +55,7 @@ pub fn run(dir: &Path, seed: u64, out: &mut dyn Write) -> anyhow::Result<bool> {
     say(out, clock, &format!("started `patchcored run --config {}` (pid {})", line.file("config.yaml").display(), daemon.id()))?;
     let mut watch = None;
     daemon.wait_until("the daemon to open its database", START, || {
-        watch = Watch::open(&line.file("history.db"))?;
+        watch = DropWatch::open(&line.file("history.db"))?;
         Ok(watch.is_some())
     })?;
     let watch = watch.context("the history was open a moment ago")?;
@@ -93,7 +93,7 @@ fn draw(seed: u64) -> anyhow::Result<Vec<ProductPlan>> {
     })
 }
 
-fn add_ok(line: &Line, product: Product, frames: &[plan::Frame]) -> anyhow::Result<()> {
+fn add_ok(line: &DemoLine, product: Product, frames: &[plan::Frame]) -> anyhow::Result<()> {
     let folder = line.ok_folder(product);
     frames.iter().try_for_each(|frame| {
         let path = folder.join(&frame.name);
@@ -101,7 +101,7 @@ fn add_ok(line: &Line, product: Product, frames: &[plan::Frame]) -> anyhow::Resu
     })
 }
 
-fn all_banks(watch: &Watch, version: i64) -> anyhow::Result<bool> {
+fn all_banks(watch: &DropWatch, version: i64) -> anyhow::Result<bool> {
     for product in Product::ALL {
         if watch.bank_version(product.name())? < version {
             return Ok(false);
@@ -111,8 +111,8 @@ fn all_banks(watch: &Watch, version: i64) -> anyhow::Result<bool> {
 }
 
 /// Plays the cameras and waits until everything is decided, or nothing moves any more. True when both banks were rebuilt.
-fn stream(line: &Line, plans: &[ProductPlan], daemon: &mut Daemon, watch: &Watch) -> anyhow::Result<bool> {
-    let signals = Signals::default();
+fn stream(line: &DemoLine, plans: &[ProductPlan], daemon: &mut Daemon, watch: &DropWatch) -> anyhow::Result<bool> {
+    let signals = CameraSignals::default();
     thread::scope(|scope| {
         let cameras: Vec<_> = plans
             .iter()
@@ -132,7 +132,7 @@ fn stream(line: &Line, plans: &[ProductPlan], daemon: &mut Daemon, watch: &Watch
     })
 }
 
-fn follow(total: u64, signals: &Signals, daemon: &mut Daemon, watch: &Watch) -> anyhow::Result<bool> {
+fn follow(total: u64, signals: &CameraSignals, daemon: &mut Daemon, watch: &DropWatch) -> anyhow::Result<bool> {
     let bar =
         ProgressBar::new(total).with_style(ProgressStyle::with_template("  [{bar:40}] {pos}/{len} decided, {msg}")?.progress_chars("=> "));
     let mut moved = Instant::now();
@@ -159,12 +159,13 @@ fn follow(total: u64, signals: &Signals, daemon: &mut Daemon, watch: &Watch) -> 
 }
 
 /// Prints the report and the places to look at; true when nothing was lost or mistaken.
-fn conclude(line: &Line, plans: &[ProductPlan], watch: &Watch, out: &mut dyn Write) -> anyhow::Result<bool> {
+fn conclude(line: &DemoLine, plans: &[ProductPlan], watch: &DropWatch, out: &mut dyn Write) -> anyhow::Result<bool> {
     let mut rows = Vec::new();
     for plan in plans {
         rows.push(watch.inspections(plan.product.name())?);
     }
-    let tallies: Vec<(Product, Tally)> = plans.iter().zip(&rows).map(|(plan, rows)| (plan.product, report::tally(plan, rows))).collect();
+    let tallies: Vec<(Product, DemoTally)> =
+        plans.iter().zip(&rows).map(|(plan, rows)| (plan.product, report::tally(plan, rows))).collect();
     report::print(&tallies, out)?;
 
     let finds: Vec<Vec<Find<'_>>> = plans.iter().zip(&rows).map(|(plan, rows)| report::finds(plan, rows)).collect();

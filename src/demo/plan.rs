@@ -61,7 +61,7 @@ impl Product {
 
 /// The truth about one file of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Truth {
+pub enum PartTruth {
     /// A good part.
     Good,
     /// A part with this defect.
@@ -91,8 +91,8 @@ pub struct Frame {
     /// How it arrives.
     pub delivery: Delivery,
     /// What is on it.
-    pub truth: Truth,
-    /// Where the defect is; only for [`Truth::Defect`].
+    pub truth: PartTruth,
+    /// Where the defect is; only for [`PartTruth::Defect`].
     pub mask: Option<GrayImage>,
 }
 
@@ -138,7 +138,7 @@ fn stream(product: Product, seed: u64) -> anyhow::Result<Vec<Frame>> {
         let mut cut = jpeg(&photo.image)?;
         cut.truncate(cut.len() * 2 / 3);
         let broken =
-            |name: &str, bytes| Frame { name: name.to_owned(), bytes, delivery: Delivery::Whole, truth: Truth::Broken, mask: None };
+            |name: &str, bytes| Frame { name: name.to_owned(), bytes, delivery: Delivery::Whole, truth: PartTruth::Broken, mask: None };
         frames.insert(4, broken("disc_cut_short.jpg", cut));
         frames.insert(7, broken("disc_no_image.jpg", b"The camera's disk was full, so this is all there is.\n".to_vec()));
     }
@@ -150,7 +150,7 @@ fn frame(product: Product, defect: Option<DefectKind>, stem: String, index: usiz
     let photo = product.photograph(defect, &mut generator(product, seed, series, index as u64 + 1));
     let (ending, bytes) = if index % 4 == 3 { ("png", png(&photo.image)?) } else { ("jpg", jpeg(&photo.image)?) };
     let delivery = [Delivery::Whole, Delivery::Pieces, Delivery::Rename][index % 3];
-    let (truth, mask) = defect.map_or((Truth::Good, None), |kind| (Truth::Defect(kind), Some(photo.mask)));
+    let (truth, mask) = defect.map_or((PartTruth::Good, None), |kind| (PartTruth::Defect(kind), Some(photo.mask)));
     Ok(Frame { name: format!("{stem}.{ending}"), bytes, delivery, truth, mask })
 }
 
@@ -204,16 +204,16 @@ mod tests {
     #[test]
     fn a_stream_is_what_it_claims_to_be() {
         let frames = stream(Product::Disc, 1).unwrap();
-        let count = |wanted: fn(&Truth) -> bool| frames.iter().filter(|f| wanted(&f.truth)).count();
-        assert_eq!(count(|t| *t == Truth::Good), GOOD_PARTS);
-        assert_eq!(count(|t| matches!(t, Truth::Defect(_))), 4 * PARTS_PER_DEFECT);
-        assert_eq!(count(|t| *t == Truth::Broken), 2);
+        let count = |wanted: fn(&PartTruth) -> bool| frames.iter().filter(|f| wanted(&f.truth)).count();
+        assert_eq!(count(|t| *t == PartTruth::Good), GOOD_PARTS);
+        assert_eq!(count(|t| matches!(t, PartTruth::Defect(_))), 4 * PARTS_PER_DEFECT);
+        assert_eq!(count(|t| *t == PartTruth::Broken), 2);
         let names: std::collections::HashSet<_> = frames.iter().map(|f| &f.name).collect();
         assert_eq!(names.len(), frames.len());
         for frame in &frames {
             let whole = frame.bytes.ends_with(&[0xFF, 0xD9]) || frame.bytes.ends_with(b"IEND\xAE\x42\x60\x82");
-            assert_eq!(whole, frame.truth != Truth::Broken, "{}", frame.name);
-            assert_eq!(frame.mask.is_some(), matches!(frame.truth, Truth::Defect(_)));
+            assert_eq!(whole, frame.truth != PartTruth::Broken, "{}", frame.name);
+            assert_eq!(frame.mask.is_some(), matches!(frame.truth, PartTruth::Defect(_)));
         }
     }
 }

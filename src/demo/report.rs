@@ -1,7 +1,8 @@
 //! What came of it: the decisions from the database against the known truth.
 
-use super::plan::{Frame, Product, ProductPlan, Truth};
+use super::plan::{Frame, PartTruth, Product, ProductPlan};
 use crate::history::InspectionRow;
+use comfy_table::{CellAlignment, Table, presets};
 use image::GrayImage;
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -9,7 +10,7 @@ use std::path::Path;
 
 /// The result of one product.
 #[derive(Debug, Default, PartialEq)]
-pub struct Tally {
+pub struct DemoTally {
     /// Files the camera sent.
     pub sent: usize,
     /// Rows in the database.
@@ -42,7 +43,7 @@ pub struct Tally {
     pub by_bank: (usize, usize),
 }
 
-impl Tally {
+impl DemoTally {
     /// True when every file of the camera came to the end that it had to come to.
     pub fn complete(&self) -> bool {
         self.lost == 0 && self.mistaken == 0 && self.arrived == self.sent
@@ -61,9 +62,9 @@ pub struct Find<'a> {
 }
 
 /// Compares the `rows` of one product with the truth.
-pub fn tally(plan: &ProductPlan, rows: &[InspectionRow]) -> Tally {
+pub fn tally(plan: &ProductPlan, rows: &[InspectionRow]) -> DemoTally {
     let rows_of = by_name(rows);
-    let mut tally = Tally { sent: plan.stream.len(), arrived: rows.len(), ..Tally::default() };
+    let mut tally = DemoTally { sent: plan.stream.len(), arrived: rows.len(), ..DemoTally::default() };
     for frame in &plan.stream {
         let Some(row) = rows_of.get(frame.name.as_str()) else {
             tally.lost += 1;
@@ -83,20 +84,20 @@ pub fn tally(plan: &ProductPlan, rows: &[InspectionRow]) -> Tally {
             }
         }
         match (frame.truth, row.decision.as_deref()) {
-            (Truth::Good, Some(decision)) => {
+            (PartTruth::Good, Some(decision)) => {
                 tally.good += 1;
                 tally.good_margin += margin;
                 tally.false_alarms += usize::from(decision == "ng");
             }
-            (Truth::Defect(_), Some(decision)) => {
+            (PartTruth::Defect(_), Some(decision)) => {
                 tally.defective += 1;
                 tally.defect_margin += margin;
                 tally.misses += usize::from(decision == "ok");
                 tally.located += usize::from(decision == "ng" && touches(frame, row));
             }
-            (Truth::Broken, Some(_)) => tally.mistaken += 1,
-            (Truth::Broken, None) => {}
-            (Truth::Good | Truth::Defect(_), None) => tally.mistaken += usize::from(row.state == "failed"),
+            (PartTruth::Broken, Some(_)) => tally.mistaken += 1,
+            (PartTruth::Broken, None) => {}
+            (PartTruth::Good | PartTruth::Defect(_), None) => tally.mistaken += usize::from(row.state == "failed"),
         }
     }
     tally
@@ -141,13 +142,14 @@ fn overlap(truth: &GrayImage, mask: &GrayImage) -> bool {
 }
 
 /// Prints the table.
-pub fn print(tallies: &[(Product, Tally)], out: &mut dyn Write) -> io::Result<()> {
+pub fn print(tallies: &[(Product, DemoTally)], out: &mut dyn Write) -> io::Result<()> {
     let head = ["product", "sent", "ok", "ng", "failed", "lost", "false alarms", "misses", "located", "good margin", "defect margin"];
-    let mut lines = vec![head.map(str::to_owned)];
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(head);
     for (product, t) in tallies {
         let share = |part: usize, whole: usize| format!("{part} of {whole}");
         let mean = |sum: f64, count: usize| if count == 0 { "-".to_owned() } else { format!("{:+.0} %", 100.0 * sum / count as f64) };
-        lines.push([
+        table.add_row([
             product.name().to_owned(),
             t.sent.to_string(),
             t.ok.to_string(),
@@ -161,14 +163,11 @@ pub fn print(tallies: &[(Product, Tally)], out: &mut dyn Write) -> io::Result<()
             mean(t.defect_margin, t.defective),
         ]);
     }
-    let widths: [usize; 11] = std::array::from_fn(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or(0));
-    for line in &lines {
-        write!(out, "  {:<width$}", line[0], width = widths[0])?;
-        for (cell, width) in line.iter().zip(widths).skip(1) {
-            write!(out, "  {cell:>width$}")?;
-        }
-        writeln!(out)?;
+    for column in table.column_iter_mut() {
+        column.set_padding((2, 0));
+        column.set_cell_alignment(if column.index == 0 { CellAlignment::Left } else { CellAlignment::Right });
     }
+    writeln!(out, "{}", table.trim_fmt())?;
     writeln!(out, "  located: the mask touches the true defect. margin: mean of score / tau - 1; below 0 passes, above 0 is ng.")?;
     for (product, t) in tallies {
         let (first, later) = t.by_bank;
@@ -184,8 +183,8 @@ mod tests {
     use crate::demo::plan::Delivery;
     use image::Luma;
 
-    fn frame(name: &str, truth: Truth) -> Frame {
-        let mask = matches!(truth, Truth::Defect(_)).then(|| GrayImage::from_fn(4, 4, |x, _| Luma([if x == 0 { 255 } else { 0 }])));
+    fn frame(name: &str, truth: PartTruth) -> Frame {
+        let mask = matches!(truth, PartTruth::Defect(_)).then(|| GrayImage::from_fn(4, 4, |x, _| Luma([if x == 0 { 255 } else { 0 }])));
         Frame { name: name.into(), bytes: vec![], delivery: Delivery::Whole, truth, mask }
     }
 
@@ -207,16 +206,16 @@ mod tests {
 
     #[test]
     fn every_kind_of_outcome_is_counted() {
-        let defect = Truth::Defect(DefectKind::Chip);
+        let defect = PartTruth::Defect(DefectKind::Chip);
         let plan = plan(vec![
-            frame("good.jpg", Truth::Good),
-            frame("alarm.jpg", Truth::Good),
+            frame("good.jpg", PartTruth::Good),
+            frame("alarm.jpg", PartTruth::Good),
             frame("found.jpg", defect),
             frame("missed.jpg", defect),
-            frame("broken.jpg", Truth::Broken),
-            frame("gone.jpg", Truth::Good),
-            frame("waiting.jpg", Truth::Good),
-            frame("refused.jpg", Truth::Good),
+            frame("broken.jpg", PartTruth::Broken),
+            frame("gone.jpg", PartTruth::Good),
+            frame("waiting.jpg", PartTruth::Good),
+            frame("refused.jpg", PartTruth::Good),
         ]);
         let folder = tempfile::tempdir().unwrap();
         let mask = folder.path().join("mask.png");
@@ -247,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_row_too_many_is_not_complete() {
-        let plan = plan(vec![frame("a.jpg", Truth::Good)]);
+        let plan = plan(vec![frame("a.jpg", PartTruth::Good)]);
         let one = row("a.jpg", Some("ok"), "done");
         assert!(tally(&plan, std::slice::from_ref(&one)).complete());
         assert!(!tally(&plan, &[one.clone(), one]).complete());
@@ -255,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_table_is_aligned_ascii() {
-        let tallies = Product::ALL.map(|product| (product, Tally { sent: 38, good: 24, false_alarms: 1, ..Tally::default() }));
+        let tallies = Product::ALL.map(|product| (product, DemoTally { sent: 38, good: 24, false_alarms: 1, ..DemoTally::default() }));
         let mut out = Vec::new();
         print(&tallies, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

@@ -7,21 +7,21 @@ use tokio::runtime::{Builder, Runtime};
 
 /// An open history and the small runtime that its queries need.
 #[derive(Debug)]
-pub struct Watch {
+pub struct DropWatch {
     runtime: Runtime,
     store: HistoryStore,
 }
 
-impl Watch {
+impl DropWatch {
     /// Opens the history, or says `None` while the daemon has not made it yet.
-    pub fn open(database: &Path) -> anyhow::Result<Option<Watch>> {
+    pub fn open(database: &Path) -> anyhow::Result<Option<DropWatch>> {
         let runtime = Builder::new_current_thread().enable_all().build().context("cannot start the runtime of the demo")?;
         // Between the file's creation and its schema every read fails; the daemon's own log tells of lasting trouble.
         let store = runtime.block_on(async {
             let store = HistoryStore::open_read_only(database).await.ok()?;
             store.counts().await.ok().map(|_| store)
         });
-        Ok(store.map(|store| Watch { runtime, store }))
+        Ok(store.map(|store| DropWatch { runtime, store }))
     }
 
     /// How many images arrived and what became of them.

@@ -1,26 +1,27 @@
-//! What is done about defects: one row for each, from the decision to the end of the command.
+//! The actions on defects: one row for each, from the decision to the end of the command.
 //!
-//! An action is started at most once. `started` is on disk before the command exists, and nothing turns it back into `pending`: when
-//! the daemon dies after that, the action is `interrupted`, which somebody is told, and never run again.
+//! The daemon starts an action at most once. `started` is on disk before the command exists, and nothing turns it back into `pending`. When
+//! the daemon dies after that, the action becomes `interrupted`: the daemon reports it and never runs it again.
 
-use super::clock::{TimeSpan, spans_json};
+use super::clock::spans_json;
 use super::rows::{PathColumns, time_text};
 use super::{HistoryError, HistoryStore};
+use crate::domain::TimeSpan;
 use jiff::Timestamp;
 use std::path::PathBuf;
 
-/// What an action is about.
+/// The defect that an action is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Defect {
     /// The inspection.
     pub inspection_id: i64,
     /// The image, bytes as they arrived.
     pub image: PathBuf,
-    /// `None` when it was not a number.
+    /// `None` when the score was not a number.
     pub image_score: Option<f64>,
-    /// Threshold.
+    /// Image threshold.
     pub image_tau: Option<f64>,
-    /// Threshold.
+    /// Pixel threshold.
     pub pixel_tau: Option<f64>,
     /// Pixels in the mask.
     pub mask_pixels: i64,
@@ -30,7 +31,7 @@ pub struct Defect {
     pub mask: Option<PathBuf>,
     /// The overlay, if written.
     pub overlay: Option<PathBuf>,
-    /// The version of the bank that judged it.
+    /// The version of the bank that decided the image.
     pub bank_version: i64,
     /// Text as in the database.
     pub decided_at: String,
@@ -39,31 +40,31 @@ pub struct Defect {
 /// How an action ended.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ActionEnd {
-    /// Why it did not do what it should; `None` when it did.
+    /// Why the action failed; `None` when it succeeded.
     pub failure: Option<String>,
-    /// Of the command, if it ended by itself.
+    /// Its exit code, if it ended by itself.
     pub exit_code: Option<i32>,
-    /// That ended the command.
+    /// The signal that ended it.
     pub signal: Option<i32>,
-    /// The end of what the command wrote there.
+    /// The end of its stderr.
     pub stderr: String,
 }
 
-/// An action that was given up without being run to its end.
+/// An action that the daemon gave up before its end.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct GivenUp {
-    /// Whose defect.
+    /// Its product.
     pub product: String,
     /// The inspection.
     pub inspection_id: i64,
-    /// As shown to people.
+    /// The path as people see it.
     pub image_path: String,
 }
 
-/// What waits for others than the engine.
+/// What waits for a command or for the broker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Waiting {
-    /// Actions that are not started.
+    /// Actions that have not started.
     pub actions: i64,
     /// Messages that the broker has not acknowledged.
     pub messages: i64,
@@ -79,8 +80,8 @@ impl HistoryStore {
             .map_err(|e| self.error(e))
     }
 
-    /// pending → started: the oldest action of the product whose image did not come at a time that is too long ago. From here on it
-    /// counts as run. Returns its id.
+    /// pending → started: the oldest action of the product whose image did not arrive in a `too_old` time. From here on it counts as run.
+    /// Returns its id.
     pub async fn start_action(&self, product: &str, too_old: &[TimeSpan], now: Timestamp) -> Result<Option<i64>, HistoryError> {
         sqlx::query_scalar(
             "UPDATE actions SET state = 'started', started_at = ?
@@ -98,7 +99,7 @@ impl HistoryStore {
         .map_err(|e| self.error(e))
     }
 
-    /// What the action with this id is about.
+    /// The defect that this action is about.
     pub async fn defect(&self, action: i64) -> Result<Defect, HistoryError> {
         let row: Row = sqlx::query_as(
             "SELECT a.inspection_id, i.image_path, i.image_path_raw, i.image_score, i.image_tau, i.pixel_tau,
@@ -148,19 +149,19 @@ impl HistoryStore {
         .map_err(|e| self.error(e))
     }
 
-    /// pending → expired: every action of the product whose image came at a time that is too long ago. Oldest first.
+    /// pending → expired: every action of the product whose image arrived in one of the `too_old` times. Oldest first.
     pub async fn expire_actions(&self, product: &str, too_old: &[TimeSpan], reason: &str) -> Result<Vec<GivenUp>, HistoryError> {
         let which = "state = 'pending' AND product = ?4
             AND EXISTS (SELECT 1 FROM json_each(?5) WHERE arrived_at BETWEEN value ->> 0 AND value ->> 1)";
         self.give_up_actions("expired", reason, which, product, too_old).await
     }
 
-    /// started → interrupted: what a process that is no more had begun. For a start, before any action is started. Oldest first.
+    /// started → interrupted: actions that a dead process had started. For a start of the daemon, before any action starts. Oldest first.
     pub async fn interrupt_actions(&self, reason: &str) -> Result<Vec<GivenUp>, HistoryError> {
         self.give_up_actions("interrupted", reason, "state = 'started'", "", &[]).await
     }
 
-    /// pending → cancelled: the actions of products that are not among these. Oldest first.
+    /// pending → cancelled: the actions of all products that are not in the list. Oldest first.
     pub async fn cancel_actions(&self, acting_products: &[&str], reason: &str) -> Result<Vec<GivenUp>, HistoryError> {
         let products = serde_json::Value::from(acting_products).to_string();
         let which = "state = 'pending' AND product NOT IN (SELECT value FROM json_each(?4))";
@@ -193,7 +194,7 @@ impl HistoryStore {
         Ok(given_up)
     }
 
-    /// How much waits, of all products.
+    /// How much waits, for all products.
     pub async fn waiting(&self) -> Result<Waiting, HistoryError> {
         sqlx::query_as(
             "SELECT (SELECT count(*) FROM actions WHERE state = 'pending') AS actions, (SELECT count(*) FROM mqtt_outbox) AS messages",

@@ -1,24 +1,24 @@
-//! Files that arrived: one row each, however often they are reported. What is new and what is known, [`super::sightings`] says.
+//! Files that arrived: one row each, however often they are reported. [`super::sightings`] says which files are new and which are known.
 
 use super::rows::{Arrival, ArrivalState, PathColumns, Recorded, time_text};
-use super::sightings::{Standing, sight, sighted, standing, was_sighted};
+use super::sightings::{Standing, WINDOW, sight, sighted, standing, was_sighted};
 use super::{HistoryError, HistoryStore};
 use crate::codes::{Reason, ReasonCode};
-use crate::inspection::SaidWhole;
+use crate::domain::SaidWhole;
 use jiff::Timestamp;
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 use std::collections::HashMap;
 
-/// Arrivals looked up per query: few round trips, and still a small JSON text.
+/// Arrivals per query: few round trips, and the JSON text stays small.
 const LOOKUP: usize = 2000;
 
 impl HistoryStore {
-    /// Records what a scan or a watcher saw; one answer per arrival, in order. New and changed rows are one transaction. Those that are
-    /// [`Recorded::Unclear`] are to be recorded again.
+    /// Records the files that a scan or a watcher saw; one answer per arrival, in order. New and changed rows are written in one
+    /// transaction. The caller records [`Recorded::Unclear`] ones again.
     ///
-    /// What is known already is told apart by readers, without the write lock, so that a scan of a full folder does not hold up
-    /// decisions. A batch of many new files holds the lock for about 0.1 ms each: callers keep batches to some hundreds.
+    /// Readers find the known files without the write lock, so a scan of a full folder does not hold up decisions. Each new file holds the
+    /// lock for about 0.1 ms, so callers keep batches to some hundreds.
     pub async fn record_arrivals(&self, arrivals: &[Arrival]) -> Result<Vec<Recorded>, HistoryError> {
         let mut recorded: Vec<Option<Recorded>> = Vec::with_capacity(arrivals.len());
         for batch in arrivals.chunks(LOOKUP) {
@@ -27,13 +27,14 @@ impl HistoryStore {
         }
         if recorded.iter().any(Option::is_none) {
             let mut connection = self.writer().await?;
-            let result = record(&mut connection, arrivals, &mut recorded).await;
+            let long_ago = self.long_ago(WINDOW);
+            let result = record(&mut connection, arrivals, &mut recorded, &long_ago).await;
             self.settle(connection, result).await?;
         }
         Ok(recorded.into_iter().flatten().collect())
     }
 
-    /// Index in `batch` → inspection id, for those that have a row that stays as it is.
+    /// Index in `batch` → inspection id, for arrivals whose row stays as it is.
     async fn known(&self, batch: &[Arrival]) -> Result<HashMap<usize, i64>, HistoryError> {
         let keys: Vec<_> = batch
             .iter()
@@ -68,33 +69,45 @@ impl HistoryStore {
         Ok(rows.into_iter().map(|(key, id)| (key as usize, id)).collect())
     }
 
-    /// A pending file was found with another size or time: its row takes them. False when the row is no longer pending.
+    /// A pending file was found with another size and time (bytes, ns since 1970). It may be another file (device, inode). Its row takes
+    /// these values. False when the row is no longer pending.
     ///
-    /// When the file is back at a version that has a row already, this row is failed as its duplicate, and the answer is false.
-    pub async fn touch(&self, id: i64, size: u64, mtime_ns: i64, give_up_at: Timestamp) -> Result<bool, HistoryError> {
+    /// When the file is back at a version that already has a row, this row fails as a duplicate of it, and the answer is false.
+    pub async fn touch(
+        &self,
+        id: i64,
+        version: (u64, i64),
+        file_id: Option<(u64, u64)>,
+        give_up_at: Timestamp,
+    ) -> Result<bool, HistoryError> {
         let mut connection = self.writer().await?;
-        let result = touch(&mut connection, id, size, mtime_ns, give_up_at).await;
+        let result = touch(&mut connection, id, version, file_id, give_up_at).await;
         self.settle(connection, result).await
     }
 }
 
-/// Fills the gaps of `recorded`.
-async fn record(connection: &mut SqliteConnection, arrivals: &[Arrival], recorded: &mut [Option<Recorded>]) -> Result<(), sqlx::Error> {
+/// Fills the empty places in `recorded`.
+async fn record(
+    connection: &mut SqliteConnection,
+    arrivals: &[Arrival],
+    recorded: &mut [Option<Recorded>],
+    long_ago: &str,
+) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for (arrival, slot) in arrivals.iter().zip(recorded) {
         if slot.is_none() {
-            *slot = Some(record_one(&mut transaction, arrival).await?);
+            *slot = Some(record_one(&mut transaction, arrival, long_ago).await?);
         }
     }
     transaction.commit().await
 }
 
-/// 1. the arrival has a row, which stays unless it was given up for not being finished and its writer finished it since;
+/// 1. the arrival has a row. The row stays, unless it failed as unfinished and the writer has finished the file since;
 /// 2. or the pending row of its path takes the change; 3. or it is the file of another row; 4. or it is new.
-async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival) -> Result<Recorded, sqlx::Error> {
+async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival, long_ago: &str) -> Result<Recorded, sqlx::Error> {
     let path = PathColumns::of(&arrival.path);
-    // Two look-ups, each by its own index: a camera that always writes the same name makes one path with a million rows.
-    // Trying to insert first would leave gaps in the ids, which look like lost images.
+    // Two look-ups, each with its own index: a camera that always writes the same name makes one path with a million rows. An insert first
+    // would leave gaps in the ids, and gaps look like lost images.
     let found: Option<(i64, bool, i64)> = sqlx::query_as(
         "WITH pending AS (SELECT id FROM inspections
                           WHERE image_path = ?1 AND ifnull(image_path_raw, x'') = ifnull(?2, x'') AND state = 'pending')
@@ -120,7 +133,7 @@ async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival) -> Res
         Some((id, false, _)) => change(connection, id, arrival, &path).await,
         None => match sighted(connection, arrival, &path).await? {
             Some(id) => sight(connection, id, arrival, &path).await,
-            None => match standing(connection, arrival, &path).await? {
+            None => match standing(connection, arrival, &path, long_ago).await? {
                 Standing::New => insert(connection, &path, arrival).await.map(Recorded::New),
                 Standing::Unclear => Ok(Recorded::Unclear),
                 Standing::Renamed(id) => change(connection, id, arrival, &path).await,
@@ -130,7 +143,7 @@ async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival) -> Res
     }
 }
 
-/// The row was there; that its file was closed may be news.
+/// The row exists, but the close by its writer may be news.
 async fn say_whole(connection: &mut SqliteConnection, id: i64, arrival: &Arrival) -> Result<Recorded, sqlx::Error> {
     if arrival.said_whole {
         let said = sqlx::query("UPDATE inspections SET said_whole = ? WHERE id = ? AND state = 'pending' AND said_whole = 0");
@@ -143,7 +156,7 @@ fn said_whole(arrival: &Arrival) -> i64 {
     (if arrival.said_whole { SaidWhole::Writer } else { SaidWhole::Nobody }) as i64
 }
 
-/// The columns state, reason, decided_at with which an arrival enters.
+/// The columns state, reason and decided_at of a new arrival.
 fn entry(arrival: &Arrival) -> (&'static str, Option<&Reason>, Option<String>) {
     match &arrival.state {
         ArrivalState::Pending => ("pending", arrival.reason.as_ref(), None),
@@ -179,7 +192,7 @@ async fn insert(connection: &mut SqliteConnection, path: &PathColumns, arrival: 
 
 async fn change(connection: &mut SqliteConnection, id: i64, arrival: &Arrival, path: &PathColumns) -> Result<Recorded, sqlx::Error> {
     let (state, reason, decided_at) = entry(arrival);
-    // Clearing started_at makes a running attempt on the old contents not count. A row that waits for a bank goes on waiting.
+    // Clearing started_at cancels a running attempt on the old contents. A row that waits for a bank continues to wait.
     sqlx::query(
         "UPDATE inspections
          SET product = ?1, file_size = ?2, mtime_ns = ?3, state = ?4, give_up_at = ?5, decided_at = ?6, started_at = NULL, retry_at = NULL,
@@ -208,20 +221,29 @@ async fn change(connection: &mut SqliteConnection, id: i64, arrival: &Arrival, p
     .map(|_| Recorded::Changed(id))
 }
 
-async fn touch(connection: &mut SqliteConnection, id: i64, size: u64, mtime_ns: i64, give_up_at: Timestamp) -> Result<bool, sqlx::Error> {
+async fn touch(
+    connection: &mut SqliteConnection,
+    id: i64,
+    (size, mtime_ns): (u64, i64),
+    file_id: Option<(u64, u64)>,
+    give_up_at: Timestamp,
+) -> Result<bool, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     // OR IGNORE: a row with this path, size and time stays the only one.
     let updated =
-        // Nobody said of this version that it is whole, unless intake has seen it as well.
+        // The writer reported nothing about this version, unless intake saw that too.
         sqlx::query(
             "UPDATE OR IGNORE inspections
-             SET file_size = ?1, mtime_ns = ?2, give_up_at = ?3, said_whole = iif(file_size = ?1 AND mtime_ns = ?2, said_whole, 0)
+             SET file_size = ?1, mtime_ns = ?2, give_up_at = ?3, said_whole = iif(file_size = ?1 AND mtime_ns = ?2, said_whole, 0),
+                 device = ?5, inode = ?6
              WHERE id = ?4 AND state = 'pending'",
         )
         .bind(size as i64)
         .bind(mtime_ns)
         .bind(time_text(give_up_at))
         .bind(id)
+        .bind(file_id.map(|(device, _)| device as i64))
+        .bind(file_id.map(|(_, inode)| inode as i64))
         .execute(&mut *transaction)
         .await?
         .rows_affected();

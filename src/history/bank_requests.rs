@@ -1,24 +1,25 @@
-//! What people ask of the line about a product's bank, and what became of it.
+//! What people ask the line to do with a product's bank, and how it ended.
 //!
-//! A request is a row before anything is done for it, and pending until it is done, so that neither a killed daemon nor a closed
-//! terminal makes it forgotten.
+//! A request is a row before the daemon acts on it, and it stays pending until it is done. So a killed daemon or a closed terminal does not
+//! lose it.
 
 use super::report::insert_event;
 use super::rows::{parse_time, time_text};
 use super::{HistoryError, HistoryStore};
 use crate::codes::EventKind;
+use crate::telemetry::Event;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 
-/// What is asked for.
+/// The kinds of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BankRequestKind {
-    /// A new bank from the ok folder as it is.
+    /// Build a new bank from the ok folder as it is now.
     Rebuild {
-        /// Whatever became of the bank in use, and however many images it was built from.
+        /// From scratch, whatever the state and the image count of the bank in use.
         anew: bool,
     },
-    /// This version in use again.
+    /// Put this version in use again.
     Rollback {
         /// The folder `versions/NNNNNN`.
         version: i64,
@@ -28,30 +29,30 @@ pub enum BankRequestKind {
 /// A pending request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BankRequest {
-    /// Row id; later requests have larger ones.
+    /// The row id; later requests have larger ids.
     pub id: i64,
     /// When it was asked for.
     pub at: Timestamp,
-    /// Whose bank.
+    /// Its product.
     pub product: String,
-    /// What.
+    /// Its kind.
     pub kind: BankRequestKind,
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestEnd {
-    /// False when it could not be done.
+    /// False when the request could not be done.
     pub done: bool,
-    /// What became of it, in words.
+    /// The outcome in words.
     pub outcome: String,
 }
 
-/// How the column `kind` names a rebuild from scratch.
+/// The value of the column `kind` for a rebuild from scratch.
 const REBUILD_ANEW: &str = "rebuild_anew";
 
 impl HistoryStore {
-    /// Asks; returns the id of the request.
+    /// Adds a request and returns its id.
     pub async fn ask(&self, product: &str, kind: BankRequestKind) -> Result<i64, HistoryError> {
         let mut connection = self.writer().await?;
         let result = insert(&mut connection, product, kind).await;
@@ -75,14 +76,14 @@ impl HistoryStore {
         read.await.map_err(|e| self.error(e))
     }
 
-    /// Ends a request. One that has ended stays as it is.
+    /// Ends a request. An ended one does not change.
     pub async fn end_request(&self, id: i64, end: &RequestEnd) -> Result<(), HistoryError> {
         let mut connection = self.writer().await?;
         let result = end_in(&mut connection, id, end).await;
         self.settle(connection, result).await
     }
 
-    /// How a request ended; `None` while it is pending.
+    /// How this request ended; `None` while it is pending.
     pub async fn request_end(&self, id: i64) -> Result<Option<RequestEnd>, HistoryError> {
         let row: Option<(bool, String)> =
             sqlx::query_as("SELECT state = 'done', outcome FROM requests WHERE id = ? AND state <> 'pending'")
@@ -110,7 +111,7 @@ async fn insert(connection: &mut SqliteConnection, product: &str, kind: BankRequ
         .fetch_one(&mut *transaction)
         .await?;
     if version.is_none() {
-        insert_event(&mut *transaction, EventKind::RebuildRequested, Some(product), &format!("request {id}")).await?;
+        insert_event(&mut *transaction, &Event::new(EventKind::RebuildRequested, format!("request {id}")).of_product(product)).await?;
     }
     transaction.commit().await?;
     Ok(id)

@@ -1,46 +1,47 @@
-//! The plain data of banks that goes into the history and comes out of it.
+//! The plain data of banks that goes into the history and out of it.
 
+use crate::domain::BankTrigger;
 use jiff::Timestamp;
 use std::path::PathBuf;
 
 /// A bank that was published.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewBank {
-    /// Whose bank.
+    /// Its product.
     pub product: String,
     /// The folder `versions/NNNNNN`.
     pub version: i64,
-    /// What set the build off, in words.
-    pub trigger: String,
-    /// OK images it was built from; `None` for a bank that does not say (made by the Python scripts).
+    /// Why it was put in use.
+    pub trigger: BankTrigger,
+    /// The ok images it was built from; `None` when the bank does not say (made by the Python scripts).
     pub images: Option<i64>,
-    /// Patches they gave, if it says so.
+    /// Their patches, if the bank says so.
     pub patches: Option<i64>,
-    /// Rows kept in the bank, if it says so.
+    /// The number of rows in the bank, if it says so.
     pub rows: Option<i64>,
-    /// Threshold.
+    /// Pixel threshold.
     pub pixel_tau: f64,
-    /// Threshold.
+    /// Image threshold.
     pub image_tau: f64,
-    /// Good parts of 1000 that `image_tau` will reject, to be expected; `None` when nothing is promised.
+    /// How many of 1000 good parts `image_tau` is expected to reject; `None` when there is no estimate.
     pub expected_false_alarms: Option<f64>,
-    /// The same with 95 % confidence at most.
+    /// Its upper bound, with 95 % confidence.
     pub false_alarms_bound: Option<f64>,
-    /// Why tau may not do what was asked for.
+    /// Why tau may miss its target.
     pub warning: Option<String>,
-    /// Duration of the build; `None` for a bank that was found.
+    /// How long the build took; `None` for a bank that the daemon found.
     pub seconds: Option<f64>,
     /// Its version folder.
     pub path: PathBuf,
     /// SHA-256 of `memory_bank.pt`, hexadecimal.
     pub sha256: String,
-    /// The same of `bank_config.json`.
+    /// The SHA-256 of `bank_config.json`.
     pub config_sha256: String,
-    /// The same of `tau.json`.
+    /// The SHA-256 of `tau.json`.
     pub tau_sha256: String,
-    /// Short side that images are resized to, pixels.
+    /// The short side of resized images, in pixels.
     pub shorter: u32,
-    /// What the ok folder was like that it was built from, if it says so.
+    /// The fingerprint of the ok folder it was built from, if the bank says so.
     pub ok_fingerprint: Option<String>,
     /// When it was built.
     pub created_at: Timestamp,
@@ -48,46 +49,46 @@ pub struct NewBank {
 
 /// The bank in use for a product.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
-pub struct ActiveBank {
-    /// Row id, for [`super::Finished::bank_id`].
+pub struct ActiveBankRow {
+    /// The row id, for [`super::Finished::bank_id`].
     pub id: i64,
     /// The folder `versions/NNNNNN`.
     pub version: i64,
-    /// After a rollback: the fingerprint of the ok folder of which no bank is built by itself; empty when it was not known.
+    /// After a rollback: the fingerprint of the ok folder from which the daemon builds no bank by itself; empty when not known.
     pub held_ok: Option<String>,
-    /// When it was built, as in the database.
+    /// When it was built, as text like in the database.
     pub created_at: String,
-    /// OK images it was built from, if it says so.
+    /// The ok images it was built from, if the bank says so.
     pub images: Option<i64>,
-    /// Threshold.
+    /// Pixel threshold.
     pub pixel_tau: f64,
-    /// Threshold.
+    /// Image threshold.
     pub image_tau: f64,
     /// SHA-256 of `memory_bank.pt`, hexadecimal.
     pub sha256: String,
-    /// The same of `bank_config.json`; `None`, as the two below, in a row of an earlier release.
+    /// The SHA-256 of `bank_config.json`. Like the two below, `None` in a row of an earlier release.
     pub config_sha256: Option<String>,
-    /// The same of `tau.json`.
+    /// The SHA-256 of `tau.json`.
     pub tau_sha256: Option<String>,
-    /// Short side that images are resized to, pixels.
+    /// The short side of resized images, in pixels.
     pub shorter: Option<u32>,
-    /// What the ok folder was like that it was built from, if it says so.
+    /// The fingerprint of the ok folder it was built from, if the bank says so.
     pub ok_fingerprint: Option<String>,
 }
 
-/// The files of a bank version that was in use, as far as its row names them.
+/// The files of a bank version that was in use, as far as its row has them.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct RecordedFiles {
     /// SHA-256 of `memory_bank.pt`, hexadecimal.
     pub sha256: String,
-    /// The same of `bank_config.json`; `None` in a row of an earlier release.
+    /// The SHA-256 of `bank_config.json`; `None` in a row of an earlier release.
     pub config_sha256: Option<String>,
 }
 
-/// A bank that gave way to a newer one.
+/// A bank that a newer one replaced.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct EarlierBank {
-    /// The folder `versions/NNNNNN`, if it is still there.
+    /// The folder `versions/NNNNNN`; it may be gone.
     pub version: i64,
     /// Of `memory_bank.pt`, hexadecimal.
     pub sha256: String,

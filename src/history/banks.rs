@@ -1,12 +1,14 @@
 //! The banks that were built, and which one is in use.
 
 use super::bank_requests::{RequestEnd, end_in};
-use super::bank_rows::{ActiveBank, EarlierBank, NewBank, RecordedFiles};
+use super::bank_rows::{ActiveBankRow, EarlierBank, NewBank, RecordedFiles};
 use super::queue::{NO_BANK, RELEASE};
 use super::report::insert_event;
 use super::rows::{PathColumns, time_text};
 use super::{HistoryError, HistoryStore};
 use crate::codes::EventKind;
+use crate::domain::BankTrigger;
+use crate::telemetry::Event;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 
@@ -14,41 +16,41 @@ impl HistoryStore {
     /// Records the bank now in use, makes the one before it `superseded`, and releases the images that waited for a bank, all in
     /// one transaction. Returns its row id.
     ///
-    /// Calling it again with the same product, version and files gives the same id. When that row was an older bank it becomes
-    /// active again, and the newer one that it replaces is `rolled_back`. A version that is known with another `tau.json` was edited:
-    /// its new row says so, and so does an event.
+    /// A second call with the same product, version and files returns the same id. When that row was an older bank, it becomes active
+    /// again, and the newer bank becomes `rolled_back`. When a known version has another `tau.json`, somebody edited it: its new row and an
+    /// event say so.
     pub async fn publish_bank(&self, bank: &NewBank) -> Result<i64, HistoryError> {
         let mut connection = self.writer().await?;
         let result = publish(&mut connection, bank).await;
         self.settle(connection, result).await
     }
 
-    /// [`HistoryStore::publish_bank`] for a bank that a request put back in use, with the end of the request and an event in the same
-    /// transaction. `held_ok` is the fingerprint of the ok folder of which no bank is to be built by itself; empty when it is not known.
+    /// Like [`HistoryStore::publish_bank`], for a bank that a request put back in use. The end of the request and an event are in the same
+    /// transaction. `held_ok` is a fingerprint: from an ok folder with it, the daemon builds no bank by itself. Empty when it is not known.
     pub async fn publish_rollback(&self, bank: &NewBank, held_ok: &str, request: i64, end: &RequestEnd) -> Result<i64, HistoryError> {
         let mut connection = self.writer().await?;
         let result = publish_rollback(&mut connection, bank, held_ok, request, end).await;
         self.settle(connection, result).await
     }
 
-    /// Records that `tau.json` of the bank in use, row `edited`, was edited: `bank` is that bank with the new thresholds. It gets a row
-    /// of its own with the trigger `edited`, what a rollback held stays held, and an event tells, all in one transaction. `None`, and
-    /// nothing is changed, when another bank is in use by now.
+    /// Records that somebody edited `tau.json` of the bank in use, row `edited`: `bank` is that bank with the new thresholds. It gets its
+    /// own row with the trigger `edited`, a hold from a rollback stays, and an event reports the edit, all in one transaction. `None`, with
+    /// nothing changed, when another bank is in use by now.
     pub async fn publish_edit(&self, edited: i64, bank: &NewBank) -> Result<Option<Edited>, HistoryError> {
         let mut connection = self.writer().await?;
         let result = publish_edit(&mut connection, edited, bank).await;
         self.settle(connection, result).await
     }
 
-    /// Adds to the row of a bank what earlier releases did not record.
+    /// Adds to a bank's row what earlier releases did not record.
     pub async fn complete_bank(&self, id: i64, bank: &NewBank) -> Result<(), HistoryError> {
         let mut connection = self.writer().await?;
         let result = complete(&mut connection, id, bank).await;
         self.settle(connection, result).await
     }
 
-    /// The files of every bank of this version that was in use, the newest first: version numbers start again when a bank folder is
-    /// emptied.
+    /// The files of every bank of this version that was in use, newest first. Version numbers start again when somebody empties a bank
+    /// folder.
     pub async fn recorded_files(&self, product: &str, version: i64) -> Result<Vec<RecordedFiles>, HistoryError> {
         sqlx::query_as("SELECT sha256, config_sha256 FROM banks WHERE product = ? AND version = ? AND state <> 'failed' ORDER BY id DESC")
             .bind(product)
@@ -58,12 +60,12 @@ impl HistoryStore {
             .map_err(|e| self.error(e))
     }
 
-    /// Records a build that gave no bank. The bank in use stays.
+    /// Records a build that failed. The bank in use stays.
     pub async fn failed_bank(
         &self,
         product: &str,
         version: Option<i64>,
-        trigger: &str,
+        trigger: BankTrigger,
         reason: &str,
         seconds: f64,
     ) -> Result<(), HistoryError> {
@@ -71,7 +73,7 @@ impl HistoryStore {
             .bind(product)
             .bind(version)
             .bind(time_text(Timestamp::now()))
-            .bind(trigger)
+            .bind(trigger.as_str())
             .bind(reason)
             .bind(seconds)
             .execute(&self.write)
@@ -80,8 +82,8 @@ impl HistoryStore {
             .map_err(|e| self.error(e))
     }
 
-    /// The bank in use for `product`, as last published.
-    pub async fn active_bank(&self, product: &str) -> Result<Option<ActiveBank>, HistoryError> {
+    /// The bank in use for `product`: the one published last.
+    pub async fn active_bank(&self, product: &str) -> Result<Option<ActiveBankRow>, HistoryError> {
         sqlx::query_as(
             "SELECT id, version, held_ok, created_at, images, pixel_tau, image_tau, sha256, config_sha256, tau_sha256, shorter, ok_fingerprint
              FROM banks WHERE product = ? AND state = 'active'",
@@ -92,8 +94,8 @@ impl HistoryStore {
         .map_err(|e| self.error(e))
     }
 
-    /// The banks that were in use before the present one and gave way to a newer one, the newest first. A bank that a rollback left
-    /// is not among them, nor is the present version with a `tau.json` from before an edit.
+    /// The banks that were in use before the present one and that a newer bank replaced, newest first. Without banks that a rollback left,
+    /// and without the present version from before an edit of its `tau.json`.
     pub async fn earlier_banks(&self, product: &str) -> Result<Vec<EarlierBank>, HistoryError> {
         sqlx::query_as(
             "SELECT version, sha256 FROM banks
@@ -127,17 +129,18 @@ async fn publish_rollback(
     let id = put_in_use(&mut transaction, bank, true).await?;
     sqlx::query("UPDATE banks SET held_ok = ? WHERE id = ?").bind(held_ok).bind(id).execute(&mut *transaction).await?;
     end_in(&mut transaction, request, end).await?;
-    insert_event(&mut *transaction, EventKind::Rollback, Some(&bank.product), &format!("request {request}: {}", end.outcome)).await?;
+    let event = Event::new(EventKind::Rollback, format!("request {request}: {}", end.outcome)).of_product(&bank.product);
+    insert_event(&mut *transaction, &event).await?;
     transaction.commit().await?;
     Ok(id)
 }
 
-/// What became of an edit.
+/// How an edit was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edited {
-    /// The new row.
+    /// Its new row.
     pub bank_id: i64,
-    /// What the event says.
+    /// The text of the event.
     pub detail: String,
 }
 
@@ -156,11 +159,11 @@ async fn publish_edit(connection: &mut SqliteConnection, edited: i64, bank: &New
     Ok(Some(Edited { bank_id, detail }))
 }
 
-/// Inserts the row of a bank that is known with other thresholds, pixel and image, and the event.
+/// Inserts a row with the new thresholds (pixel and image) for a known bank, and the event.
 async fn insert_edited(connection: &mut SqliteConnection, bank: &NewBank, before: (f64, f64)) -> Result<(i64, String), sqlx::Error> {
-    let mut edited = NewBank { trigger: EDITED.to_owned(), seconds: None, ..bank.clone() };
+    let mut edited = NewBank { trigger: BankTrigger::Edited, seconds: None, ..bank.clone() };
     if before != (bank.pixel_tau, bank.image_tau) {
-        // What was promised was measured with the thresholds from before.
+        // The estimate was measured with the old thresholds.
         edited.expected_false_alarms = None;
         edited.false_alarms_bound = None;
         edited.warning = Some("tau.json was edited by hand: how many good parts it rejects is not known".to_owned());
@@ -170,14 +173,11 @@ async fn insert_edited(connection: &mut SqliteConnection, bank: &NewBank, before
         "version {}: tau.json was edited: image {} -> {}, pixel {} -> {}; the new values are in use",
         bank.version, before.1, bank.image_tau, before.0, bank.pixel_tau
     );
-    insert_event(connection, EventKind::BankEdited, Some(&bank.product), &detail).await?;
+    insert_event(connection, &Event::new(EventKind::BankEdited, detail.clone()).of_product(&bank.product)).await?;
     Ok((id, detail))
 }
 
-/// The trigger of rows of banks that people changed.
-const EDITED: &str = "edited";
-
-/// `rollback`: a bank without a row, as one that is older than the database, is older than the one that it replaces.
+/// `rollback`: a bank without a row is older than the database, and so older than the bank that it replaces.
 async fn put_in_use(transaction: &mut SqliteConnection, bank: &NewBank, rollback: bool) -> Result<i64, sqlx::Error> {
     let known: Option<i64> = sqlx::query_scalar(
         "SELECT id FROM banks
@@ -194,7 +194,7 @@ async fn put_in_use(transaction: &mut SqliteConnection, bank: &NewBank, rollback
     .bind(bank.image_tau)
     .fetch_optional(&mut *transaction)
     .await?;
-    // A row written later than the one that comes back is what the rollback was from.
+    // If the active row is later than the one that comes back, it is rolled back.
     sqlx::query(
         "UPDATE banks SET state = CASE WHEN id > ?1 OR (?1 IS NULL AND ?3 AND version > ?4) THEN 'rolled_back' ELSE 'superseded' END
          WHERE product = ?2 AND state = 'active' AND id IS NOT ?1",
@@ -220,7 +220,7 @@ async fn put_in_use(transaction: &mut SqliteConnection, bank: &NewBank, rollback
     Ok(id)
 }
 
-/// The thresholds, pixel and image, that this very bank was last in use with.
+/// The thresholds, pixel and image, of this same bank when it was last in use.
 async fn thresholds_before(connection: &mut SqliteConnection, bank: &NewBank) -> Result<Option<(f64, f64)>, sqlx::Error> {
     sqlx::query_as(
         "SELECT pixel_tau, image_tau FROM banks
@@ -262,7 +262,7 @@ async fn insert(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i64
     .bind(&bank.product)
     .bind(bank.version)
     .bind(time_text(bank.created_at))
-    .bind(&bank.trigger)
+    .bind(bank.trigger.as_str())
     .bind(bank.images)
     .bind(bank.patches)
     .bind(bank.rows)

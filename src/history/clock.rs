@@ -1,59 +1,36 @@
-//! What the history keeps of the wall clock: when the daemon last ran, and every jump, so that the age of a row can be told.
+//! What the history stores about the wall clock: when the daemon last ran, and every jump. With them it can tell the age of a row.
 
 use super::rows::{parse_time, time_text};
 use super::{HistoryError, HistoryStore};
+use crate::domain::{ClockJump, ClockRecord, ClockStamp, TimeSpan};
+use crate::platform::clock::{LineClock, Purpose};
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Rows changed under one hold of the write lock.
+/// Rows changed in one hold of the write lock.
 const BATCH: usize = 500;
 
-/// The wall clock went from one time to another without time having passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClockJump {
-    /// The last time that it can have shown before.
-    pub before: Timestamp,
-    /// The first time that it can have shown after.
-    pub after: Timestamp,
-    /// By how much it was set, ms; a time from before is this much later on the clock of after.
-    pub shift_ms: i64,
-    /// False: the computer was started anew meanwhile, and nothing tells how much time has passed.
-    pub witnessed: bool,
-}
-
-/// The clocks at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClockStamp {
-    /// The wall clock.
-    pub wall: Timestamp,
-    /// Which start of the computer; empty when the system does not tell.
-    pub boot_id: String,
-    /// Since that start, ms.
-    pub since_boot_ms: i64,
-}
-
-/// All that is kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClockRecord {
-    /// Oldest first.
-    pub jumps: Vec<ClockJump>,
-    /// When a daemon last ran; `None` before the first one that kept it.
-    pub stamp: Option<ClockStamp>,
-    /// The newest time of an arrival, a decision or an event; `None` in an empty history.
-    pub newest: Option<Timestamp>,
-}
-
-/// Times of rows, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeSpan {
-    /// The first.
-    pub from: Timestamp,
-    /// The last.
-    pub until: Timestamp,
-}
-
 impl HistoryStore {
-    /// What is known of the wall clock.
+    /// From now on this clock tells how long ago a time of the history was, even when the wall clock jumps.
+    pub fn go_by(&self, clock: &Arc<LineClock>) {
+        // A store has one clock. A second call brings the same one.
+        let _ = self.clock.set(Arc::clone(clock));
+    }
+
+    /// The times that are at least this long ago, as a parameter for `json_each`. A time of unknown age counts as recent.
+    pub(super) fn long_ago(&self, age: Duration) -> String {
+        match self.clock.get() {
+            Some(clock) => spans_json(&clock.old(age, Purpose::Delete)),
+            None => {
+                let until = Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN);
+                spans_json(&[TimeSpan { from: Timestamp::MIN, until }])
+            }
+        }
+    }
+
+    /// What is known about the wall clock.
     pub async fn clock_record(&self) -> Result<ClockRecord, HistoryError> {
         let read = async {
             let jumps: Vec<(String, String, i64, bool)> =
@@ -83,19 +60,22 @@ impl HistoryStore {
         read.await.map_err(|e: sqlx::Error| self.error(e))
     }
 
-    /// Writes what happened to the wall clock, and that the daemon runs now: both or neither, since a stamp makes the jumps before it
-    /// invisible to the next start.
+    /// Writes the jumps of the wall clock, and that the daemon runs now. It writes both or neither, because a stamp hides the jumps before
+    /// it from the next start.
     pub async fn record_clock(&self, jumps: &[ClockJump], stamp: &ClockStamp) -> Result<(), HistoryError> {
         let mut connection = self.writer().await?;
         let result = record(&mut connection, jumps, stamp).await;
         self.settle(connection, result).await
     }
 
-    /// No pending image waits for its next attempt longer than until `retry`, or is waited for longer than until `give_up`: what lies
-    /// further ahead was written before the wall clock was set back. Returns how many rows changed.
+    /// Limits the waits of pending images: the next attempt to `retry`, the end of waiting to `give_up`. Later times were written before
+    /// the wall clock was set back. Returns how many rows changed.
     pub async fn mend_waits(&self, retry: Timestamp, give_up: Timestamp) -> Result<u64, HistoryError> {
         let ids: Vec<i64> =
-            sqlx::query_scalar("SELECT id FROM inspections WHERE state = 'pending' AND (retry_at > ? OR give_up_at > ?) ORDER BY id")
+            // Without this index, SQLite reads every row of the history.
+            sqlx::query_scalar(
+                "SELECT id FROM inspections INDEXED BY inspections_queue WHERE state = 'pending' AND (retry_at > ? OR give_up_at > ?)",
+            )
                 .bind(time_text(retry))
                 .bind(time_text(give_up))
                 .fetch_all(&self.read)
@@ -119,7 +99,7 @@ impl HistoryStore {
     }
 }
 
-/// As a parameter for `json_each`.
+/// A parameter for `json_each`.
 pub(super) fn spans_json(spans: &[TimeSpan]) -> String {
     let spans: Vec<[String; 2]> = spans.iter().map(|span| [time_text(span.from), time_text(span.until)]).collect();
     serde_json::json!(spans).to_string()
@@ -150,6 +130,24 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn a_clock_that_was_set_forward_makes_nothing_long_ago() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
+        let (now, hour) = (Timestamp::now(), Duration::from_secs(3600));
+        // Decided ten seconds ago, five seconds before the clock was set forward by an hour.
+        let decided = time_text(now - hour - Duration::from_secs(10));
+        let is_long_ago = || {
+            let spans: Vec<[String; 2]> = serde_json::from_str(&store.long_ago(Duration::from_secs(600))).unwrap();
+            spans.iter().any(|[from, until]| (from..=until).contains(&&decided))
+        };
+        assert!(is_long_ago(), "by the wall clock alone");
+        let set = now - Duration::from_secs(5);
+        let jump = ClockJump { before: set - hour, after: set, shift_ms: 3_600_000, witnessed: true };
+        store.go_by(&Arc::new(LineClock::resume(ClockRecord { jumps: vec![jump], ..ClockRecord::default() })));
+        assert!(!is_long_ago());
+    }
+
+    #[tokio::test]
     async fn what_is_written_of_the_clock_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
@@ -164,7 +162,7 @@ mod tests {
         store.record_clock(&jumps[..1], &stamp(1)).await.unwrap();
         store.record_clock(&jumps[1..], &stamp(2)).await.unwrap();
         assert_eq!(store.clock_record().await.unwrap(), ClockRecord { jumps: jumps.into(), stamp: Some(stamp(2)), newest: None });
-        store.record_event(crate::codes::EventKind::Start, None, "").await.unwrap();
+        store.record_event(&crate::telemetry::Event::new(crate::codes::EventKind::Start, "")).await.unwrap();
         assert!(store.clock_record().await.unwrap().newest.is_some());
     }
 }

@@ -1,28 +1,29 @@
-//! How an inspection ends. Each end is one transaction, with all that follows from it.
+//! How an inspection ends. Each end is one transaction, with everything that follows from it.
 
 use super::rows::{Finished, FollowUp, PathColumns, time_text};
-use super::sightings::twin;
+use super::sightings::{WINDOW, twin};
 use super::{HistoryError, HistoryStore};
 use crate::codes::{Reason, ReasonCode};
-use crate::inspection::{Decision, Publish};
+use crate::domain::{Decision, Publish};
 use jiff::Timestamp;
 use sqlx::{Connection, Sqlite, SqliteConnection};
 use std::path::Path;
 
 impl HistoryStore {
-    /// pending → done, with what is to follow. False, and nothing changes, when the row was not pending any more, the file changed under
-    /// the attempt, or the bank was left by a rollback meanwhile (the row is then still pending and due).
+    /// pending → done, with the actions and messages that follow. False, with nothing changed, when the row was not pending any more, the
+    /// file changed during the attempt, or a rollback left the bank meanwhile (the row is then still pending and due).
     ///
-    /// False, too, and the row is failed as a duplicate, when the image turns out to be the same arrival as one that is decided: nothing
-    /// follows twice, whatever happened between the sighting of the file and its reading.
+    /// Also false when the image is the same arrival as a decided one; the row then fails as a duplicate. So nothing follows twice,
+    /// whatever happened between the sighting of the file and its reading.
     pub async fn finish(&self, finished: &Finished) -> Result<bool, HistoryError> {
-        // Whoever decided, a part without a score does not pass.
+        // A part without a score never passes.
         let decision = if finite(finished.image_score).is_none() { Decision::Ng } else { finished.decision };
         let follow_up = &finished.follow_up;
         let acts = decision == Decision::Ng && follow_up.act_since.is_some();
         let publishes = matches!((follow_up.publish, decision), (Some(Publish::All), _) | (Some(Publish::Ng), Decision::Ng));
         let mut connection = self.writer().await?;
-        let result = finish(&mut connection, finished, decision, acts, publishes).await;
+        let long_ago = self.long_ago(WINDOW);
+        let result = finish(&mut connection, finished, decision, (acts, publishes), &long_ago).await;
         self.settle(connection, result).await
     }
 
@@ -32,8 +33,8 @@ impl HistoryStore {
         found.bind(id).bind(ReasonCode::Duplicate.as_str()).fetch_one(&self.read).await.map_err(|e| self.error(e))
     }
 
-    /// pending → failed. False, and nothing changes, when the row was not pending any more or the file changed under the
-    /// attempt (the row is then still pending and due). A row that was never tried can be failed as well.
+    /// pending → failed. False, with nothing changed, when the row was not pending any more or the file changed during the attempt (the row
+    /// is then still pending and due). A row that was never tried can fail too.
     pub async fn fail(&self, id: i64, reason: &Reason, decided_at: Timestamp) -> Result<bool, HistoryError> {
         let changed = sqlx::query(
             "UPDATE inspections SET state = 'failed', retry_at = NULL, reason = ?, reason_code = ?, decided_at = ?, in_hand = NULL, deaths = NULL
@@ -53,11 +54,11 @@ async fn finish(
     connection: &mut SqliteConnection,
     finished: &Finished,
     decision: Decision,
-    acts: bool,
-    publishes: bool,
+    (acts, publishes): (bool, bool),
+    long_ago: &str,
 ) -> Result<bool, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    if let Some(twin) = twin(&mut transaction, finished.id, &finished.content_hash).await? {
+    if let Some(twin) = twin(&mut transaction, finished.id, &finished.content_hash, long_ago).await? {
         fail_as_duplicate(&mut transaction, finished, twin).await?;
         transaction.commit().await?;
         return Ok(false);
@@ -141,7 +142,7 @@ async fn mark_done<'e>(
     Ok(changed.rows_affected() == 1)
 }
 
-/// SQLite has no NaN; infinities would surprise whoever averages the column.
+/// SQLite has no NaN, and infinities would spoil an average of the column.
 fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }

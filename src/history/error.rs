@@ -1,10 +1,10 @@
-//! What can go wrong with the history, told apart by what is to be done about it.
+//! The errors of the history, grouped by their remedy.
 
 use sqlx::migrate::MigrateError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Shared, so that an error can be told to its caller and to the daemon as a whole.
+/// Shared, so that both the caller and the daemon as a whole can get the error.
 type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// The history cannot be read or written.
@@ -13,17 +13,17 @@ type Cause = Arc<dyn std::error::Error + Send + Sync>;
 pub struct HistoryError {
     /// The database file.
     pub file: PathBuf,
-    /// What kind of trouble it is.
+    /// The kind of error.
     pub kind: HistoryErrorKind,
     what: String,
     #[source]
     source: Option<Cause>,
 }
 
-/// Kinds of trouble, by remedy.
+/// The kinds of errors, by remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryErrorKind {
-    /// No space left: nothing that was recorded is lost, and the same call succeeds when there is space again.
+    /// No space left. Recorded rows are safe, and the same call succeeds when there is space again.
     DiskFull,
     /// The disk failed a read, write or sync.
     Io,
@@ -33,24 +33,24 @@ pub enum HistoryErrorKind {
     CannotOpen,
     /// The contents are damaged.
     Corrupt,
-    /// Another program holds the write lock, and held it for the whole waiting time.
+    /// Another program has the write lock, and kept it for the whole waiting time.
     Busy,
-    /// Written by a newer patchcored.
+    /// A newer patchcored wrote the file.
     NewerSchema,
-    /// Written by an older patchcored, and opened for reading only.
+    /// An older patchcored wrote the file, and it is open for reading only.
     OlderSchema,
     /// Not a patchcored history.
     NotAHistory,
-    /// There is no such file.
+    /// The file does not exist.
     Missing,
-    /// The file, or the log beside it, is not the one that was opened.
+    /// The file, or the log beside it, is no longer the one that was opened.
     Moved,
-    /// None of these.
+    /// Any other error.
     Other,
 }
 
 impl HistoryErrorKind {
-    /// True when waiting does not help: the daemon ends with the reason rather than pretend to record.
+    /// True when waiting does not help: the daemon ends with the reason, because it could not record anything.
     pub fn is_fatal(self) -> bool {
         matches!(self, Self::Io | Self::ReadOnly | Self::CannotOpen | Self::Corrupt | Self::NotAHistory | Self::Missing | Self::Moved)
     }
@@ -93,14 +93,14 @@ impl HistoryErrorKind {
         }
     }
 
-    /// From SQLite's extended result code, <https://www.sqlite.org/rescode.html>.
+    /// The kind for SQLite's extended result code, <https://www.sqlite.org/rescode.html>.
     fn from_code(code: i32) -> Self {
         use libsqlite3_sys as sqlite;
-        // The shared-memory file grows by writing zeros, which is where a full disk is often noticed first.
+        // The shared-memory file grows by writing zeros, so a full disk often shows there first.
         if code == sqlite::SQLITE_IOERR_SHMSIZE {
             return Self::DiskFull;
         }
-        // What the commit hook of the writing connection refuses.
+        // The commit hook of the writing connection refused the commit.
         if code == sqlite::SQLITE_CONSTRAINT_COMMITHOOK {
             return Self::Moved;
         }
@@ -122,7 +122,7 @@ impl HistoryError {
         Self { file: file.to_owned(), kind, what: kind.what().to_owned(), source }
     }
 
-    /// With more to say than the kind does.
+    /// With a text that says more than the kind.
     pub(super) fn saying(file: &Path, kind: HistoryErrorKind, detail: impl std::fmt::Display) -> Self {
         Self { file: file.to_owned(), kind, what: format!("{} ({detail})", kind.what()), source: None }
     }
@@ -142,7 +142,7 @@ impl HistoryError {
 
     pub(super) fn from_sqlx(file: &Path, source: sqlx::Error) -> Self {
         let (kind, cause): (_, Cause) = match source {
-            // sqlx repeats SQLite's words in its own message and in its source; once is enough.
+            // sqlx repeats SQLite's words in its own message and in its source. Once is enough.
             sqlx::Error::Database(error) => {
                 let code = error.code().and_then(|code| code.parse().ok());
                 (

@@ -1,33 +1,11 @@
-//! What waits for something that does not come by itself, and has waited longest: images, defects and messages.
+//! Images, defects and messages that wait for something that does not come by itself; and which has waited longest.
 
 use super::rows::parse_time;
 use super::{HistoryError, HistoryStore};
 use crate::codes::ReasonCode;
-use jiff::Timestamp;
+use crate::domain::HeldUp;
 
-/// In the place of a code, for defects that wait to be acted on.
-pub const ON_NG: &str = "on_ng";
-/// In the place of a code, for messages that the broker has not acknowledged.
-pub const MQTT: &str = "mqtt";
-
-/// All that waits for one reason, of one product.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldUp {
-    /// Whose; `None` for messages.
-    pub product: Option<String>,
-    /// A code of `reason_code`, [`ON_NG`] or [`MQTT`].
-    pub reason: String,
-    /// How many wait.
-    pub count: i64,
-    /// The one that has waited longest: an inspection, or the place of a message or defect in its queue.
-    pub oldest: i64,
-    /// Its image, and what it waits for in words.
-    pub what: String,
-    /// Since when it waits.
-    pub since: Timestamp,
-}
-
-/// From an index that holds no others; the columns beside `min` are those of its row.
+/// Reads an index that holds only these rows. The columns beside `min` are from its row.
 const IMAGES: &str = "SELECT product, reason_code, count(*), id, image_path || ': ' || ifnull(reason, ''), min(seen_at)
     FROM inspections INDEXED BY inspections_waiting
     WHERE state = 'pending' AND reason_code <> 'no_bank' AND reason_code NOT IN (SELECT value FROM json_each(?))
@@ -42,7 +20,7 @@ const MESSAGES: &str = "SELECT NULL, 'mqtt', (SELECT count(*) FROM mqtt_outbox),
 type Row = (Option<String>, String, i64, i64, String, String);
 
 impl HistoryStore {
-    /// All that waits, by product and reason; what ends by itself ([`ReasonCode::ends_by_itself`]) is left out.
+    /// All that waits, by product and reason, without waits that end by themselves ([`ReasonCode::ends_by_itself`]).
     pub async fn held_up(&self) -> Result<Vec<HeldUp>, HistoryError> {
         let passing: Vec<&str> = ReasonCode::ALL.iter().filter(|code| code.ends_by_itself()).map(|code| code.as_str()).collect();
         let read = async {
@@ -64,6 +42,7 @@ mod tests {
     use super::super::Arrival;
     use super::*;
     use crate::codes::Reason;
+    use jiff::Timestamp;
 
     #[tokio::test]
     async fn what_waits_for_others_is_listed_with_its_oldest() {

@@ -1,8 +1,8 @@
-//! Images that were in hand when the daemon died. They are tried alone, and one that kills the daemon again and again is failed.
+//! Images that were in hand when the daemon died. The daemon tries them alone, and fails an image that kills it again and again.
 //!
-//! An attempt leaves its mark in the statement that begins it, and whatever ends it takes the mark away. A mark that is still there at
-//! the next start is that of an image that was in hand when the process died. Such an image is a suspect: it is tried when nothing else
-//! is in hand, so that the next death tells whether it was the one. Any end of an attempt but death clears it.
+//! The statement that begins an attempt marks the row, and every end of the attempt clears the mark. A mark that is still there at the next
+//! start belongs to an image that was in hand when the process died. Such an image is a suspect: the daemon tries it while nothing else is
+//! in hand, so the next death tells whether this image was the cause. Any end of an attempt except death clears the suspicion.
 
 use super::queue::{PENDING_COLUMNS, PendingColumns, folders, outside};
 use super::rows::{PendingImage, time_text};
@@ -13,15 +13,15 @@ use sqlx::{Connection, SqliteConnection};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-/// An image that was alone in hand at so many deaths in a row is failed.
+/// An image that was alone in hand at this many deaths in a row fails.
 pub const DEATHS: i64 = 2;
 
-/// What the process before this one left.
+/// What the previous process left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aftermath {
-    /// Images that were in hand when it died, and are tried alone from now on; those in `failed` are not counted.
+    /// Images that were in hand when it died. The daemon now tries them alone. Images in `failed` do not count here.
     pub suspects: u64,
-    /// Images that were failed, as they kill the daemon.
+    /// Images that failed because they kill the daemon.
     pub failed: Vec<Killer>,
 }
 
@@ -30,33 +30,33 @@ pub struct Aftermath {
 pub struct Killer {
     /// Inspection id.
     pub id: i64,
-    /// Whose image it is.
+    /// The product of the image.
     pub product: String,
-    /// As shown to people.
+    /// The path as people see it.
     pub image_path: String,
 }
 
 impl HistoryStore {
-    /// An attempt begins, and no other image is in hand. Otherwise as [`HistoryStore::start_attempt`].
+    /// Begins an attempt while no other image is in hand. Otherwise like [`HistoryStore::start_attempt`].
     pub async fn start_attempt_alone(&self, id: i64) -> Result<bool, HistoryError> {
         self.start(id, "alone").await
     }
 
-    /// The attempt ended in a way that leaves the row as it is.
+    /// The attempt ended without a change of the row's state.
     pub async fn put_down(&self, id: i64) -> Result<(), HistoryError> {
         let changed = sqlx::query("UPDATE inspections SET in_hand = NULL, deaths = NULL WHERE id = ?").bind(id).execute(&self.write).await;
         changed.map(|_| ()).map_err(|e| self.error(e))
     }
 
-    /// The daemon was asked to stop: if it dies before it has stopped, no image is to blame.
+    /// Somebody asked the daemon to stop. If it dies before it has stopped, no image is to blame.
     pub async fn stops(&self) -> Result<(), HistoryError> {
         self.health.stops.store(true, Ordering::Release);
         let changed = sqlx::query("UPDATE inspections SET in_hand = NULL WHERE in_hand IS NOT NULL").execute(&self.write).await;
         changed.map(|_| ()).map_err(|e| self.error(e))
     }
 
-    /// Sees to what the process before `run` left in hand; for the start of a line, before the first attempt. Asked again by the same
-    /// `run`, it does nothing. `boot` tells one start of the machine from another.
+    /// Treats the images that the process before `run` left in hand. For the start of a line, before the first attempt. A second call with
+    /// the same `run` does nothing. `boot` tells one start of the machine from another.
     pub async fn after_death(&self, run: &str, boot: &str) -> Result<Aftermath, HistoryError> {
         let mut connection = self.writer().await?;
         let result = after_death(&mut connection, run, boot).await;
@@ -71,8 +71,8 @@ impl HistoryStore {
             .map_err(|e| self.error(e))
     }
 
-    /// The suspect of these products that is to be tried next, and its product: the least suspicious, the oldest of them. `deaths` at
-    /// most; the rest as for [`HistoryStore::next_pending`].
+    /// The next suspect of these products, and its product: the fewest deaths first, then the oldest. `deaths` at most; the other
+    /// parameters are those of [`HistoryStore::next_pending`].
     pub async fn next_suspect(
         &self,
         products: &[&str],

@@ -1,38 +1,38 @@
-//! What the daemon knew of its history when it last worked with it, in the small file `FILE.known.json` beside the database: whether the
-//! database is still the one from before, whether it was closed in good order, and whose the log is that lies beside it.
+//! What the daemon knew about its history when it last worked with it. The small file `FILE.known.json` beside the database says whether
+//! the database is still the same, whether it was closed cleanly, and which database the log beside it belongs to.
 
 use super::place::{FileId, beside};
 use super::{HistoryError, HistoryStore};
-use crate::crash_point;
-use crate::files;
+use crate::platform::crash_point;
+use crate::platform::files;
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How the history stood when that was written down.
+/// The state of the history when this was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum End {
-    /// A daemon works with it, or was killed.
+    /// A daemon works with the history, or was killed.
     #[default]
     Open,
-    /// It was closed, and was found whole since it was last left open.
+    /// Closed, and found whole since it was last left open.
     Closed,
-    /// Its contents were found damaged.
+    /// A check found the contents damaged.
     Damaged,
 }
 
-/// The newest image that is recorded.
+/// The newest recorded image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub(super) struct Newest {
     id: i64,
     seen_at: String,
 }
 
-/// What is written down.
+/// The contents of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Known {
     pub(super) end: End,
@@ -42,7 +42,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// What is known; nothing, when that was never written down or cannot be read.
+    /// Reads the file; `None` when it does not exist or cannot be read.
     pub(super) fn read(database: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(place(database)).ok()?).ok()
     }
@@ -55,7 +55,7 @@ impl Known {
         Ok(())
     }
 
-    /// True when this was closed in good order, and the file is still that one.
+    /// True when the history was closed cleanly, and the file is still the same one.
     pub(super) fn is_sound(&self, database: &Path) -> bool {
         self.end == End::Closed && self.is_of(database)
     }
@@ -64,25 +64,25 @@ impl Known {
         FileId::of(database).zip(self.database).is_some_and(|(now, then)| now.is_still(then))
     }
 
-    /// True when the log beside the database was written for another file of that name.
+    /// True when the log beside the database belongs to another file of that name.
     pub(super) fn has_log_of_another(&self, database: &Path) -> bool {
         let log = FileId::of(&beside(database, "-wal")).zip(self.wal);
         !self.is_of(database) && log.is_some_and(|(now, then)| now.is_still(then))
     }
 }
 
-/// How an open history was found.
+/// What the start found.
 #[derive(Debug, Default)]
 pub(super) struct Opening {
     known: Mutex<Known>,
-    /// The contents were not all looked at, and should be.
+    /// The start did not check all contents, and somebody should.
     check_due: AtomicBool,
-    /// What is to be told of it, once.
+    /// The message about it, to report once.
     news: Mutex<Option<String>>,
 }
 
 impl Opening {
-    /// From here on it is open, and says so if it is killed. `whole`: all of it was looked at.
+    /// Marks the history as open; a kill leaves the mark. `whole`: all contents were checked.
     pub(super) fn begin(database: &Path, before: Option<&Known>, whole: bool) -> Self {
         let check_due = !whole && !before.is_some_and(|before| before.is_sound(database));
         let known = Known { end: End::Open, ..before.cloned().unwrap_or_default() };
@@ -100,7 +100,7 @@ impl Opening {
         self.check_due.store(false, Ordering::Relaxed);
     }
 
-    /// As if the start had not had the time to look at all.
+    /// For tests: as if the start had had no time for the check.
     #[cfg(test)]
     pub(super) fn leave_out(&self) {
         self.check_due.store(true, Ordering::Relaxed);
@@ -116,8 +116,7 @@ impl Opening {
 }
 
 fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every change is one assignment, whoever panicked.
-    what.lock().unwrap_or_else(PoisonError::into_inner)
+    what.lock()
 }
 
 fn put_down(known: &Known, database: &Path) {
@@ -126,10 +125,10 @@ fn put_down(known: &Known, database: &Path) {
     }
 }
 
-/// Renames a log that belongs to another database than the one it lies beside, and returns its new name.
+/// Renames a log that belongs to another database than the one beside it, and returns the new name.
 ///
-/// SQLite would throw it away where the database is new, and mix its rows into an older copy: after a power cut the newest rows of a
-/// database that was moved are in its log alone.
+/// SQLite would throw the log away if the database is new, or mix its rows into an older copy. But after a power cut, the newest rows of a
+/// moved database are in its log alone.
 pub(super) fn set_log_aside(database: &Path, known: Option<&Known>) -> io::Result<Option<PathBuf>> {
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
     let log = beside(database, "-wal");
@@ -144,7 +143,7 @@ pub(super) fn set_log_aside(database: &Path, known: Option<&Known>) -> io::Resul
     Ok(Some(kept))
 }
 
-/// The logs that were kept aside.
+/// The logs that were set aside.
 fn kept_logs(database: &Path) -> Vec<PathBuf> {
     let (Some(folder), Some(name)) = (database.parent(), database.file_name()) else { return Vec::new() };
     let prefix = [name.as_encoded_bytes(), b"-wal.kept-"].concat();
@@ -160,8 +159,8 @@ fn place(database: &Path) -> PathBuf {
 }
 
 impl HistoryStore {
-    /// Says what is different, when this is not the history that the daemon worked with before, or not all of it. `kept_log`: a log of
-    /// another one lay beside it, which proves that, also where the newest rows of a daemon that was killed had not been noted.
+    /// Says what is different when this is not the history that the daemon worked with before, or not all of it. `kept_log`: a log of
+    /// another history was beside it. That is proof too, even if the killed daemon had not yet written down its newest rows.
     pub(super) async fn compare(&self, known: Option<&Known>, kept_log: bool) -> Result<Option<String>, HistoryError> {
         let nothing = Known::default();
         let known = match known {
@@ -208,7 +207,7 @@ impl HistoryStore {
         newest.map_err(|e| self.error(e))
     }
 
-    /// Puts down what is known of this history now, if it changed; for the daemon alone.
+    /// Writes down what is known about this history, if it changed; for the daemon alone.
     pub async fn note(&self) {
         let Ok(newest) = self.newest().await else { return };
         let (database, wal) = self.place.ids();
@@ -220,7 +219,7 @@ impl HistoryStore {
         }
     }
 
-    /// Puts down that the history is closed in good order; after [`HistoryStore::close`] of a clone.
+    /// Writes down that the history was closed cleanly. Called after [`HistoryStore::close`] of a clone.
     pub fn note_closed(&self) {
         let mut known = self.opening.known();
         if known.end == End::Open && !self.opening.check_is_due() {
@@ -229,14 +228,14 @@ impl HistoryStore {
         }
     }
 
-    /// Puts down that the contents are damaged: the next start looks at all of them.
+    /// Writes down that the contents are damaged: the next start checks all of them.
     pub(super) fn note_damage(&self) {
         let mut known = self.opening.known();
         known.end = End::Damaged;
         put_down(&known, &self.file);
     }
 
-    /// What is to be told of the history since it was opened; once.
+    /// The message about the history since it was opened; returned once.
     pub fn news(&self) -> Option<String> {
         lock(&self.opening.news).take()
     }

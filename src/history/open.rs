@@ -1,23 +1,22 @@
 //! Opening, migrating and closing the database file.
 
+use super::connecting::{BUSY_TIMEOUT, connecting};
 use super::known::{End, Known, Opening, set_log_aside};
+use super::lock::{DatabaseLock, is_held_under_another_name};
 use super::place::{Place, beside};
 use super::readers::{Way, has_log, way_in};
 use super::soundness::{AT_START, check};
 use super::{HistoryError, HistoryErrorKind, HistoryStore};
-use crate::crash_point;
-use crate::files;
+use crate::platform::crash_point;
+use crate::platform::files;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
-
-/// How long to wait for another program's write lock. Long enough for a person's `UPDATE`, short enough for the watchdog.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// At the end nobody should wait long for a reader; an unfinished checkpoint costs nothing but a larger -wal file.
 const CLOSING_BUSY_TIMEOUT_MS: u32 = 500;
@@ -55,23 +54,32 @@ impl HistoryStore {
     ///
     /// Before an existing file is migrated, a copy `FILE.before-schema-N` is put beside it.
     pub async fn open(file: &Path) -> Result<Self, HistoryError> {
-        Self::open_with(file, &MIGRATOR, || {}).await
+        Self::open_with(file, &MIGRATOR, false, || {}).await
     }
 
-    /// [`HistoryStore::open`], which calls `on_progress` now and then while it gets on: checking, copying or migrating a file of some GB
+    /// [`HistoryStore::open`] for a database that this process has locked. Calls `on_progress` now and then while it works: checking, copying or migrating a file of some GB
     /// on a slow disk takes minutes.
-    pub async fn open_telling(file: &Path, on_progress: impl Fn() + Send + Sync + 'static) -> Result<Self, HistoryError> {
-        Self::open_with(file, &MIGRATOR, on_progress).await
+    pub async fn open_telling(
+        file: &Path,
+        lock: &DatabaseLock,
+        on_progress: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, HistoryError> {
+        Self::open_with(file, &MIGRATOR, lock.kept_log(), on_progress).await
     }
 
-    async fn open_with(file: &Path, migrator: &Migrator, on_progress: impl Fn() + Send + Sync + 'static) -> Result<Self, HistoryError> {
+    async fn open_with(
+        file: &Path,
+        migrator: &Migrator,
+        kept_before: bool,
+        on_progress: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, HistoryError> {
         check_name(file)?;
         let io = |e| HistoryError::from_io(file, e);
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(io)?;
         }
         let known = Known::read(file);
-        let kept_log = set_log_aside(file, known.as_ref()).map_err(io)?.is_some();
+        let kept_log = set_log_aside(file, known.as_ref()).map_err(io)?.is_some() || kept_before;
         let on_progress = Arc::new(on_progress);
         let begin = Instant::now();
         loop {
@@ -112,7 +120,16 @@ impl HistoryStore {
         // Not before the writer is there: with the last connection the log would go, and come back as somebody else's.
         connection.close().await.map_err(sql)?;
         let read = pool(READERS).connect_lazy_with(reading(file).pragma("cache_size", format!("-{READER_CACHE_KIB}")));
-        Ok(Self { file: file.into(), write, read, read_only: false, health: Arc::default(), place, opening: Arc::new(opening) })
+        Ok(Self {
+            file: file.into(),
+            write,
+            read,
+            read_only: false,
+            health: Arc::default(),
+            place,
+            opening: Arc::new(opening),
+            clock: Arc::default(),
+        })
     }
 
     /// Opens the history to change a few rows, beside a running daemon or without one. The file must be there, and of this version.
@@ -124,12 +141,26 @@ impl HistoryStore {
         }
         let (write, place) = writer(file, writing(file)).await?;
         let read = pool(READERS).connect_lazy_with(reading(file));
-        Ok(Self { file: file.into(), write, read, read_only: false, health: Arc::default(), place, opening: Arc::default() })
+        Ok(Self {
+            file: file.into(),
+            write,
+            read,
+            read_only: false,
+            health: Arc::default(),
+            place,
+            opening: Arc::default(),
+            clock: Arc::default(),
+        })
     }
 
     /// Opens the history for reports, whether or not the daemon runs. Every attempt to write is refused.
     pub async fn open_read_only(file: &Path) -> Result<Self, HistoryError> {
         check_name(file)?;
+        if is_held_under_another_name(file) {
+            // SQLite would keep a second log beside this name, and two logs damage a database.
+            let detail = "a daemon works with this very file under another name; use the name that its configuration has";
+            return Err(HistoryError::saying(file, HistoryErrorKind::CannotOpen, detail));
+        }
         match std::fs::metadata(file) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(HistoryError::new(file, HistoryErrorKind::Missing, None)),
             Err(e) => return Err(HistoryError::from_io(file, e)),
@@ -151,7 +182,16 @@ impl HistoryStore {
             Schema::At(version) if version == newest => {
                 let place = Arc::new(Place::of(file));
                 let (write, opening) = (read.clone(), Arc::default());
-                return Ok(Self { file: file.into(), write, read, read_only: true, health: Arc::default(), place, opening });
+                return Ok(Self {
+                    file: file.into(),
+                    write,
+                    read,
+                    read_only: true,
+                    health: Arc::default(),
+                    place,
+                    opening,
+                    clock: Arc::default(),
+                });
             }
             Schema::At(version) if version > newest => HistoryErrorKind::NewerSchema,
             Schema::At(_) => HistoryErrorKind::OlderSchema,
@@ -203,10 +243,6 @@ fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None).test_before_acquire(false)
 }
 
-pub(super) fn connecting(file: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(file).synchronous(SqliteSynchronous::Full).foreign_keys(true).busy_timeout(BUSY_TIMEOUT)
-}
-
 /// The journal mode is kept in the file. Asking for it again makes the pool fail rather than work without it.
 fn writing(file: &Path) -> SqliteConnectOptions {
     connecting(file).journal_mode(SqliteJournalMode::Wal)
@@ -247,12 +283,6 @@ async fn writer(file: &Path, options: SqliteConnectOptions) -> Result<(SqlitePoo
         })
     });
     Ok((pool.connect_with(options).await.map_err(|e| HistoryError::from_sqlx(file, e))?, kept))
-}
-
-/// True when a progress handler ended the statement.
-pub(super) fn is_interrupt(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
-    code.is_some_and(|code| code & 0xff == libsqlite3_sys::SQLITE_INTERRUPT)
 }
 
 /// 1. refuse a file of another program before changing anything; 2. write-ahead log; 3. copy; 4. migrate.
@@ -308,7 +338,7 @@ async fn schema(connection: &mut SqliteConnection) -> Result<Schema, sqlx::Error
 async fn copy_before_migration(connection: &mut SqliteConnection, file: &Path, newest: i64) -> Result<(), HistoryError> {
     let io = |e| HistoryError::from_io(file, e);
     let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    files::remove_litter(folder).map_err(io)?;
+    files::remove_leftovers(folder).map_err(io)?;
     let temporary = files::temporary(folder).map_err(io)?;
     // VACUUM INTO accepts an empty file.
     sqlx::query("VACUUM INTO ?").bind(temporary.path().to_str()).execute(connection).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
@@ -321,6 +351,7 @@ async fn copy_before_migration(connection: &mut SqliteConnection, file: &Path, n
 mod tests {
     use super::*;
     use crate::codes::EventKind;
+    use crate::telemetry::Event;
     use sqlx::SqlSafeStr;
     use sqlx::migrate::{Migration, MigrationType};
 
@@ -341,7 +372,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/history.db");
         let store = HistoryStore::open(&file).await.unwrap();
-        store.record_event(EventKind::Start, None, "first").await.unwrap();
+        store.record_event(&Event::new(EventKind::Start, "first")).await.unwrap();
         store.close().await.unwrap();
         HistoryStore::open(&file).await.unwrap().close().await.unwrap();
         assert_eq!(names(file.parent().unwrap()), ["history.db"], "a new or current file needs no copy, and closing leaves no log");
@@ -349,7 +380,7 @@ mod tests {
         // A half-written copy of a run that was killed is replaced.
         let copy = beside(&file, ".before-schema-1000");
         std::fs::write(&copy, "half").unwrap();
-        HistoryStore::open_with(&file, &next_release(), || {}).await.unwrap().close().await.unwrap();
+        HistoryStore::open_with(&file, &next_release(), false, || {}).await.unwrap().close().await.unwrap();
         assert_eq!(names(file.parent().unwrap()), ["history.db", "history.db.before-schema-1000"]);
         let restored = HistoryStore::open(&copy).await.unwrap();
         let events: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&restored.read).await.unwrap();
@@ -405,7 +436,7 @@ mod tests {
         let file = folder.path().join("history.db");
         let store = HistoryStore::open(&file).await.unwrap();
         for i in 0..2000 {
-            store.record_event(EventKind::Overflow, None, &format!("event {i}")).await.unwrap();
+            store.record_event(&Event::new(EventKind::Overflow, format!("event {i}"))).await.unwrap();
         }
         store.close().await.unwrap();
         let length = std::fs::metadata(&file).unwrap().len();

@@ -1,17 +1,18 @@
-//! The messages that an MQTT broker has not acknowledged yet, in the order of the decisions.
+//! The messages that the MQTT broker has not acknowledged yet, in the order of the decisions.
 
 use super::report::insert_event;
 use super::{HistoryError, HistoryStore};
 use crate::codes::EventKind;
+use crate::telemetry::Event;
 use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 
-/// A message, as it is published: a JSON object of these keys. Names and meanings are those of the columns of `inspections` and
-/// `defect_history`; they stay, and new ones are added.
+/// A message as it is published: a JSON object with these keys. Names and meanings are those of the columns of `inspections` and
+/// `defect_history`. Keys stay; new ones may come.
 #[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
 pub struct Message {
-    /// Place in the outbox, for [`HistoryStore::forget_messages`].
+    /// The place in the outbox, for [`HistoryStore::forget_messages`].
     #[serde(skip)]
     pub id: i64,
     pub inspection_id: i64,
@@ -53,7 +54,7 @@ impl HistoryStore {
         .map_err(|e| self.error(e))
     }
 
-    /// Takes out what the broker has acknowledged.
+    /// Removes the messages that the broker has acknowledged.
     pub async fn forget_messages(&self, ids: &[i64]) -> Result<(), HistoryError> {
         sqlx::query("DELETE FROM mqtt_outbox WHERE id IN (SELECT value FROM json_each(?))")
             .bind(serde_json::Value::from(ids).to_string())
@@ -63,8 +64,8 @@ impl HistoryStore {
             .map_err(|e| self.error(e))
     }
 
-    /// Takes out all but the newest `keep` messages. An event `kind` with the number of those that are lost is written in the same
-    /// transaction; `detail` puts that number into words.
+    /// Removes all messages except the newest `keep`. The same transaction writes an event `kind` with the number of lost messages;
+    /// `detail` puts that number into words.
     pub async fn drop_messages(&self, keep: u64, kind: EventKind, detail: impl Fn(u64) -> String + Send) -> Result<u64, HistoryError> {
         let kept = i64::try_from(keep).unwrap_or(i64::MAX);
         let excess: i64 = sqlx::query_scalar("SELECT max(count(*) - ?, 0) FROM mqtt_outbox")
@@ -97,7 +98,7 @@ async fn drop_oldest(
         transaction.rollback().await?;
         return Ok(0);
     }
-    insert_event(&mut *transaction, kind, None, &detail(dropped)).await?;
+    insert_event(&mut *transaction, &Event::new(kind, detail(dropped))).await?;
     transaction.commit().await?;
     Ok(dropped)
 }

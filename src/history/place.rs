@@ -1,13 +1,13 @@
-//! Where a history lies: its file and the two that SQLite keeps beside it, and whether they are still the ones that were opened.
+//! Where a history is: its file and the two files that SQLite keeps beside it, and whether they are still the files that were opened.
 //!
-//! People move, remove and replace files. SQLite goes on with the file that it has open, whatever happens to the name, and all that it
+//! People move, remove and replace files. SQLite continues with the file that it has open, whatever happens to the name. Everything it
 //! records from then on is in a file that nobody will read.
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
 
 /// `FILE` with `suffix` appended to its name.
@@ -17,22 +17,22 @@ pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// What tells a file from any other that has or had its name.
+/// Identifies a file among all files that have or had its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileId {
     device: u64,
     inode: u64,
-    /// When it was made, ns since 1970, where the file system knows: the number of a removed file is soon given to another.
+    /// When the file was made, ns since 1970, if the file system knows: a new file soon gets the inode of a removed one.
     born_ns: Option<u64>,
 }
 
 impl FileId {
-    /// Of the file of this name; `None` when there is none, or none that can be told.
+    /// The file of this name; `None` when it does not exist or cannot be read.
     pub(super) fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|meta| Self::from(&meta))
     }
 
-    /// The same, when devices may have other numbers since: after a start of the machine.
+    /// The same, even if a restart of the machine changed the device numbers.
     pub(super) fn is_still(self, earlier: Self) -> bool {
         (self.inode, self.born_ns) == (earlier.inode, earlier.born_ns)
     }
@@ -48,14 +48,14 @@ impl From<&std::fs::Metadata> for FileId {
 /// The files of an open history.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// Where they were opened.
+    /// Their name when opened.
     file: PathBuf,
     opened_as: PathBuf,
     database: Option<FileId>,
     log: Mutex<Log>,
 }
 
-/// The write-ahead log and its index, as long as the writing connection has them open.
+/// The write-ahead log and its index, while the writing connection has them open.
 #[derive(Debug, Clone, Copy, Default)]
 struct Log {
     wal: Option<FileId>,
@@ -63,9 +63,9 @@ struct Log {
 }
 
 impl Place {
-    /// For a database that has just been opened.
+    /// The place of a database that was just opened.
     pub(super) fn of(file: &Path) -> Self {
-        // SQLite keeps its two files beside the one that a symbolic link leads to.
+        // SQLite keeps its two files beside the file that a symbolic link leads to.
         let real = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
         Self { file: file.to_owned(), database: FileId::of(&real), opened_as: real, log: Mutex::default() }
     }
@@ -78,17 +78,17 @@ impl Place {
         }
     }
 
-    /// The writing connection is about to be closed: SQLite may remove the log, and the next one makes it anew.
+    /// The writing connection is about to close: SQLite may remove the log, and the next connection makes a new one.
     pub(super) fn disconnects(&self) {
         *self.log() = Log::default();
     }
 
-    /// The database's own file, and its log.
+    /// The database's own file and its log.
     pub(super) fn ids(&self) -> (Option<FileId>, Option<FileId>) {
         (self.database, self.log().wal)
     }
 
-    /// What happened to the files, in words; `None` when all is as it was, or cannot be told.
+    /// What happened to the files, in words; `None` when nothing changed or nobody can tell.
     pub(super) fn moved(&self) -> Option<String> {
         if let Some(what) = self.database_moved() {
             return Some(what);
@@ -111,7 +111,7 @@ impl Place {
         })
     }
 
-    /// What the open database is called now: where another name leads to it.
+    /// The present name of the open database, when it has another one.
     pub(super) fn present_name(&self) -> Option<PathBuf> {
         let id = self.database?;
         let open = std::fs::read_dir("/proc/self/fd").ok()?.flatten();
@@ -119,7 +119,7 @@ impl Place {
         names.find(|name| FileId::of(name) == Some(id))
     }
 
-    /// The name that it was opened by, without symbolic links.
+    /// The name under which it was opened, without symbolic links.
     pub(super) fn opened_as(&self) -> &Path {
         &self.opened_as
     }
@@ -129,12 +129,11 @@ impl Place {
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
-        // Every change is one assignment, whoever panicked.
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+        self.log.lock()
     }
 }
 
-/// What became of the name of this file. A folder that cannot be read, or does not answer, tells nothing.
+/// What happened to the name of this file. `None` too for a folder that cannot be read or does not answer.
 fn change(path: &Path, id: FileId) -> Option<&'static str> {
     match std::fs::metadata(path) {
         Ok(meta) if FileId::from(&meta) == id => None,

@@ -1,4 +1,4 @@
-//! The profiles that the line was changed over to.
+//! The profiles that the line changed over to.
 
 use super::rows::time_text;
 use super::{HistoryError, HistoryStore};
@@ -17,19 +17,19 @@ pub struct ProfileChange {
 }
 
 impl HistoryStore {
-    /// The profile that was asked for last; `None` before the first start with profiles.
+    /// The newest request for a profile; `None` before the first start with profiles.
     pub async fn profile_asked_for(&self) -> Result<Option<ProfileChange>, HistoryError> {
         let row = sqlx::query_as("SELECT * FROM profile_changes ORDER BY id DESC LIMIT 1").fetch_optional(&self.read).await;
         row.map_err(|e| self.error(e))
     }
 
-    /// The profile that the daemon changed over to last.
+    /// The profile that the daemon last changed over to.
     pub async fn profile_in_use(&self) -> Result<Option<ProfileChange>, HistoryError> {
         let row = sqlx::query_as("SELECT * FROM profile_changes WHERE in_use_since IS NOT NULL ORDER BY id DESC LIMIT 1");
         row.fetch_optional(&self.read).await.map_err(|e| self.error(e))
     }
 
-    /// Asks for a change-over, which the daemon makes when it next reads its configuration. Returns its row id.
+    /// Requests a change-over. The daemon makes it when it next reads its configuration. Returns the row id.
     pub async fn ask_for_profile(&self, profile: &str) -> Result<i64, HistoryError> {
         sqlx::query_scalar("INSERT INTO profile_changes (profile, asked_at) VALUES (?, ?) RETURNING id")
             .bind(profile)
@@ -39,7 +39,7 @@ impl HistoryStore {
             .map_err(|e| self.error(e))
     }
 
-    /// The line works with what was asked for in this row. Nothing changes when it was said before.
+    /// The line now works with the profile of this row. A second call changes nothing.
     pub async fn profile_taken_up(&self, id: i64) -> Result<(), HistoryError> {
         sqlx::query("UPDATE profile_changes SET in_use_since = ? WHERE id = ? AND in_use_since IS NULL")
             .bind(time_text(Timestamp::now()))

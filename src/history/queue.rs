@@ -1,24 +1,24 @@
-//! The queue of pending images: what is due, what waits, and attempts.
+//! The queue of pending images: due images, waiting images, and attempts.
 
 use super::rows::{PathColumns, PendingImage, parse_time, time_text};
 use super::{HistoryError, HistoryStore};
 use crate::codes::{Reason, ReasonCode};
-use crate::inspection::SaidWhole;
+use crate::domain::SaidWhole;
 use jiff::{SignedDuration, Timestamp};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-/// The reason of rows that wait for their product's first bank.
+/// The reason of rows that wait for the first bank of their product.
 ///
-/// Such a row is not due until it is released. Publishing a bank releases its product's rows in the same transaction, so a
-/// crash cannot leave a bank in use with images waiting for it; releasing what does not wait changes nothing.
+/// Such a row is not due until it is released. Publishing a bank releases the rows of its product in the same transaction, so no crash can
+/// leave a bank in use while images wait for it. Releasing rows that do not wait changes nothing.
 pub const NO_BANK: &str = ReasonCode::NoBank.as_str();
 
-/// How long an image is live. Longer than the line needs for an image and its neighbours of one burst, which stay in their order, and
-/// short for whoever waits at the line.
+/// How long an image is live. Longer than the line needs for an image and its neighbours of one burst, so these stay in order; short enough
+/// for a person who waits at the line.
 const LIVE: SignedDuration = SignedDuration::from_secs(10);
 
-/// One in this many images is from the backlog while live ones are due as well.
+/// One in this many images is from the backlog while live images are due as well.
 const BACKLOG_SHARE: u32 = 4;
 
 macro_rules! due_images {
@@ -38,13 +38,13 @@ macro_rules! due_images {
     };
 }
 
-/// Parameters: product, [`NO_BANK`], now, the border between the two, ids and folders to leave out, how many.
+/// Parameters: product, [`NO_BANK`], now, the time where live images begin, ids and folders to leave out, limit.
 const LIVE_IMAGES: &str = due_images!(">");
-/// The same parameters.
+/// The same parameters as [`LIVE_IMAGES`].
 const BACKLOG: &str = due_images!("<=");
 
 impl HistoryStore {
-    /// Those of `products` that have due images, in the order given. Each costs one look into the index, however long its backlog.
+    /// The products among `products` that have due images, in the given order. Each costs one index look-up, even with a long backlog.
     pub async fn due_products(&self, products: &[&str], now: Timestamp) -> Result<Vec<String>, HistoryError> {
         sqlx::query_scalar(
             "SELECT p.value FROM json_each(?) AS p
@@ -61,13 +61,13 @@ impl HistoryStore {
         .map_err(|e| self.error(e))
     }
 
-    /// Images of a product that are due, in the order in which they are to be inspected, without those in `exclude` (already in work) and
-    /// those below a folder in `avoid`.
+    /// The due images of a product in the order in which to inspect them, without the images in `exclude` (already in work) and those below
+    /// a folder in `avoid`.
     ///
-    /// The order, which is defined here alone: live images first, then the backlog, each from the oldest on. An image is live when it was
-    /// first seen less than [`LIVE`] ago; the backlog is what has waited longer: after an outage, for a bank, or because it was requeued.
-    /// Of the `limit` images one in [`BACKLOG_SHARE`] is from the backlog, however many live ones there are, so that none starves.
-    /// Those that are tried alone (see [`HistoryStore::next_suspect`]) are left out.
+    /// Only this function defines the order: first live images, then the backlog, each from the oldest on. An image is live when it was
+    /// first seen less than `LIVE` ago. The backlog has waited longer: after an outage, for a bank, or because somebody requeued it. One of
+    /// the `limit` images in `BACKLOG_SHARE` is from the backlog, however many live images there are, so no image starves. Images that are
+    /// tried alone (see [`HistoryStore::next_suspect`]) are left out.
     pub async fn next_pending(
         &self,
         product: &str,
@@ -99,9 +99,9 @@ impl HistoryStore {
         rows.into_iter().map(PendingColumns::into_image).collect::<Result<_, _>>().map_err(|e| self.error(e))
     }
 
-    /// An attempt begins now: call it before the file is read. False when the row is no longer pending.
+    /// Begins an attempt; call it before reading the file. False when the row is no longer pending.
     ///
-    /// [`HistoryStore::finish`] and [`HistoryStore::fail`] count only for an attempt under which the file did not change.
+    /// [`HistoryStore::finish`] and [`HistoryStore::fail`] count only if the file did not change during the attempt.
     pub async fn start_attempt(&self, id: i64) -> Result<bool, HistoryError> {
         self.start(id, "with_others").await
     }
@@ -114,7 +114,7 @@ impl HistoryStore {
         Ok(changed.map_err(|e| self.error(e))?.rows_affected() == 1)
     }
 
-    /// The attempt ended without a result; the row is due again at `retry_at`. False when the row is no longer pending.
+    /// The attempt ended without a result, and the row is due again at `retry_at`. False when the row is no longer pending.
     pub async fn retry_later(&self, id: i64, reason: &Reason, retry_at: Timestamp) -> Result<bool, HistoryError> {
         let query = "UPDATE inspections SET reason = ?, reason_code = ?, retry_at = ?, in_hand = NULL, deaths = NULL
                      WHERE id = ? AND state = 'pending'";
@@ -123,7 +123,7 @@ impl HistoryStore {
         Ok(changed.map_err(|e| self.error(e))?.rows_affected() == 1)
     }
 
-    /// The product has no bank: its pending images wait. Returns how many began to.
+    /// The product has no bank, so its pending images wait. Returns how many began to wait.
     pub async fn set_waiting_for_bank(&self, product: &str) -> Result<u64, HistoryError> {
         let changed = sqlx::query(
             "UPDATE inspections SET reason = ?1, reason_code = ?1, retry_at = NULL WHERE state = 'pending' AND product = ?2 AND reason IS NOT ?1",
@@ -135,7 +135,7 @@ impl HistoryStore {
         Ok(changed.map_err(|e| self.error(e))?.rows_affected())
     }
 
-    /// The product has a bank: images that waited for it are due. Returns how many. Safe to call at any time.
+    /// The product has a bank, so the images that waited for it are due. Returns how many. Safe to call at any time.
     pub async fn release_waiting(&self, product: &str) -> Result<u64, HistoryError> {
         let changed = sqlx::query(RELEASE).bind(product).bind(NO_BANK).execute(&self.write).await;
         Ok(changed.map_err(|e| self.error(e))?.rows_affected())
@@ -146,7 +146,7 @@ impl HistoryStore {
 pub(super) const RELEASE: &str =
     "UPDATE inspections SET reason = NULL, reason_code = NULL WHERE state = 'pending' AND product = ? AND reason = ?";
 
-/// What [`PendingColumns`] reads.
+/// The columns of [`PendingColumns`].
 pub(super) const PENDING_COLUMNS: &str = "id, image_path, image_path_raw, file_size, mtime_ns, seen_at, attempts, give_up_at, said_whole";
 
 #[derive(sqlx::FromRow)]
@@ -177,12 +177,12 @@ impl PendingColumns {
     }
 }
 
-/// The condition that an image lies below none of [`folders`], which are bound to `parameter`.
+/// The SQL condition that an image is below none of the [`folders`], which are bound to `parameter`.
 pub(super) fn outside(parameter: &str) -> String {
     format!("NOT EXISTS (SELECT 1 FROM json_each({parameter}) AS f WHERE substr(image_path, 1, length(f.value)) = f.value)")
 }
 
-/// Folders as one parameter.
+/// The folders as one parameter.
 pub(super) fn folders(folders: &[PathBuf]) -> String {
     let shown: Vec<String> = folders.iter().map(|folder| PathColumns::of(folder).shown + "/").collect();
     serde_json::Value::from(shown).to_string()
@@ -205,7 +205,7 @@ mod tests {
     async fn live_images_come_before_the_backlog_which_keeps_its_share() {
         let folder = tempfile::tempdir().unwrap();
         let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
-        // Ids 1 to 100 have waited for long, 101 to 120 come now; the clock is at 1000 s.
+        // Ids 1 to 100 have waited long, 101 to 120 arrive now; the clock is at 1000 s.
         let arrivals: Vec<_> = (1..=100).map(|i| arrival(i, at(i))).chain((101..=120).map(|i| arrival(i, at(891 + i)))).collect();
         store.record_arrivals(&arrivals).await.unwrap();
         let next = async |limit, exclude: &[i64], now| {
@@ -216,11 +216,11 @@ mod tests {
         assert_eq!(next(4, &[101, 102, 103, 1], 1000).await, [104, 105, 106, 2]);
         assert_eq!(next(16, &[], 1000).await, [101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 1, 2, 3, 4]);
         assert_eq!(next(1, &[], 1000).await, [101]);
-        // What lives on is older than the time of a live image by then.
+        // By then, the 120 images are too old to be live.
         assert_eq!(next(4, &[], 1100).await, [1, 2, 3, 4]);
         let old: Vec<i64> = (1..=100).collect();
         assert_eq!(next(4, &old, 1000).await, [101, 102, 103, 104], "without a backlog all are live");
-        // A clock that was put back: what seems to come from the future is live, and comes after what comes now.
+        // The clock was set back: images from the future count as live, and come after those that arrive now.
         assert_eq!(next(4, &[], 0).await, [1, 2, 3, 4]);
     }
 
@@ -234,7 +234,7 @@ mod tests {
             let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
             let compared = steps.iter().filter(|step| step.contains("inspections_queue (product=? AND seen_at"));
             assert_eq!(compared.count(), 1, "{steps:?}");
-            // Images of one and the same millisecond are put in order; never the whole backlog.
+            // Only images of the same millisecond are sorted, never the whole backlog.
             assert!(!steps.iter().any(|step| step.starts_with("SCAN inspections") || *step == "USE TEMP B-TREE FOR ORDER BY"), "{steps:?}");
         }
     }

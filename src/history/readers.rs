@@ -1,28 +1,28 @@
-//! How a program of another user reads a history without being in its owner's way.
+//! How a program of another user reads a history without disturbing the owner.
 //!
-//! Whoever opens a database with a write-ahead log makes the two files beside it, `-wal` and `-shm`, if they are not there: also one that
-//! only reads. They then belong to the reader, and the service, which cannot open them, does not start. SQLite itself gives those that root
-//! makes to the owner of the database, but only after it has made them: a start in between fails.
+//! A program that opens a database with a write-ahead log makes the two files `-wal` and `-shm` beside it, if they are missing, even when
+//! it only reads. The files then belong to the reader. The service cannot open them and does not start. When root makes the files, SQLite
+//! itself gives them to the owner of the database, but only after it has made them: a start in between fails.
 
 use super::place::beside;
-use crate::files;
+use crate::platform::files;
 use std::fs::{File, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
-/// How to read.
+/// The ways to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     /// With the log.
     WithLog,
-    /// As a file that does not change: no daemon works with it, and there is nothing in a log.
+    /// As a file that does not change: no daemon works with it, and the log is empty.
     Unchanging,
 }
 
-/// Makes ready for reading as this user. Not for the daemon: it opens the database's file, and closing that takes SQLite's locks from it.
+/// Prepares the files for reading as this user. Not for the daemon: this opens the database's file, and closing it releases SQLite's locks.
 pub(super) fn way_in(file: &Path) -> Way {
-    // Beside the file that a symbolic link leads to.
+    // They are beside the target of a symbolic link.
     let file = &std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let Ok(database) = std::fs::metadata(file) else { return Way::WithLog };
     let user = rustix::process::geteuid();
@@ -41,13 +41,13 @@ pub(super) fn way_in(file: &Path) -> Way {
     if has_rows(&log) { Way::WithLog } else { Way::Unchanging }
 }
 
-/// True when something is in the log beside this database.
+/// True when the log beside this database is not empty.
 pub(super) fn has_log(file: &Path) -> bool {
     has_rows(&beside(file, "-wal"))
 }
 
-/// True when the database is one with a write-ahead log: <https://www.sqlite.org/fileformat.html>, the read version. SQLite makes no files
-/// beside another that is only read.
+/// True when the database uses a write-ahead log: <https://www.sqlite.org/fileformat.html>, the read version. For other databases, SQLite
+/// makes no files when it only reads.
 fn keeps_log(file: &Path) -> bool {
     let mut header = [0; 20];
     File::open(file).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header[19] == 2
@@ -57,7 +57,7 @@ fn has_rows(log: &Path) -> bool {
     std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0)
 }
 
-/// An empty file that belongs to the owner of the database from the moment it is there; one that is there stays.
+/// Makes an empty file that belongs to the owner of the database from the first moment. A file that exists stays.
 fn make_for_owner(path: &Path, database: &std::fs::Metadata) -> io::Result<()> {
     let made = files::temporary(path.parent().unwrap_or(Path::new("/")))?;
     fchown(made.as_file(), Some(database.uid()), Some(database.gid()))?;

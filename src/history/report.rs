@@ -1,40 +1,43 @@
-//! What the history is asked: counts and lists; and events, which only people read.
+//! The questions to the history: counts and lists; and events, which only people read.
 
 use super::rows::{Counts, Distance, InspectionFilter, InspectionRow, ProductCounts, time_text};
 use super::{HistoryError, HistoryStore};
-use crate::codes::EventKind;
+use crate::telemetry::{Event, EventRows, NotRecorded};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 use std::ops::ControlFlow;
 
-/// Rows of a page: a millisecond's work, and a megabyte.
+/// The rows of one page: a millisecond's work, and a megabyte.
 const PAGE: u32 = 1000;
 
-/// Writes an event, also within a transaction.
-pub(super) async fn insert_event<'e>(
-    executor: impl sqlx::Executor<'e, Database = Sqlite>,
-    kind: EventKind,
-    product: Option<&str>,
-    detail: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO events (at, level, kind, product, detail) VALUES (?, ?, ?, ?, ?)")
+/// Writes an event, alone or within a transaction.
+pub(super) async fn insert_event<'e>(executor: impl sqlx::Executor<'e, Database = Sqlite>, event: &Event) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO events (at, level, kind, product, place, detail) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(time_text(Timestamp::now()))
-        .bind(kind.level().as_str())
-        .bind(kind.as_str())
-        .bind(product)
-        .bind(detail)
+        .bind(event.kind.level().as_str())
+        .bind(event.kind.as_str())
+        .bind(&event.product)
+        .bind(event.place.as_ref().map(ToString::to_string))
+        .bind(&event.detail)
         .execute(executor)
         .await
         .map(|_| ())
 }
 
+impl EventRows for HistoryStore {
+    fn record<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), NotRecorded>> {
+        Box::pin(async move { self.record_event(event).await.map_err(NotRecorded::from) })
+    }
+}
+
 impl HistoryStore {
-    /// Notes something that happened to the daemon, now.
-    pub async fn record_event(&self, kind: EventKind, product: Option<&str>, detail: &str) -> Result<(), HistoryError> {
-        insert_event(&self.write, kind, product, detail).await.map_err(|e| self.error(e))
+    /// Records an event of the daemon, with the present time.
+    pub async fn record_event(&self, event: &Event) -> Result<(), HistoryError> {
+        insert_event(&self.write, event).await.map_err(|e| self.error(e))
     }
 
-    /// How many images are pending, without a look at the others.
+    /// How many images are pending, without reading the other rows.
     pub async fn pending(&self) -> Result<i64, HistoryError> {
         let count = sqlx::query_scalar("SELECT count(*) FROM inspections WHERE state = 'pending'").fetch_one(&self.read).await;
         count.map_err(|e| self.error(e))
@@ -51,7 +54,7 @@ impl HistoryStore {
         }))
     }
 
-    /// Rows by state for each product, by name; the unrouted come first. All from one snapshot.
+    /// Rows by state for each product, sorted by name; unrouted images come first. All from one snapshot.
     pub async fn counts_by_product(&self) -> Result<Vec<ProductCounts>, HistoryError> {
         let rows: Vec<(Option<String>, i64, i64, i64, i64)> = sqlx::query_as(
             "SELECT product, count(*), sum(state = 'done'), sum(state = 'failed'), sum(state = 'pending')
@@ -66,15 +69,15 @@ impl HistoryStore {
             .collect())
     }
 
-    /// Inspections by the time they were seen, newest first. All of them at once: for lists that have a `limit`, or are short.
+    /// Inspections by the time they were seen, newest first. Returns all of them at once: for lists that are short or have a `limit`.
     pub async fn inspections(&self, filter: &InspectionFilter) -> Result<Vec<InspectionRow>, HistoryError> {
         self.page(filter, None, filter.limit, Walk::AsTheFilterSays).await
     }
 
-    /// The same in pages that `take` is given one by one, until it says that it has enough: a list of any length in the memory of a page.
+    /// The same in pages. `take` gets them one by one, until it says that it has enough. A list of any length needs the memory of one page.
     ///
-    /// Each page is read by itself, so that whoever reads slowly keeps nothing from being written: a row is as it was when its page was
-    /// read, and no row comes twice.
+    /// Each page is a query of its own, so a slow reader does not hold up writes. A row is as it was when its page was read, and no row
+    /// comes twice.
     pub async fn inspections_in_pages(
         &self,
         filter: &InspectionFilter,
@@ -82,7 +85,7 @@ impl HistoryStore {
     ) -> Result<(), HistoryError> {
         let mut left = filter.limit;
         let mut last: Option<(String, i64)> = None;
-        // One page may be found through any index; more would each go through all that was found before.
+        // One page may use any index. With more pages, each would read all earlier rows again.
         let walk = if left.is_some_and(|left| left <= PAGE) { Walk::AsTheFilterSays } else { Walk::ByTime };
         loop {
             let size = left.map_or(PAGE, |left| left.min(PAGE));
@@ -107,12 +110,12 @@ impl HistoryStore {
     }
 }
 
-/// Which index the rows of a list are found by.
+/// The index that finds the rows of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Walk {
-    /// Whichever finds them soonest.
+    /// The index that finds them soonest.
     AsTheFilterSays,
-    /// The one of the times, in the order of the list: nothing is sorted.
+    /// The index of the times, in the order of the list, so nothing is sorted.
     ByTime,
 }
 
@@ -121,7 +124,7 @@ fn page_query(filter: &InspectionFilter, after: Option<&(String, i64)>, limit: O
         "SELECT i.*, b.version AS bank_version FROM inspections AS i LEFT JOIN banks AS b ON b.id = i.bank_id WHERE TRUE",
     );
     if let Some(product) = &filter.product {
-        // The plus keeps SQLite from going by the product.
+        // The plus keeps SQLite off the index of the product.
         query.push(if walk == Walk::ByTime { " AND +i.product = " } else { " AND i.product = " }).push_bind(product);
     }
     if !filter.results.is_empty() {

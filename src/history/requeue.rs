@@ -1,46 +1,47 @@
-//! Failed images that are to be tried again.
+//! Failed images that the daemon is to try again.
 
 use super::rows::{PathColumns, time_text};
 use super::{HistoryError, HistoryStore, NO_BANK};
 use crate::codes::EventKind;
-use crate::inspection::SaidWhole;
+use crate::domain::SaidWhole;
+use crate::telemetry::Event;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// Rows changed under one hold of the write lock, so that a running daemon goes on deciding meanwhile.
+/// Rows changed in one hold of the write lock, so that a running daemon can decide meanwhile.
 const BATCH: usize = 500;
 
-/// Which failed images are tried again; what is empty or `None` does not restrict.
+/// The failed images to try again. An empty list or `None` does not restrict.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequeueFilter {
-    /// Inspection ids.
+    /// The inspection ids.
     pub ids: Vec<i64>,
-    /// Of this product, as the images are routed now.
+    /// The product that takes the images now.
     pub product: Option<String>,
     /// Failed at or after this time.
     pub since: Option<Timestamp>,
 }
 
-/// What became of the failed images that a [`RequeueFilter`] names.
+/// The outcome for the failed images that a [`RequeueFilter`] names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Requeued {
     /// Pending again.
     pub requeued: u64,
     /// Still failed: no product takes them.
     pub unrouted: u64,
-    /// Still failed: their path has a newer arrival that is pending.
+    /// Still failed: a newer arrival with the same path is pending.
     pub replaced: u64,
 }
 
 impl HistoryStore {
-    /// failed → pending, as if the images had just arrived, but that a person says that they are whole; they get `give_up_after` anew. `route` tells whose an image is now, from its
-    /// path and whose it was.
+    /// failed → pending, as if the images had just arrived, except that a person says that they are whole. `give_up_after` starts again.
+    /// `route` finds the present product from the path and the former product.
     ///
-    /// Safe while the daemon runs: it finds the rows as it finds all others. A file that is gone fails again, with that reason. One
-    /// `requeue` event tells how many there were.
+    /// Safe while the daemon runs: it finds these rows like all others. An image whose file is gone fails again, with that reason. One
+    /// `requeue` event says how many there were.
     pub async fn requeue(
         &self,
         filter: &RequeueFilter,
@@ -66,7 +67,7 @@ impl HistoryStore {
         }
         if sum.requeued > 0 {
             let detail = format!("{} failed images are tried again", sum.requeued);
-            self.record_event(EventKind::Requeue, filter.product.as_deref(), &detail).await?;
+            self.record_event(&Event { product: filter.product.clone(), ..Event::new(EventKind::Requeue, detail) }).await?;
         }
         Ok(sum)
     }
@@ -96,7 +97,7 @@ async fn back_to_pending(connection: &mut SqliteConnection, rows: &[(i64, String
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut changed = 0;
     for (id, product) in rows {
-        // OR IGNORE: a path has one pending row, and the one that is there is for a newer file.
+        // OR IGNORE: a path has only one pending row. If there is one, it is for a newer file.
         changed += sqlx::query(
             "UPDATE OR IGNORE inspections
              SET state = 'pending', product = ?1, give_up_at = ?2, attempts = 0, started_at = NULL, retry_at = NULL, decided_at = NULL, deaths = NULL,

@@ -1,8 +1,8 @@
-//! Files that may be deleted some day, and the note that they were.
+//! Files that the daemon may delete some day, and the record that it did.
 
 use super::rows::{PathColumns, time_text};
 use super::{HistoryError, HistoryStore};
-use crate::inspection::{FileKind, OUTPUT_SUFFIXES};
+use crate::domain::{FileKind, OUTPUT_SUFFIXES};
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -13,20 +13,20 @@ use std::path::PathBuf;
 /// The columns that name outputs, in the order of [`OUTPUT_SUFFIXES`].
 const OUTPUT_COLUMNS: [&str; 5] = ["mask_path", "overlay_path", "heat_path", "side_by_side_path", "scores_path"];
 
-/// Files of one decided image that are there, as far as the history knows.
+/// The existing files of one decided image, as far as the history knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptFiles {
     /// Inspection id.
     pub id: i64,
-    /// The image: where it was inspected, or, when images were asked for, where it was found last.
+    /// The image: where it was inspected, or, when the caller asked for images, where it was last found.
     pub image: PathBuf,
-    /// Bytes of the image that was inspected.
+    /// The size of the inspected image in bytes.
     pub size: u64,
-    /// Its modification time when it was found last, ns since 1970.
+    /// Its modification time when it was last found, ns since 1970.
     pub mtime_ns: i64,
-    /// Its outputs; none when images were asked for.
+    /// Its outputs; empty when the caller asked for images.
     pub outputs: Vec<KeptOutput>,
-    /// The latest modification time among them when they were written, ns since 1970, by the clock of their file system; `None` when an
+    /// The latest modification time of the outputs when they were written, ns since 1970, by the clock of their file system; `None` when an
     /// earlier version wrote them.
     pub outputs_newest_ns: Option<i64>,
     decided_at: String,
@@ -37,13 +37,13 @@ pub struct KeptFiles {
 pub enum KeptOutput {
     /// The file.
     File(PathBuf),
-    /// A later row names the same file: what is there now is of that image, and goes with it.
+    /// A later row names the same file. The file now belongs to that image and is deleted with it.
     OfLaterImage,
-    /// A name that no output of this image can have; somebody else wrote it into the database.
+    /// A name that no output of this image can have; another program wrote it into the database.
     Strange(String),
 }
 
-/// How far a walk through kept files has come.
+/// The position in a walk through kept files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeptCursor {
     decided_at: String,
@@ -51,35 +51,35 @@ pub struct KeptCursor {
 }
 
 impl KeptFiles {
-    /// Where a walk goes on after this one.
+    /// The position after this image.
     pub fn cursor(&self) -> KeptCursor {
         KeptCursor { decided_at: self.decided_at.clone(), id: self.id }
     }
 
-    /// When it was decided, by the wall clock of then, ns since 1970.
+    /// When it was decided, by the wall clock of that time, ns since 1970.
     pub fn decided_ns(&self) -> i64 {
         let decided = self.decided_at.parse().unwrap_or(Timestamp::MIN);
         i64::try_from(decided.as_nanosecond()).unwrap_or(i64::MIN)
     }
 
-    /// True when there is nothing to delete any more, since later images have replaced every output.
+    /// True when there is nothing left to delete, because later images have replaced every output.
     pub fn is_all_of_later_images(&self) -> bool {
         !self.outputs.is_empty() && self.outputs.iter().all(|output| *output == KeptOutput::OfLaterImage)
     }
 }
 
 impl KeptCursor {
-    /// Before the first image that was decided at this time or later.
+    /// The position before the first image decided at this time or later.
     pub fn at(time: Timestamp) -> Self {
         Self { decided_at: time_text(time), id: i64::MIN }
     }
 }
 
 impl HistoryStore {
-    /// The images of a product, oldest decision first, whose files of this kind were not deleted yet and may be: decided at `until` or
-    /// before, after `after`. A look into an index that holds nothing else, however long the history is.
+    /// The images of a product, oldest decision first, whose files of this kind still exist and may be deleted: decided at `until` or
+    /// before, and after `after`. Reads an index with only such rows, however long the history is.
     ///
-    /// An image whose path has a pending row is left out: the camera wrote it again, and its outputs are about to be replaced.
+    /// An image whose path has a pending row is left out: the camera wrote it again, and the daemon is about to replace its outputs.
     pub async fn kept_files(
         &self,
         product: &str,
@@ -101,9 +101,9 @@ impl HistoryStore {
         kept.map_err(|e| self.error(e))
     }
 
-    /// Notes that the files of this kind of these inspections are gone, as of now.
+    /// Records that the files of this kind of these inspections are gone, as of now.
     ///
-    /// Call it when they are: whoever dies in between finds on the next walk that there is nothing left to delete, and notes that.
+    /// Call it after the deletion. If the daemon dies in between, its next walk finds nothing left to delete, and records that.
     pub async fn files_deleted(&self, kind: FileKind, ids: &[i64]) -> Result<(), HistoryError> {
         let statement = if kind.is_image() {
             "UPDATE inspections SET image_deleted_at = ?1 WHERE id IN (SELECT value FROM json_each(?2)) AND image_deleted_at IS NULL"
@@ -115,9 +115,9 @@ impl HistoryStore {
     }
 }
 
-/// Parameters: product, decision, until, the two of the cursor, limit.
+/// Parameters: product, decision, until, the two values of the cursor, limit.
 fn kept_query(kind: FileKind) -> String {
-    // The conditions of the two partial indexes, word for word. They are named, since the planner would rather take the index of the
+    // The conditions of the two partial indexes, word for word. The query names the index, because the planner prefers the index of the
     // yield, which also holds the millions of rows whose files are long gone.
     let (columns, index, still_there) = if kind.is_image() {
         let last = "SELECT max(id) FROM sightings WHERE inspection_id = i.id";
@@ -145,7 +145,7 @@ fn kept_query(kind: FileKind) -> String {
     )
 }
 
-/// A command that acts on the defect, or who gets the message, may look at the files.
+/// The command that acts on the defect, or the receiver of the message, may read the files.
 const NOTHING_WAITS_FOR_IT: &str =
     "NOT EXISTS (SELECT 1 FROM actions AS a WHERE a.inspection_id = i.id AND a.state IN ('pending', 'started'))
     AND NOT EXISTS (SELECT 1 FROM mqtt_outbox AS m WHERE m.inspection_id = i.id)";
@@ -153,7 +153,7 @@ const NOTHING_WAITS_FOR_IT: &str =
 const NOT_WRITTEN_AGAIN: &str = "NOT EXISTS (SELECT 1 FROM inspections AS p
     WHERE p.image_path = i.image_path AND ifnull(p.image_path_raw, x'') = ifnull(i.image_path_raw, x'') AND p.state = 'pending')";
 
-/// True when a row of a later image, or of one decided later, names the same output; clocks are set back now and then.
+/// True when a row of a later image, or of one decided later, names the same output. Clocks are sometimes set back.
 fn of_later_image(column: &str) -> String {
     format!(
         "EXISTS (SELECT 1 FROM inspections AS l
@@ -164,7 +164,7 @@ fn of_later_image(column: &str) -> String {
 }
 
 fn kept(row: &SqliteRow, kind: FileKind) -> Result<KeptFiles, sqlx::Error> {
-    // Outputs are named as the image was when it was inspected.
+    // Outputs have the name that the image had when it was inspected.
     let now = if kind.is_image() { "_now" } else { "" };
     let column = |name: &str| format!("{name}{now}");
     let image = PathColumns { shown: row.try_get(column("image_path").as_str())?, raw: row.try_get(column("image_path_raw").as_str())? };
@@ -190,8 +190,8 @@ fn kept(row: &SqliteRow, kind: FileKind) -> Result<KeptFiles, sqlx::Error> {
     })
 }
 
-/// An output is named as its image is, with a suffix, perhaps below another folder; so the bytes of a name that is not UTF-8 are
-/// those of the image's.
+/// An output has the name of its image with a suffix, perhaps below another folder. So if the name is not UTF-8, its bytes are those of the
+/// image's name.
 fn output_path(image: &PathColumns, recorded: &str, suffix: &str) -> Option<PathBuf> {
     let folder = recorded.strip_suffix(suffix)?.strip_suffix(&image.shown)?;
     let name = image.raw.as_deref().unwrap_or(image.shown.as_bytes());
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(output_path(&PathColumns::of(&odd), &PathColumns::of(&mask).shown, ".mask.png"), Some(mask));
     }
 
-    /// A store with images decided at second 1, 2, …, of which every third is `ng`.
+    /// A store with images decided at second 1, 2, …; every third one is `ng`.
     async fn store(folder: &Path, images: i64) -> HistoryStore {
         let store = HistoryStore::open(&folder.join("history.db")).await.unwrap();
         let arrival = |i: i64| Arrival::sample(i);
@@ -228,7 +228,7 @@ mod tests {
         let bank = NewBank {
             product: "p".into(),
             version: 1,
-            trigger: "test".into(),
+            trigger: crate::domain::BankTrigger::First,
             images: None,
             patches: None,
             rows: None,
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(outputs().await, expected);
         store.files_deleted(FileKind::OkOutputs, &[3]).await.unwrap();
         assert_eq!(outputs().await, [(1, vec![later, scores]), (2, vec![mask, file("/old/drop/a.jpg.scores.json")])]);
-        // The camera has just written it once more.
+        // The camera has just written the image again.
         sqlx::raw_sql("UPDATE inspections SET state = 'pending', decision = NULL, decided_at = NULL WHERE id = 3")
             .execute(&store.write)
             .await

@@ -1,7 +1,7 @@
-//! The plain data that goes into the history and comes out of it.
+//! The plain data that goes into the history and out of it.
 
 use crate::codes::{Reason, ReasonCode};
-use crate::inspection::{Decision, Publish, SaidWhole};
+use crate::domain::{Decision, Publish, SaidWhole};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::ffi::{OsStr, OsString};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub struct Arrival {
     /// The file, absolute.
     pub path: PathBuf,
-    /// Whose image it is; `None` (unrouted) only with [`ArrivalState::Failed`].
+    /// The product that takes it; `None` (unrouted) only with [`ArrivalState::Failed`].
     pub product: Option<String>,
     /// Bytes.
     pub size: u64,
@@ -21,30 +21,30 @@ pub struct Arrival {
     pub mtime_ns: i64,
     /// When it was first seen.
     pub seen_at: Timestamp,
-    /// When to stop waiting for it to become complete.
+    /// When the daemon stops waiting for the complete file.
     pub give_up_at: Timestamp,
-    /// Whether it is to be inspected at all.
+    /// Whether the daemon inspects it at all.
     pub state: ArrivalState,
     /// Why it is pending, if not just for its turn.
     pub reason: Option<Reason>,
     /// Device and inode.
     pub file_id: Option<(u64, u64)>,
-    /// Whether its writer was seen to finish it.
+    /// Whether the daemon saw the writer finish the file.
     pub said_whole: bool,
-    /// What was found when it was looked at closely, which is asked for by [`Recorded::Unclear`].
+    /// The result of a closer look, which the caller needs after [`Recorded::Unclear`].
     pub evidence: Option<Evidence>,
 }
 
-/// What tells whether a file is the same arrival as an image that is known.
+/// The facts that tell whether a file is the same arrival as a known image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// Of its bytes, hexadecimal; `None` when they cannot be read.
     pub content_hash: Option<String>,
-    /// The [`Kin`] that waits and whose file is gone.
+    /// The pending [`Kin`] whose file is gone.
     pub gone: Option<i64>,
 }
 
-/// An image that an arrival may be the same as.
+/// An image that may be the same as an arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kin {
     /// Inspection id.
@@ -53,34 +53,34 @@ pub struct Kin {
     pub path: PathBuf,
     /// Its time, as recorded.
     pub mtime_ns: i64,
-    /// Of its bytes, when it is decided.
+    /// The hash of its bytes, if it is decided.
     pub content_hash: Option<String>,
-    /// It is pending.
+    /// True while it is pending.
     pub waits: bool,
 }
 
 /// How an arrival enters the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ArrivalState {
-    /// To be inspected.
+    /// The daemon will inspect it.
     Pending,
-    /// Refused at once.
+    /// The daemon refused it at once.
     Failed {
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
 }
 
-/// What became of an arrival; the number is the inspection id.
+/// How an arrival was recorded; the number is the inspection id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
     /// A new row.
     New(i64),
-    /// The pending row of this path took the new size and time, that of this file its new name, or a row that was given up is pending again.
+    /// The pending row of this path took the new size and time, the row of this file took its new name, or a failed row is pending again.
     Changed(i64),
-    /// The row was there.
+    /// The row existed already.
     Known(i64),
-    /// Nothing is recorded yet: the file may be that of a row, and only its bytes tell. It is to be recorded again with [`Evidence`].
+    /// Nothing is recorded yet: the file may belong to a known row, and only its bytes tell. The caller records it again with [`Evidence`].
     Unclear,
 }
 
@@ -91,15 +91,15 @@ pub struct PendingImage {
     pub id: i64,
     /// The file, bytes as they arrived.
     pub path: PathBuf,
-    /// Bytes, when it was last looked at.
+    /// Bytes, when the daemon last looked.
     pub size: u64,
-    /// Modification time then, ns since 1970.
+    /// The modification time then, ns since 1970.
     pub mtime_ns: i64,
     /// When it was first seen.
     pub seen_at: Timestamp,
-    /// Attempts begun before this one.
+    /// The number of attempts before this one.
     pub attempts: i64,
-    /// When to stop waiting for it to become complete.
+    /// When the daemon stops waiting for the complete file.
     pub give_up_at: Timestamp,
     /// Who says that the file is whole.
     pub said_whole: SaidWhole,
@@ -110,21 +110,21 @@ pub struct PendingImage {
 pub struct Finished {
     /// Inspection id.
     pub id: i64,
-    /// Hash of the file's bytes, hexadecimal.
+    /// The hash of the file's bytes, hexadecimal.
     pub content_hash: String,
-    /// The bank that judged it.
+    /// The bank that decided the image.
     pub bank_id: i64,
-    /// The largest patch distance; NaN is stored as NULL and makes the decision `ng`.
+    /// The largest patch distance. NaN is stored as NULL and makes the decision `ng`.
     pub image_score: f64,
-    /// Threshold of the bank.
+    /// The bank's image threshold.
     pub image_tau: f64,
-    /// Threshold of the bank.
+    /// The bank's pixel threshold.
     pub pixel_tau: f64,
     /// Pixels in the mask.
     pub mask_pixels: u64,
     /// Connected regions of the mask.
     pub mask_regions: u64,
-    /// The verdict.
+    /// `ok` or `ng`.
     pub decision: Decision,
     /// The mask, if written.
     pub mask_path: Option<PathBuf>,
@@ -132,11 +132,11 @@ pub struct Finished {
     pub overlay_path: Option<PathBuf>,
     /// The heat map, if written.
     pub heat_path: Option<PathBuf>,
-    /// The side by side, if written.
+    /// The side-by-side image, if written.
     pub side_by_side_path: Option<PathBuf>,
     /// The scores, if written.
     pub scores_path: Option<PathBuf>,
-    /// The latest modification time among these files, ns since 1970, by the clock of their file system.
+    /// The latest modification time of these files, ns since 1970, by the clock of their file system.
     pub outputs_newest_ns: Option<i64>,
     /// Reading and decoding, ms.
     pub decode_ms: f64,
@@ -144,18 +144,18 @@ pub struct Finished {
     pub engine_ms: f64,
     /// Writing the outputs, ms.
     pub write_ms: f64,
-    /// When.
+    /// When it was decided.
     pub decided_at: Timestamp,
-    /// What is to follow.
+    /// What follows from the decision.
     pub follow_up: FollowUp,
 }
 
-/// What is to follow from a decision; by default nothing.
+/// What follows from a decision; by default nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct FollowUp {
-    /// An `ng` is to be acted on; its age is counted from this time.
+    /// Act on an `ng`; its age counts from this time.
     pub act_since: Option<Timestamp>,
-    /// Which decision is to be published.
+    /// Which decisions the daemon must publish.
     pub publish: Option<Publish>,
 }
 
@@ -168,20 +168,20 @@ pub struct Counts {
     pub done: i64,
     /// Given up.
     pub failed: i64,
-    /// Still to do.
+    /// Still to inspect.
     pub pending: i64,
 }
 
 /// The counts of one product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProductCounts {
-    /// Its name; `None` for the unrouted.
+    /// Its product; `None` for unrouted images.
     pub product: Option<String>,
     /// Its rows.
     pub counts: Counts,
 }
 
-/// How an inspection stands, in the word that lists show.
+/// The state of an inspection, as the word that lists show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InspectionResult {
     /// Decided: a good part.
@@ -190,12 +190,12 @@ pub enum InspectionResult {
     Ng,
     /// Given up.
     Failed,
-    /// To be inspected.
+    /// Not inspected yet.
     Pending,
 }
 
 impl InspectionResult {
-    /// The word.
+    /// The state as a word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -206,17 +206,17 @@ impl InspectionResult {
     }
 }
 
-/// A distance from `image_tau`; scores above it have positive ones.
+/// A distance from `image_tau`; a score above it has a positive distance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Distance {
     /// In the unit of the scores.
     Score(f64),
-    /// A share of `image_tau`: 0.05 is 5 %.
+    /// As a share of `image_tau`: 0.05 is 5 %.
     OfTau(f64),
 }
 
 impl Distance {
-    /// The same on the other side of tau.
+    /// The same distance on the other side of tau.
     pub fn opposite(self) -> Self {
         match self {
             Self::Score(value) => Self::Score(-value),
@@ -228,25 +228,25 @@ impl Distance {
 /// Which inspections to list; `None` does not restrict.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InspectionFilter {
-    /// Of this product.
+    /// Only this product.
     pub product: Option<String>,
-    /// With one of these results; empty = all.
+    /// Only these results; empty = all.
     pub results: Vec<InspectionResult>,
-    /// Failed or waiting for this reason.
+    /// Only images that failed or wait for this reason.
     pub reason: Option<ReasonCode>,
     /// Seen at or after this time.
     pub since: Option<Timestamp>,
     /// Seen before this time.
     pub until: Option<Timestamp>,
-    /// `image_score - image_tau` at least this. Images without a score have no distance and are left out.
+    /// `image_score - image_tau` is at least this. Images without a score have no distance and are left out.
     pub margin_from: Option<Distance>,
-    /// `image_score - image_tau` at most this.
+    /// `image_score - image_tau` is at most this.
     pub margin_to: Option<Distance>,
-    /// At most this many, the newest.
+    /// Only the newest images, at most this many.
     pub limit: Option<u32>,
 }
 
-/// A row of `inspections`; fields are its columns, in the order in which reports show them. Times are text as in the database.
+/// A row of `inspections`. The fields are its columns, in the order of the reports. Times are text like in the database.
 #[allow(missing_docs)]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, sqlx::FromRow)]
 pub struct InspectionRow {
@@ -292,7 +292,7 @@ pub(super) fn parse_time(text: &str) -> Result<Timestamp, sqlx::Error> {
     text.parse().map_err(|e: jiff::Error| sqlx::Error::Decode(e.into()))
 }
 
-/// The two columns that keep a path: what people read, and the bytes when they are not UTF-8.
+/// The two columns of a path: the text for people, and the bytes when they are not UTF-8.
 #[derive(Clone)]
 pub(super) struct PathColumns {
     pub(super) shown: String,
@@ -325,7 +325,7 @@ impl PathColumns {
 
 #[cfg(test)]
 impl Arrival {
-    /// A whole image of product `p` that waits, whose name and time tell it from others.
+    /// A whole, waiting image of product `p`; its name and time tell it from others.
     pub(super) fn sample(number: i64) -> Self {
         Self {
             path: format!("/drop/{number}.jpg").into(),

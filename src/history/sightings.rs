@@ -1,38 +1,37 @@
-//! What counts as a new arrival, and what is one that is known. This is the one place that says it.
+//! Which files count as new arrivals, and which are known. Only this file decides that.
 //!
-//! A part has one row, one inspection and one action, however often its file is touched. A file that a scan or an event tells of is
+//! A part has one row, one inspection and one action, however often its file is touched. A file that a scan or an event reports is
 //!
 //! 1. **known** when a row or a sighting has its path, size and time;
-//! 2. **the arrival that waits** when its path has a pending row, which then follows its size and time, or when it is the very file
-//!    (device, inode, size and time) of a pending row whose path is gone: it was renamed, and the row follows its name;
+//! 2. **the arrival that waits** when its path has a pending row, which then takes its size and time. Also when it is the very file
+//!    (device, inode, size and time) of a pending row whose path is gone: somebody renamed it, and the row takes its new name;
 //! 3. **the same arrival** as a decided image of the same product when its bytes are the same (size and BLAKE3, never the inode alone:
-//!    shares change inodes, and every file system gives that of a removed file to the next) and
-//!    - it has the path of the decided image, which was decided not longer than [`WINDOW`] ago: an uploader set the time afterwards, it was
-//!      copied over itself, it was touched; or
-//!    - it has its device and inode, and its time is not later than the one that was decided, however long ago: it was moved or renamed,
-//!      got a second name, or its time was set back. A camera that writes a picture anew gives it a later time;
+//!    shares change inodes, and every file system gives the inode of a removed file to the next file) and
+//!    - it has the path of the decided image, which was decided not longer than [`WINDOW`] ago: an uploader set the time afterwards,
+//!      somebody copied it over itself or touched it; or
+//!    - it has its device and inode, and its time is not later than the decided one, however long ago: somebody moved or renamed it, gave
+//!      it a second name, or set its time back. A camera that writes an image again gives it a later time;
 //! 4. else **new**.
 //!
-//! So the following are new: other bytes under the same name; the same bytes under the same name with a later time after the window; a
-//! copy (another inode under another name); whatever comes into a folder of another product, which has to inspect it itself; a file under
-//! a name that no product takes; and a file that is touched after its row failed, since nothing was decided of it.
+//! So these files are new: other bytes under the same name; the same bytes under the same name with a later time after the window; a copy
+//! (another inode under another name); every file that comes into a folder of another product, which must inspect it itself; a file under a
+//! name that no product takes; and a file that is touched after its row failed, since nothing was decided about it.
 //!
-//! The same arrival leaves a sighting: where the file of the row is from now on, and with which time. Only the bytes tell, so whoever
-//! records an arrival that may be known is answered [`Recorded::Unclear`], reads it and records it again with its [`Evidence`]. That file
-//! may change, hang or vanish meanwhile; whatever slips through is found when it is decided (the hash is known then): the later row fails
-//! as a duplicate, and nothing follows from it.
+//! The same arrival leaves a sighting: where the file of the row is from now on, and with which time. Only the bytes tell, so a caller with
+//! a possibly known arrival gets [`Recorded::Unclear`], reads the file and records it again with its [`Evidence`]. The file may change,
+//! hang or vanish meanwhile. The decision finds every case that slips through, because the hash is known then: the later row fails as a
+//! duplicate, and nothing follows from it.
 
 use super::rows::{Arrival, ArrivalState, Evidence, Kin, PathColumns, Recorded, time_text};
 use super::{HistoryError, HistoryStore};
-use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
 
-/// How long after the decision the same bytes under the same name are the same arrival. Uploaders set times within seconds; a link that
-/// is slow, or a person, takes minutes.
+/// How long after the decision the same bytes under the same name are the same arrival. Uploaders set times within seconds. A slow link, or
+/// a person, takes minutes.
 pub const WINDOW: Duration = Duration::from_secs(600);
 
-/// What identifies a file that may be known.
+/// Identifies a file that may be known.
 pub(super) struct Key<'a> {
     pub(super) path: &'a PathColumns,
     pub(super) product: &'a str,
@@ -40,34 +39,34 @@ pub(super) struct Key<'a> {
     pub(super) mtime_ns: i64,
     /// Device and inode.
     pub(super) id: Option<(i64, i64)>,
-    /// The file's own row; 0 when it has none.
+    /// The row of the file itself; 0 when it has none.
     pub(super) own: i64,
 }
 
 impl HistoryStore {
-    /// The images that this arrival may be the same as, newest first.
+    /// The images that may be the same as this arrival, newest first.
     pub async fn kin(&self, arrival: &Arrival) -> Result<Vec<Kin>, HistoryError> {
         let mut connection = self.read.acquire().await.map_err(|e| self.error(e))?;
         let path = PathColumns::of(&arrival.path);
         match key(arrival, &path) {
-            Some(key) => kin(&mut connection, &key).await.map_err(|e| self.error(e)),
+            Some(key) => kin(&mut connection, &key, &self.long_ago(WINDOW)).await.map_err(|e| self.error(e)),
             None => Ok(Vec::new()),
         }
     }
 }
 
-/// `None` for what is refused at once: it is nobody's image.
+/// `None` for a file that is refused at once: it is nobody's image.
 fn key<'a>(arrival: &'a Arrival, path: &'a PathColumns) -> Option<Key<'a>> {
     let product = arrival.product.as_deref().filter(|_| arrival.state == ArrivalState::Pending)?;
     let id = arrival.file_id.map(|(device, inode)| (device as i64, inode as i64));
     Some(Key { path, product, size: arrival.size as i64, mtime_ns: arrival.mtime_ns, id, own: 0 })
 }
 
-/// Rules 2 (renamed) and 3 without the bytes. Of each path and each inode only the newest writing counts.
-pub(super) async fn kin(connection: &mut SqliteConnection, key: &Key<'_>) -> Result<Vec<Kin>, sqlx::Error> {
-    let recent = Timestamp::now().checked_sub(WINDOW).unwrap_or(Timestamp::MIN);
-    // Each branch is one look into an index: a camera that always writes the same name makes one path with a million rows. For the same
-    // reason later writings of the path, of another size, are looked for among the newest rows and not by the path (hence the `+`).
+/// Rules 2 (renamed) and 3, without the bytes. Of each path and each inode only the newest version counts. `long_ago` are the times that
+/// are further back than [`WINDOW`].
+pub(super) async fn kin(connection: &mut SqliteConnection, key: &Key<'_>, long_ago: &str) -> Result<Vec<Kin>, sqlx::Error> {
+    // Each branch is one index look-up, because a camera that always writes the same name makes one path with a million rows. For the same
+    // reason the query finds later versions of the path, of another size, among the newest rows and not by the path (hence the `+`).
     let rows = sqlx::query(
         "WITH newest (id, by_path) AS (
              SELECT id, 1 FROM (SELECT id FROM inspections
@@ -87,7 +86,7 @@ pub(super) async fn kin(connection: &mut SqliteConnection, key: &Key<'_>) -> Res
            AND (i.state = 'pending' AND NOT by_path AND i.mtime_ns = ?8
                 OR i.state = 'done' AND i.content_hash IS NOT NULL
                    AND CASE WHEN NOT by_path THEN i.mtime_ns >= ?8
-                            WHEN i.decided_at < ?9 THEN FALSE
+                            WHEN EXISTS (SELECT 1 FROM json_each(?9) WHERE i.decided_at BETWEEN value ->> 0 AND value ->> 1) THEN FALSE
                             ELSE NOT EXISTS (SELECT 1 FROM inspections AS l
                                              WHERE l.id > i.id AND l.id <> ?7 AND +l.image_path = ?1
                                                AND ifnull(l.image_path_raw, x'') = ifnull(?2, x'') AND +l.product = ?6) END)
@@ -101,7 +100,7 @@ pub(super) async fn kin(connection: &mut SqliteConnection, key: &Key<'_>) -> Res
     .bind(key.product)
     .bind(key.own)
     .bind(key.mtime_ns)
-    .bind(time_text(recent))
+    .bind(long_ago)
     .fetch_all(connection)
     .await?;
     let kin = |row: &sqlx::sqlite::SqliteRow| {
@@ -117,21 +116,26 @@ pub(super) async fn kin(connection: &mut SqliteConnection, key: &Key<'_>) -> Res
     rows.iter().map(kin).collect()
 }
 
-/// What is to be done with an arrival that has no row and no sighting.
+/// What to do with an arrival that has no row and no sighting.
 pub(super) enum Standing {
     /// It is new.
     New,
-    /// Its bytes must be asked.
+    /// Only its bytes can tell.
     Unclear,
-    /// The pending row of this id takes its name.
+    /// The pending row with this id takes its name.
     Renamed(i64),
     /// It is the image of this row.
     Same(i64),
 }
 
-pub(super) async fn standing(connection: &mut SqliteConnection, arrival: &Arrival, path: &PathColumns) -> Result<Standing, sqlx::Error> {
+pub(super) async fn standing(
+    connection: &mut SqliteConnection,
+    arrival: &Arrival,
+    path: &PathColumns,
+    long_ago: &str,
+) -> Result<Standing, sqlx::Error> {
     let Some(key) = key(arrival, path) else { return Ok(Standing::New) };
-    let kin = kin(connection, &key).await?;
+    let kin = kin(connection, &key, long_ago).await?;
     Ok(match &arrival.evidence {
         _ if kin.is_empty() => Standing::New,
         None => Standing::Unclear,
@@ -147,8 +151,13 @@ pub(super) async fn standing(connection: &mut SqliteConnection, arrival: &Arriva
     })
 }
 
-/// A decided image that is the same arrival as this pending row, whose bytes have this hash.
-pub(super) async fn twin(connection: &mut SqliteConnection, own: i64, content_hash: &str) -> Result<Option<i64>, sqlx::Error> {
+/// A decided image that is the same arrival as this pending row; its bytes have this hash.
+pub(super) async fn twin(
+    connection: &mut SqliteConnection,
+    own: i64,
+    content_hash: &str,
+    long_ago: &str,
+) -> Result<Option<i64>, sqlx::Error> {
     type Columns = (Option<String>, String, Option<Vec<u8>>, i64, i64, Option<i64>, Option<i64>);
     let row: Option<Columns> = sqlx::query_as(
         "SELECT product, image_path, image_path_raw, file_size, mtime_ns, device, inode FROM inspections WHERE id = ? AND state = 'pending'",
@@ -159,7 +168,7 @@ pub(super) async fn twin(connection: &mut SqliteConnection, own: i64, content_ha
     let Some((Some(product), shown, raw, size, mtime_ns, device, inode)) = row else { return Ok(None) };
     let path = PathColumns { shown, raw };
     let key = Key { path: &path, product: &product, size, mtime_ns, id: device.zip(inode), own };
-    let kin = kin(connection, &key).await?;
+    let kin = kin(connection, &key, long_ago).await?;
     Ok(kin.into_iter().find(|kin| !kin.waits && kin.content_hash.as_deref() == Some(content_hash)).map(|kin| kin.id))
 }
 
@@ -170,7 +179,7 @@ pub(super) async fn sight(
     arrival: &Arrival,
     path: &PathColumns,
 ) -> Result<Recorded, sqlx::Error> {
-    // In the place of an earlier sighting, so that the newest is where the file is.
+    // Replaces an earlier sighting, so that the newest says where the file is.
     sqlx::query(
         "INSERT OR REPLACE INTO sightings (inspection_id, image_path, image_path_raw, file_size, mtime_ns, seen_at) VALUES (?, ?, ?, ?, ?, ?)",
     )
@@ -199,7 +208,7 @@ pub(super) async fn sighted(connection: &mut SqliteConnection, arrival: &Arrival
     .await
 }
 
-/// Whether the file of the row was found elsewhere, or with another time, since it was recorded.
+/// True when the row's file was found elsewhere, or with another time, since it was recorded.
 pub(super) async fn was_sighted(connection: &mut SqliteConnection, id: i64) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sightings WHERE inspection_id = ?)").bind(id).fetch_one(connection).await
 }

@@ -3,6 +3,7 @@
 use super::queue::NO_BANK;
 use super::rows::time_text;
 use super::{HistoryError, HistoryStore};
+use crate::codes::EventKind;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sqlx::SqliteConnection;
@@ -47,9 +48,9 @@ pub struct ProductSnapshot {
     /// The newest decision.
     pub last_decision: Option<LastDecision>,
     /// Ends of the last 24 hours.
-    pub day: Ends,
+    pub day: EndCounts,
     /// Ends of the last 10 minutes.
-    pub ten_minutes: Ends,
+    pub ten_minutes: EndCounts,
 }
 
 /// A bank in use; fields are columns of `banks`.
@@ -86,7 +87,7 @@ pub struct LastDecision {
 
 /// How many images ended in which way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
-pub struct Ends {
+pub struct EndCounts {
     /// Decided `ok`.
     pub ok: i64,
     /// Decided `ng`.
@@ -102,6 +103,7 @@ pub struct EventRow {
     pub at: String,
     pub kind: String,
     pub product: Option<String>,
+    pub place: Option<String>,
     pub detail: String,
 }
 
@@ -113,7 +115,7 @@ impl HistoryStore {
 
     /// How these products stand at `now`, and the events of these kinds since the line last started. Each question costs a few looks
     /// into an index, or a count of the entries of one day, however long the history is.
-    pub async fn snapshot(&self, products: &[&str], event_kinds: &[&str], now: Timestamp) -> Result<Snapshot, HistoryError> {
+    pub async fn snapshot(&self, products: &[&str], event_kinds: &[EventKind], now: Timestamp) -> Result<Snapshot, HistoryError> {
         let read = async {
             // What is pending for one question must not be decided for the next.
             let mut transaction = self.read.begin().await?;
@@ -133,15 +135,15 @@ impl HistoryStore {
 /// Read from the index of pending rows alone.
 const PENDING: &str = "SELECT product, count(*) AS pending, min(seen_at) AS oldest_seen_at FROM inspections WHERE state = 'pending' GROUP BY product ORDER BY product";
 
-async fn events(connection: &mut SqliteConnection, kinds: &[&str]) -> Result<Vec<EventRow>, sqlx::Error> {
+async fn events(connection: &mut SqliteConnection, kinds: &[EventKind]) -> Result<Vec<EventRow>, sqlx::Error> {
     // By rowid, the order of writing: clocks are set back now and then.
     sqlx::query_as(
-        "SELECT at, kind, product, detail FROM events
+        "SELECT at, kind, product, place, detail FROM events
          WHERE rowid > ifnull((SELECT rowid FROM events WHERE kind = 'start' ORDER BY rowid DESC LIMIT 1), 0)
            AND kind IN (SELECT value FROM json_each(?))
          ORDER BY rowid",
     )
-    .bind(serde_json::Value::from(kinds).to_string())
+    .bind(serde_json::json!(kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>()).to_string())
     .fetch_all(connection)
     .await
 }
@@ -196,7 +198,7 @@ async fn last_decision(connection: &mut SqliteConnection, product: &str) -> Resu
     .await
 }
 
-async fn ends(connection: &mut SqliteConnection, product: &str, now: Timestamp, past: SignedDuration) -> Result<Ends, sqlx::Error> {
+async fn ends(connection: &mut SqliteConnection, product: &str, now: Timestamp, past: SignedDuration) -> Result<EndCounts, sqlx::Error> {
     // Written out for each end, so that every count is one range of the index.
     sqlx::query_as(
         "SELECT (SELECT count(*) FROM inspections WHERE product = ?1 AND state = 'done' AND decision = 'ok' AND decided_at >= ?2) AS ok,

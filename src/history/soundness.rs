@@ -1,10 +1,10 @@
-//! Whether the contents of the database are whole.
+//! Checks whether the contents of the database are undamaged.
 //!
-//! A look at all pages of ten million rows takes minutes on a cold disk, and a line must not wait for it. Each start looks for
-//! [`AT_START`], which is enough for some hundred thousand rows. What is left is looked at beside the line, but only when the database was
-//! not closed in good order: a power cut or a kill is what damages files. Damage that was found once is looked for in full at each start.
+//! On a cold disk, a check of all pages of ten million rows takes minutes, and a line must not wait for it. So each start checks for
+//! [`AT_START`], which is enough for some hundred thousand rows. The daemon checks the rest beside the line, but only when the database was
+//! not closed cleanly: a power cut or a kill damages files. After damage was found once, each start checks everything.
 
-use super::open::{connecting, is_interrupt};
+use super::connecting::connecting;
 use super::{HistoryError, HistoryErrorKind, HistoryStore};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnection;
@@ -13,18 +13,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a start looks.
+/// The longest check at a start.
 pub(super) const AT_START: Duration = Duration::from_secs(3);
 
-/// Steps of SQLite between two calls that tell of progress: fractions of a second, also where each reads from a slow disk.
+/// SQLite steps between two progress calls: fractions of a second, even if each step reads from a slow disk.
 pub(super) const STEPS: i32 = 1000;
 
-/// Beside the line, the look rests for as long as it worked, whenever it has worked for this long.
+/// Beside the line, the check works for this long, then rests for as long as it worked.
 const STINT: Duration = Duration::from_millis(20);
 
-/// Looks at all pages; false when `time` was over before the end.
+/// Checks all pages; false when `time` was over before the end.
 ///
-/// `on_progress` is called now and then, also by later statements on this connection.
+/// SQLite calls `on_progress` now and then, also in later statements on this connection.
 pub(super) async fn check(
     connection: &mut SqliteConnection,
     file: &Path,
@@ -50,7 +50,7 @@ async fn look(connection: &mut SqliteConnection) -> Result<String, sqlx::Error> 
     sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(connection).await
 }
 
-/// False when it was interrupted.
+/// False when the check was interrupted.
 fn verdict(file: &Path, found: Result<String, sqlx::Error>) -> Result<bool, HistoryError> {
     match found {
         Ok(found) if found == "ok" => Ok(true),
@@ -61,11 +61,11 @@ fn verdict(file: &Path, found: Result<String, sqlx::Error>) -> Result<bool, Hist
 }
 
 impl HistoryStore {
-    /// Looks at what the start did not get to, if that is due, at a leisurely pace and on a connection of its own. True when it did, and
-    /// found all well. Ends early when the future is dropped.
+    /// Checks the pages that the start did not reach, if that is due, slowly and on its own connection. True when it did so and found no
+    /// damage. Ends early when the future is dropped.
     ///
     /// # Errors
-    /// Of the kind [`HistoryErrorKind::Corrupt`] when there is damage.
+    /// Of the kind [`HistoryErrorKind::Corrupt`] when it finds damage.
     pub async fn check_the_rest(&self) -> Result<bool, HistoryError> {
         if !self.opening.check_is_due() {
             return Ok(false);
@@ -102,7 +102,7 @@ impl HistoryStore {
     }
 }
 
-/// Says that nobody waits for the answer any more when it is dropped.
+/// When this is dropped, nobody waits for the answer any more.
 struct Wanted(Arc<AtomicBool>);
 
 impl Default for Wanted {
@@ -117,17 +117,24 @@ impl Drop for Wanted {
     }
 }
 
+/// True when a progress handler ended the statement.
+fn is_interrupt(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == libsqlite3_sys::SQLITE_INTERRUPT)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::codes::EventKind;
+    use crate::telemetry::Event;
     use std::os::unix::fs::FileExt;
     use tempfile::TempDir;
 
     async fn history(folder: &TempDir) -> HistoryStore {
         let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
         for i in 0..2000 {
-            store.record_event(EventKind::Overflow, None, &format!("event {i}")).await.unwrap();
+            store.record_event(&Event::new(EventKind::Overflow, format!("event {i}"))).await.unwrap();
         }
         store
     }

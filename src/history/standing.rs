@@ -1,49 +1,49 @@
-//! What monitoring asks every few seconds: the backlog and the bank of each product.
+//! What monitoring reads every few seconds: the backlog and the bank of each product.
 
 use super::rows::parse_time;
 use super::{HistoryError, HistoryStore};
 use jiff::Timestamp;
 
-/// Backlog and banks of all products; a product without the one or the other is not listed there.
+/// The backlogs and banks of all products. A product without one of them is missing in that list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Of the products that have pending images.
+    /// Products that have pending images.
     pub backlogs: Vec<Backlog>,
-    /// Of the products that have a bank in use.
+    /// Products that have a bank in use.
     pub banks: Vec<BankStanding>,
 }
 
 /// The pending images of one product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
-    /// Whose.
+    /// Its product.
     pub product: String,
     /// How many.
     pub pending: i64,
-    /// When the oldest was seen.
+    /// When the oldest of them was seen.
     pub oldest_seen_at: Timestamp,
 }
 
 /// The bank in use by one product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BankStanding {
-    /// Whose.
+    /// Its product.
     pub product: String,
     /// The folder `versions/NNNNNN`.
     pub version: i64,
     /// When it was built.
     pub created_at: Timestamp,
-    /// Its rows, if it says so.
+    /// Its rows, if the bank says so.
     pub rows: Option<i64>,
 }
 
-/// Reads the partial index of the pending rows alone.
+/// Reads only the partial index of pending rows.
 const BACKLOGS: &str = "SELECT product, count(*), min(seen_at) FROM inspections WHERE state = 'pending' GROUP BY product";
-/// Reads the one active row of each product.
+/// Reads only the active row of each product.
 const BANKS: &str = "SELECT product, version, created_at, rows FROM banks WHERE state = 'active' ORDER BY product";
 
 impl HistoryStore {
-    /// Backlog and bank of every product. Costs a look at each pending image and each product, however long the history is.
+    /// The backlog and the bank of every product. Reads each pending image and product, not the rest of the history.
     pub async fn standing(&self) -> Result<Standing, HistoryError> {
         let read = async {
             let backlogs: Vec<(String, i64, String)> = sqlx::query_as(BACKLOGS).fetch_all(&self.read).await?;

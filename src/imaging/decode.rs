@@ -1,16 +1,16 @@
 //! Bytes of an image file → [`Picture`].
 //!
 //! Invariants:
-//! - A file that is not whole is an error, never a picture with a gray or black rest. The format is told by content.
-//! - Every field of a header that changes pixels is honoured or refused; docs/image-files.md lists them all, and each is a test.
-//! - The memory of a decode is known from the header, and refused before anything is allocated.
-//! - A panic of a decoder is the failure of one file.
+//! - A file that is not whole is an error, never a picture with a gray or black rest. The content tells the format.
+//! - Every header field that changes pixels is honoured or refused; docs/image-files.md lists them all, and each has a test.
+//! - The header gives the memory of a decode, and the decoder refuses too much before it allocates anything.
+//! - A panic of a decoder fails one file only.
 //!
-//! How: JPEG by libjpeg-turbo, whose warnings count as errors; PNG by the crate `png`, after a walk over its chunks that must end at
-//! IEND; BMP and TIFF by readers of our own, which unpack row by row and fail when pixel data they announce lie outside the file.
+//! JPEG is read by libjpeg-turbo, whose warnings count as errors. PNG is read by the crate `png`, after a walk over the chunks that must
+//! end at IEND. BMP and TIFF have readers of our own, which unpack row by row and fail when announced pixel data are outside the file.
 //!
-//! What only looks whole (a hole of zeros in an uncompressed file) cannot be told from a black picture here: the `ready:` mode of
-//! the drop folder and the hole check of the intake are for that.
+//! A hole of zeros in an uncompressed file looks like a black picture here. The `ready:` mode of the drop folder and the hole check of the
+//! intake find it.
 
 mod bmp;
 mod canvas;
@@ -22,24 +22,24 @@ mod png;
 mod samples;
 mod tiff;
 
+use super::error::ImageError;
 use crate::codes::ReasonCode;
-use crate::error::ImageError;
-use crate::inspection::Picture;
+use crate::domain::Picture;
 use samples::Raw;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Fewest bytes that any supported format can be told from.
+/// The fewest bytes that show a supported format.
 const SHORTEST_FILE: usize = 12;
 
-/// What a file may ask for. Checked against its header, before any pixel is allocated.
+/// The limits of a file. The decoder checks them against the header, before it allocates any pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeLimits {
-    /// Most pixels (width × height) accepted.
+    /// The most pixels (width × height) that are accepted.
     pub max_pixels: u64,
 }
 
-/// A decoded file and what the file itself said of its samples.
+/// A decoded file, and what the file says about its samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoded {
     /// The pixels, gray or RGB, the right way up.
@@ -50,7 +50,7 @@ pub struct Decoded {
     pub file_bit_depth: u8,
 }
 
-/// A picture of where the defects of another one are.
+/// A picture of the places where another one has defects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefectMask {
     /// Pixels per row.
@@ -61,26 +61,26 @@ pub struct DefectMask {
     pub defect: Vec<u8>,
 }
 
-/// What the pixels are wanted for.
+/// The use of the pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Want {
-    /// The colours.
+    /// The colours alone.
     Picture,
-    /// The colours, and where they can be seen.
+    /// The colours, and where they are visible.
     Mask,
 }
 
 /// Why one file was not decoded, before its path is known.
 #[derive(Debug)]
 enum Fault {
-    /// Cut, holed or damaged: it may still be being written.
+    /// Cut, holed or damaged: somebody may still be writing it.
     Incomplete(String),
-    /// Whole, but nothing this program inspects.
+    /// Whole, but of a kind that this program does not inspect.
     Rejected(ReasonCode, String),
 }
 
 impl Fault {
-    /// An image of a kind that is not read.
+    /// An image of a kind that the program does not read.
     fn unsupported(reason: impl Into<String>) -> Fault {
         Fault::Rejected(ReasonCode::UnsupportedFormat, reason.into())
     }
@@ -112,11 +112,11 @@ impl Fault {
 
 /// Decodes `bytes`, the content of `path` (which is used in messages only).
 ///
-/// `bit_depth` is the product's `input.bit_depth`: the significant bits per sample, 8..=16. A file with 16 bits per sample is
-/// refused without it: nothing else tells a 12-bit camera from a 16-bit one, and scaling 12-bit data by 65535 would make every image
-/// near black. Two kinds of file tell by themselves: a TIFF whose samples are packed into fewer bits, and a PNG with an sBIT chunk,
-/// whose samples are scaled to the whole 16 bits by specification. With `bit_depth`, a sample that needs more bits is refused, and so
-/// is a file of 8 bits per sample when more were declared.
+/// `bit_depth` is the product's `input.bit_depth`: the significant bits per sample, 8..=16. Without it, a file with 16 bits per sample is
+/// refused: nothing else distinguishes a 12-bit camera from a 16-bit one, and scaling 12-bit data by 65535 would make every image nearly
+/// black. Two kinds of file show it themselves: a TIFF whose samples are packed into fewer bits, and a PNG with an sBIT chunk, whose
+/// samples are scaled to the whole 16 bits by specification. With `bit_depth`, a sample that needs more bits is refused, and so is a file
+/// of 8 bits per sample when `bit_depth` is larger.
 ///
 /// # Errors
 /// [`ImageError::Incomplete`] when the file is cut or damaged, [`ImageError::Rejected`] when it is whole but cannot be inspected.
@@ -124,8 +124,8 @@ pub fn decode(path: &Path, bytes: &[u8], limits: &DecodeLimits, bit_depth: Optio
     contained(path, || read(bytes, limits, Want::Picture).and_then(|raw| raw.finish(bit_depth)).map_err(|fault| fault.of(path)))
 }
 
-/// Decodes a ground-truth mask: a pixel that is neither black nor wholly transparent is a defect, whatever the bits per sample. In a
-/// JPEG, black is what is darker than the middle.
+/// Decodes a ground-truth mask: a pixel that is neither black nor fully transparent is a defect, whatever the bits per sample. In a JPEG,
+/// every pixel darker than the middle counts as black.
 ///
 /// # Errors
 /// As [`decode`]; also when alpha and colours contradict each other.
@@ -133,7 +133,7 @@ pub fn decode_mask(path: &Path, bytes: &[u8], limits: &DecodeLimits) -> Result<D
     contained(path, || read(bytes, limits, Want::Mask).and_then(Raw::finish_mask).map_err(|fault| fault.of(path)))
 }
 
-/// Runs work on the pixels of one file; a panic in it is the failure of this file.
+/// Works on the pixels of one file. A panic in the work fails only this file.
 ///
 /// # Errors
 /// Those of the work, and [`ReasonCode::DecoderPanicked`].
@@ -170,7 +170,7 @@ impl Format {
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Ok(Format::Png),
             [b'B', b'M', ..] => Ok(Format::Bmp),
             [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Format::Tiff),
-            // Also when a few bytes are there already: a signature that is cut is none.
+            // Even when a few bytes exist already: a cut signature is no signature.
             [_, _, _, _, _, _, _, _, 0, 0, 0, 0, ..] => {
                 Err(Fault::Incomplete(format!("starts with `{}`: its content has not been written yet", bytes[..12].escape_ascii())))
             }
@@ -186,7 +186,7 @@ impl Format {
 }
 
 impl DecodeLimits {
-    /// Refuses a picture above `max_pixels`, and an empty one, which no encoder writes but a half-written header shows.
+    /// Refuses a picture above `max_pixels`, and an empty one: no encoder writes it, but a half-written header shows it.
     fn check(&self, width: u32, height: u32) -> Result<(), Fault> {
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 {
@@ -203,8 +203,8 @@ impl DecodeLimits {
         Ok(())
     }
 
-    /// Most bytes that reading a picture may take, its file included: what 16-bit RGB of the largest size takes as an uncompressed
-    /// file and as pixels, and room for tables. 8-bit RGB and 16-bit gray of that size need less in every format.
+    /// The most bytes that reading a picture may take, its file included: 16-bit RGB of the largest size as an uncompressed file and as
+    /// pixels, and room for tables. 8-bit RGB and 16-bit gray of that size need less in every format.
     fn memory(&self) -> u64 {
         self.max_pixels.saturating_mul(12).saturating_add(16 << 20)
     }

@@ -1,15 +1,15 @@
-//! What a picture says about the camera that took it.
+//! What a picture shows about its camera.
 
-use crate::inspection::{Picture, Samples};
+use crate::domain::{Picture, Samples};
 
-/// Light and identity of a picture.
+/// The light and the identity of a picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exposure {
     /// Mean of all samples, percent of full scale.
     pub mean: f64,
     /// Samples at full scale, percent of all.
     pub saturated: f64,
-    /// BLAKE3 of the samples: equal only for the same picture, whatever else its file says.
+    /// BLAKE3 of the samples: equal only for the same picture, whatever else is in its file.
     pub fingerprint: [u8; 32],
 }
 

@@ -1,12 +1,12 @@
 //! From the distance grid to the anomaly map and its picture.
 
 use super::resize::{Size, linear_f32};
-use crate::inspection::{AnomalyMap, DistanceGrid};
+use crate::domain::{AnomalyMap, DistanceGrid};
 use image::GrayImage;
 
-/// The grid resized bilinearly to `width` × `height`, half-pixel centres, edges repeated (`cv2.INTER_LINEAR` on float32).
+/// The grid resized bilinearly to `width` × `height`, with half-pixel centres and repeated edges (`cv2.INTER_LINEAR` on float32).
 ///
-/// A NaN in the grid spreads to the pixels it has a share in. An empty grid gives a map of NaN: nothing is known, so nothing passes.
+/// A NaN in the grid spreads to every pixel that it contributes to. An empty grid gives a map of NaN: nothing is known, so nothing passes.
 pub fn anomaly_map(grid: &DistanceGrid, width: u32, height: u32) -> AnomalyMap {
     let to = Size { width: width as usize, height: height as usize };
     let from = Size { width: grid.width as usize, height: grid.height as usize };
@@ -14,11 +14,11 @@ pub fn anomaly_map(grid: &DistanceGrid, width: u32, height: u32) -> AnomalyMap {
     AnomalyMap { width, height, values }
 }
 
-/// The map as a gray picture: (d − min)/(max − min)·255, cut to whole levels as the Python scripts do; all 0 when the map is flat.
+/// The map as a gray picture: (d − min)/(max − min)·255, cut to whole levels as in the Python scripts; all 0 when the map is flat.
 ///
-/// NaN is left out of minimum and maximum and shown as 255.
+/// NaN does not count for minimum and maximum, and is shown as 255.
 pub fn heat_gray(map: &AnomalyMap) -> GrayImage {
-    // `f32::min` and `f32::max` pass over NaN.
+    // `f32::min` and `f32::max` ignore NaN.
     let (low, high) = map.values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &d| (l.min(d), h.max(d)));
     let range = (f64::from(high) - f64::from(low)).max(1e-12) as f32;
     let pixels = map.values.iter().map(|&d| if d.is_nan() { 255 } else { ((d - low) / range * 255.0) as u8 }).collect();

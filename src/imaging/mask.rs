@@ -1,14 +1,14 @@
-//! The mask: which pixels are above `pixel_tau`, cleaned up as configured.
+//! The mask: the pixels above `pixel_tau`, cleaned up as configured.
 
 use super::regions::regions;
-use crate::inspection::AnomalyMap;
+use crate::domain::AnomalyMap;
 
 /// Clean-up in pixels of the original image, applied in this order; 0 = off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MaskCleanup {
-    /// Radius of the opening disc: removes what the disc does not fit into.
+    /// Radius of the opening disc: removes places too small for the disc.
     pub open: u32,
-    /// Radius of the closing disc: fills what the disc does not fit into.
+    /// Radius of the closing disc: fills gaps too small for the disc.
     pub close: u32,
     /// Regions of fewer pixels are removed.
     pub min_area: u32,
@@ -25,11 +25,11 @@ pub struct Mask {
     pub pixels: Vec<u8>,
     /// Pixels that are set.
     pub area: u64,
-    /// Regions that they form.
+    /// Their regions.
     pub regions: u32,
 }
 
-/// Pixels whose distance is above `pixel_tau`. A NaN on either side counts as above, so that it can never pass a part.
+/// The pixels whose distance is above `pixel_tau`. A NaN on either side counts as above, so it can never pass a part.
 pub fn mask(map: &AnomalyMap, pixel_tau: f64, cleanup: MaskCleanup) -> Mask {
     let mut pixels: Vec<u8> = map.values.iter().map(|&d| if f64::from(d) <= pixel_tau { 0 } else { 255 }).collect();
     let width = map.width as usize;
@@ -54,20 +54,20 @@ pub fn mask(map: &AnomalyMap, pixel_tau: f64, cleanup: MaskCleanup) -> Mask {
     Mask { width: map.width, height: map.height, area: kept().sum(), regions, pixels }
 }
 
-/// Removes every pixel that has an unset one within `radius`; outside the picture counts as set, as in OpenCV.
+/// Removes every pixel that has an unset one within `radius`; pixels outside the picture count as set, as in OpenCV.
 fn erode(pixels: &mut [u8], width: usize, radius: usize) {
     pixels.iter_mut().for_each(|p| *p = 255 - *p);
     dilate(pixels, width, radius);
     pixels.iter_mut().for_each(|p| *p = 255 - *p);
 }
 
-/// Sets every pixel within the Euclidean distance `radius` of a set one; outside the picture counts as unset.
+/// Sets every pixel within the Euclidean distance `radius` of a set one; pixels outside the picture count as unset.
 ///
-/// Takes the same time for every radius: first the vertical distance to the nearest set pixel, then each pixel covers in its row
-/// what remains of the disc at that distance.
+/// Takes the same time for every radius. It first finds the vertical distance to the nearest set pixel. Each pixel then covers, in its row,
+/// the width of the disc at that distance.
 fn dilate(pixels: &mut [u8], width: usize, radius: usize) {
     let height = pixels.len() / width;
-    // Vertical distances are kept in 16 bits; no camera has so many rows.
+    // Vertical distances have 16 bits; no camera has so many rows.
     let radius = radius.min(usize::from(u16::MAX) - 1);
     let far = radius as u16 + 1;
     let mut vertical = vec![far; pixels.len()];
@@ -84,7 +84,7 @@ fn dilate(pixels: &mut [u8], width: usize, radius: usize) {
     (0..height).rev().for_each(|y| sweep(y, &mut column));
 
     let half_width: Vec<usize> = (0..=radius).map(|d| (radius * radius - d * d).isqrt()).collect();
-    // How many discs begin, less how many end, at each column.
+    // The number of discs that begin minus those that end, at each column.
     let mut change = vec![0i64; width + 1];
     for (row, distances) in pixels.chunks_exact_mut(width).zip(vertical.chunks_exact(width)) {
         change.fill(0);

@@ -1,9 +1,10 @@
 //! Pixels in, pixels out: decode, resize, heat map, mask, overlay.
 //!
-//! The way of one image: [`decode`] → [`resize`] → (engine) → [`heat`] → [`mask`] → [`overlay`], [`side_by_side`] → [`png`].
-//! Only [`decode`] reads bytes and only [`png`] writes files; everything between is a pure function.
+//! The way of one image: [`decode`] → [`resize`] → (engine) → [`heat`] → [`mask`] → [`overlay`], [`side_by_side`] → [`png`]. Only
+//! [`decode`] reads bytes and only [`png`] writes files; all others are pure functions.
 
 pub mod decode;
+mod error;
 pub mod exposure;
 pub mod heat;
 pub mod mask;
@@ -12,3 +13,5 @@ pub mod png;
 pub mod regions;
 pub mod resize;
 pub mod side_by_side;
+
+pub use error::{ImageError, NOT_CLOSED, NOT_MARKED};

@@ -1,7 +1,7 @@
 //! The original with the mask in red.
 
 use super::mask::Mask;
-use crate::inspection::{Picture, Samples};
+use crate::domain::{Picture, Samples};
 use image::RgbImage;
 
 /// The original as 8-bit RGB; where the mask is set, half original and half red (255, 0, 0), cut to whole levels.
@@ -11,7 +11,7 @@ pub fn overlay(picture: &Picture, mask: &Mask) -> RgbImage {
     let mut out = to_rgb8(picture);
     for (pixel, _) in out.pixels_mut().zip(&mask.pixels).filter(|&(_, &m)| m != 0) {
         let [r, g, b] = pixel.0;
-        // u8 halves cut as the Python scripts cut 0.5 * original + 0.5 * red.
+        // Integer halves truncate like 0.5 * original + 0.5 * red in the Python scripts.
         pixel.0 = [((u16::from(r) + 255) / 2) as u8, g / 2, b / 2];
     }
     out

@@ -1,7 +1,7 @@
-//! PNG files that appear whole or not at all.
+//! PNG files that appear complete or not at all.
 
-use crate::error::ImageError;
-use crate::files;
+use super::error::ImageError;
+use crate::platform::files;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use std::io;
@@ -10,7 +10,7 @@ use std::path::Path;
 /// Writes gray pixels, one byte each, row by row.
 ///
 /// # Errors
-/// [`ImageError::Write`] with the path; what was there before is then still there.
+/// [`ImageError::Write`] with the path; an earlier file is then still there.
 pub fn write_gray(path: &Path, width: u32, height: u32, pixels: &[u8]) -> Result<(), ImageError> {
     write(path, width, height, pixels, ExtendedColorType::L8)
 }

@@ -22,7 +22,7 @@ pub struct Regions {
     pub areas: Vec<u64>,
 }
 
-/// Finds the regions of `mask`, rows of `width` pixels, where anything but 0 is set. Time and memory follow the set pixels.
+/// Finds the regions of `mask`, with rows of `width` pixels, where every value but 0 is set. Time and memory grow with the set pixels.
 pub fn regions(mask: &[u8], width: usize) -> Regions {
     let mut runs: Vec<Run> = Vec::new();
     let mut parent: Vec<usize> = Vec::new();
@@ -34,7 +34,7 @@ pub fn regions(mask: &[u8], width: usize) -> Regions {
             let end = row[start..].iter().position(|&v| v == 0).map_or(width, |i| start + i);
             let own = parent.len();
             parent.push(own);
-            // Runs of the row above that touch this one, also by a corner. What ends before it touches none of the later ones.
+            // Runs of the row above that touch this one, also at a corner. A run that ends before it touches no later one either.
             while above.start < above.end && runs[above.start].end < start {
                 above.start += 1;
             }
@@ -59,7 +59,7 @@ fn root(parent: &mut [usize], mut i: usize) -> usize {
 
 fn join(parent: &mut [usize], a: usize, b: usize) {
     let (a, b) = (root(parent, a), root(parent, b));
-    // The smaller number wins, so that regions are numbered in reading order.
+    // The smaller number wins, so regions are numbered in reading order.
     parent[a.max(b)] = a.min(b);
 }
 

@@ -1,17 +1,19 @@
-//! Resizing as OpenCV does it (the Python scripts use `cv2.resize`): area averaging when shrinking, bilinear when enlarging.
+//! Resizes as OpenCV does (the Python scripts use `cv2.resize`): area averaging to shrink, bilinear to enlarge.
 
 mod area;
 mod linear;
+mod size;
 
 pub(crate) use linear::linear_f32;
 
-use crate::inspection::{Picture, ResizedImage, Samples};
+use crate::domain::{Picture, ResizedImage, Samples};
 use image::RgbImage;
+pub(crate) use size::Size;
 
-/// Resizes so that the short side is `shorter` pixels, aspect kept.
+/// Resizes so that the short side is `shorter` pixels, and keeps the aspect ratio.
 ///
-/// 8-bit pictures give whole grey levels, rounded where `cv2.INTER_AREA` and `cv2.INTER_LINEAR` round; wider ones are scaled to
-/// 0.0..=255.0 by their bit depth and not rounded. Gray is replicated to three channels. Nothing is interpolated when the size stays.
+/// 8-bit pictures give whole grey levels, rounded where `cv2.INTER_AREA` and `cv2.INTER_LINEAR` round. Wider ones are scaled to 0.0..=255.0
+/// by their bit depth and not rounded. Gray is replicated to three channels. Nothing is interpolated when the size stays.
 pub fn resize_for_engine(picture: &Picture, shorter: u32) -> ResizedImage {
     let (width, height) = engine_size(picture.width, picture.height, shorter);
     let from = Size::of(picture);
@@ -35,7 +37,7 @@ pub fn resize_for_engine(picture: &Picture, shorter: u32) -> ResizedImage {
     ResizedImage { width, height, rgb }
 }
 
-/// The picture as 8-bit RGB of the given size, bilinear (`cv2.INTER_LINEAR`) whether it grows or shrinks.
+/// The picture as 8-bit RGB of the given size; bilinear (`cv2.INTER_LINEAR`) both to shrink and to enlarge.
 pub fn resize_like(picture: &Picture, width: u32, height: u32) -> RgbImage {
     let original = crate::imaging::overlay::to_rgb8(picture);
     if (picture.width, picture.height) == (width, height) || picture.width == 0 || picture.height == 0 {
@@ -46,10 +48,10 @@ pub fn resize_like(picture: &Picture, width: u32, height: u32) -> RgbImage {
     RgbImage::from_raw(width, height, pixels).unwrap_or_default()
 }
 
-/// Longest side after resizing, in short sides. A strip that is longer would take the memory of many images.
+/// The longest side after resizing, in short sides. A longer strip would take the memory of many images.
 const LONGEST_STRIP: u32 = 32;
 
-/// Refuses a picture that is far longer than wide (or wider than high): enlarging its short side to `shorter` would make it huge.
+/// Refuses a picture that is far longer than wide (or wider than high): with a short side of `shorter`, it would be huge.
 ///
 /// # Errors
 /// The reason, for the image's row.
@@ -65,24 +67,11 @@ pub fn check_engine_size(picture: &Picture, shorter: u32) -> Result<(), String> 
     ))
 }
 
-/// Size after resizing: both sides times `shorter / short side`, rounded half to even as Python's `round` does.
+/// The size after resizing: both sides times `shorter / short side`, rounded half to even like Python's `round`.
 fn engine_size(width: u32, height: u32, shorter: u32) -> (u32, u32) {
     let scale = f64::from(shorter) / f64::from(width.min(height).max(1));
     let side = |n: u32| (f64::from(n) * scale).round_ties_even().max(1.0) as u32;
     (side(width), side(height))
-}
-
-/// Pixels per row and rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Size {
-    pub(crate) width: usize,
-    pub(crate) height: usize,
-}
-
-impl Size {
-    fn of(picture: &Picture) -> Size {
-        Size { width: picture.width as usize, height: picture.height as usize }
-    }
 }
 
 fn by_channels<T>(channels: u8, gray: impl FnOnce() -> T, rgb: impl FnOnce() -> T) -> T {

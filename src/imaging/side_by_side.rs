@@ -3,7 +3,7 @@
 use super::mask::Mask;
 use super::overlay::to_rgb8;
 use super::resize::resize_like;
-use crate::inspection::Picture;
+use crate::domain::Picture;
 use image::{GenericImage, RgbImage};
 
 /// A picture of twice the test's width and height; the reference is resized (bilinear) to the size of the test.
@@ -24,7 +24,7 @@ pub fn side_by_side(reference: &Picture, test: &Picture, mask: &Mask, overlay: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspection::Samples;
+    use crate::domain::Samples;
     use image::Rgb;
 
     #[test]

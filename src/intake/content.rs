@@ -1,4 +1,4 @@
-//! The bytes of a file that may be known already.
+//! The contents of a file that may be known already.
 
 use super::scan::{FileId, file_id_of, version_of};
 use super::settle::FileVersion;
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Readings of a file whose time is set again and again.
+/// How often to read a file whose time changes again and again.
 const READINGS: usize = 3;
 
 /// One state of a file and its bytes.
@@ -15,16 +15,16 @@ const READINGS: usize = 3;
 pub struct Content {
     /// Size and time, the same before and after the reading.
     pub version: FileVersion,
-    /// Which file it is.
+    /// Device and inode.
     pub id: Option<FileId>,
     /// BLAKE3, hexadecimal.
     pub hash: String,
 }
 
-/// Reads the file, no link, to its end. On a hung share it may not come back.
+/// Reads the file (no link) to its end. On a hung share this may never return.
 ///
 /// # Errors
-/// When it cannot be read, is no regular file, or does not stop changing.
+/// When the file cannot be read, is not a regular file, or does not stop changing.
 pub fn content_of(path: &Path) -> io::Result<Content> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     for _ in 0..READINGS {

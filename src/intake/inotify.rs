@@ -1,4 +1,4 @@
-//! inotify as a source of hints. Nothing depends on a hint arriving: scans find the same files a little later.
+//! inotify as a source of hints. No image depends on a hint: scans find the same files a little later.
 
 use super::scan::FolderId;
 use super::settle::Sighting;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 
-/// Something that may have happened.
+/// A hint: something that may have happened.
 #[derive(Debug)]
 pub enum Hint {
     /// A file (or folder) was seen under this name.
@@ -20,7 +20,7 @@ pub enum Hint {
     Gone(PathBuf),
 }
 
-/// Watches on folders, one each and without their sub-folders, so that it is known which of them have none.
+/// One watch per folder, without its sub-folders, so the daemon knows which folders have no watch.
 pub struct Watches {
     watcher: RecommendedWatcher,
     folders: HashMap<PathBuf, FolderId>,
@@ -28,15 +28,15 @@ pub struct Watches {
 }
 
 impl Watches {
-    /// No folder yet. The handler only tries to send: when the channel is full, or the kernel's queue overflowed, it sets `lost`,
+    /// Watches no folder yet. The handler only tries to send. When the channel is full or the kernel's queue overflowed, it sets `lost`,
     /// which asks for a full scan. `writers` learns who writes below `root`.
     ///
     /// # Errors
-    /// Why the system gives no watcher, and what to do.
+    /// Why the system gives no watcher, and what to do about it.
     pub fn open(root: PathBuf, hints: SyncSender<Hint>, lost: Arc<AtomicBool>, writers: Arc<Writers>) -> Result<Self, String> {
         let noting = Arc::clone(&writers);
         let handler = move |event: notify::Result<Event>| {
-            // An overflow carries no path, so it must be asked for first.
+            // An overflow has no path, so check for it first.
             let event = match event {
                 Ok(event) if !event.need_rescan() => event,
                 _ => {
@@ -55,14 +55,14 @@ impl Watches {
         Ok(Self { watcher, folders: HashMap::new(), writers })
     }
 
-    /// Watches `folder`, unless it is the very folder that is watched already.
+    /// Watches `folder`, unless this same folder is watched already.
     ///
     /// # Errors
-    /// Why it cannot be watched, and what to do. A folder that is gone needs no watch.
+    /// Why it cannot be watched, and what to do about it. A folder that is gone needs no watch.
     pub fn add(&mut self, folder: &Path, id: FolderId) -> Result<(), String> {
         match self.folders.get(folder) {
             Some(watched) if *watched == id => return Ok(()),
-            // Another folder stood there; its watch would go on under this name.
+            // Another folder was there; its watch would continue under this name.
             Some(_) => {
                 drop(self.watcher.unwatch(folder));
                 self.writers.doubt(folder);
@@ -80,7 +80,7 @@ impl Watches {
         }
     }
 
-    /// `path` is gone; if it was a folder, so are the watches on it and below.
+    /// `path` is gone. If it was a folder, the watches on it and below it are gone too.
     pub fn forget(&mut self, path: &Path) {
         if self.folders.contains_key(path) {
             self.folders.retain(|folder, _| !folder.starts_with(path));
@@ -88,7 +88,7 @@ impl Watches {
     }
 }
 
-/// What was wrong and the remedy.
+/// The error and its remedy.
 fn reason(error: &notify::Error) -> String {
     const TOO_MANY_OPEN_FILES: i32 = 24;
     match &error.kind {
@@ -108,7 +108,7 @@ fn hints_of(event: Event) -> Vec<Hint> {
         EventKind::Modify(ModifyKind::Name(RenameMode::To)) => sighted(Sighting::Renamed),
         EventKind::Create(CreateKind::File | CreateKind::Folder) => sighted(Sighting::Seen),
         EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => event.paths.into_iter().map(Hint::Gone).collect(),
-        // Opened, written to, attributes, and the pair that follows a rename's two halves: nothing that is not told otherwise.
+        // Open, write, attributes, and the event that follows the two halves of a rename: other events say the same.
         _ => Vec::new(),
     }
 }

@@ -1,28 +1,28 @@
-//! Marker files: `X.jpg` is complete when `X.jpg.done` stands beside it and is not older.
+//! Marker files: `X.jpg` is complete when `X.jpg.done` is beside it and is not older.
 //!
-//! A camera that always writes the same name leaves the marker of the last picture while it writes the next: a marker that is older than
-//! its image says nothing of it.
+//! A camera that always writes the same name leaves the marker of the last image there while it writes the next one. So a marker that is
+//! older than its image says nothing about it.
 //!
-//! What is compared is the later of the marker's two times (written, changed) with the earlier of the image's. The time of the change is
-//! the file system's own, which nobody sets, so it holds where one of the files has its time of writing from another clock: a marker that
-//! was copied with its old time counts, and so does one that stands beside an image whose time an uploader set afterwards. Equal times
-//! count. So do times that a coarse file system makes equal: where the marker's time is a whole second, the image's is cut to its second,
-//! and where it is an even one (FAT keeps two seconds), to two seconds.
+//! The daemon compares the later of the marker's two times (written, changed) with the earlier of the image's. The file system itself sets
+//! the time of the change, so the comparison holds when one file has its written time from another clock. A marker that was copied with its
+//! old time counts, and so does a marker beside an image whose time an uploader set afterwards. Equal times count. Times that a coarse file
+//! system makes equal count too: if the marker's time is a whole second, the image's is cut to its second; if it is an even second (FAT
+//! stores two seconds), to two seconds.
 
-use crate::inspection::Readiness;
+use crate::domain::Readiness;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const SECOND: i128 = 1_000_000_000;
 
-/// Whether the marker that this file needs stands beside it and is not older.
+/// True when the marker that this file needs is beside it and is not older.
 pub fn is_marked(path: &Path, readiness: &Readiness) -> bool {
     standing(path, readiness).is_some_and(|[image, marker]| counts(times(&image), times(&marker)))
 }
 
-/// True when a marker stands beside the file and is older: it is that of an earlier picture. False without a marker, which its owner may
-/// have taken away once the image was complete.
+/// True when a marker is beside the file and is older: it belongs to an earlier image. False without a marker, because its owner may have
+/// removed it once the image was complete.
 pub fn has_stale_marker(path: &Path, readiness: &Readiness) -> bool {
     standing(path, readiness).is_some_and(|[image, marker]| !counts(times(&image), times(&marker)))
 }
@@ -31,12 +31,12 @@ fn standing(path: &Path, readiness: &Readiness) -> Option<[Metadata; 2]> {
     let Readiness::Marker(suffix) = readiness else { return None };
     let mut marker = path.as_os_str().to_owned();
     marker.push(suffix);
-    // The marker first: an image that is written to in between is the newer for it.
+    // The marker first: if the image is written in between, it counts as newer.
     let marker = std::fs::symlink_metadata(PathBuf::from(marker)).ok().filter(Metadata::is_file)?;
     Some([std::fs::symlink_metadata(path).ok()?, marker])
 }
 
-/// Written and changed, nanoseconds since 1970.
+/// The times "written" and "changed", ns since 1970.
 fn times(meta: &Metadata) -> [i128; 2] {
     let time = |seconds: i64, nanoseconds: i64| i128::from(seconds) * SECOND + i128::from(nanoseconds);
     [time(meta.mtime(), meta.mtime_nsec()), time(meta.ctime(), meta.ctime_nsec())]
@@ -61,7 +61,7 @@ mod tests {
         assert!(counts([at(3), at(1005)], same(1004)), "its time was set back afterwards");
         assert!(counts(same(1003), [at(3), at(1004)]), "the marker was copied with its old time");
         assert!(counts([at(9000), at(1003)], same(1004)), "the camera's clock is ahead");
-        // Whole seconds, and FAT's two.
+        // Whole seconds, and FAT's two seconds.
         assert!(counts(same(1017), same(1010)) && !counts(same(1020), same(1010)));
         assert!(counts(same(1017), same(1000)) && !counts(same(1020), same(1000)));
     }

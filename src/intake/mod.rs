@@ -1,7 +1,7 @@
-//! How files become arrivals: scans are the truth, inotify only wakes them, settling decides when a file is complete.
+//! How files become arrivals: scans find every file, inotify only makes them earlier, and settling decides when a file is complete.
 //!
-//! One [`RootWorker`] thread per drop folder does every file-system call of that folder, so that a hung share holds up
-//! nobody else. It knows nothing of products: [`Classify`] tells it which names matter and how they become ready, [`Enters`] which folders.
+//! One [`RootWorker`] thread per drop folder makes all file-system calls of that folder, so a hung share holds up no other folder. It does
+//! not know products: [`Classify`] tells it which names matter and how they become ready, [`Enters`] which folders.
 
 mod content;
 mod inotify;
@@ -16,8 +16,8 @@ mod writers;
 
 pub use content::{Content, content_of};
 pub use marker::has_stale_marker;
-pub use pulse::Pulse;
+pub use pulse::IntakePulse;
 pub use root::{Classify, Enters, FoundFile, IntakeReport, RootSpec, RootWorker};
-pub use scan::{FileId, file_version, version_of};
+pub use scan::{FileId, file_id_of, file_state, file_version, version_of};
 pub use settle::FileVersion;
-pub use writers::{Writers, Writing};
+pub use writers::{WriterState, Writers};

@@ -1,10 +1,10 @@
 //! Whether a mount or an unmount concerns a drop folder.
 //!
-//! An ssh log-in mounts a file system, and so does a container: what happens elsewhere on the machine must not touch the watches, since a
-//! close in the moment without them is lost. So the entries of the mount table at, above and below the folder are compared.
+//! An ssh log-in or a container mounts a file system too. Such mounts elsewhere must not touch the watches, because a close is lost while
+//! there are no watches. So the daemon compares only the mounts at, above and below the folder.
 //!
-//! Whoever unmounts a file system and mounts it again between two looks leaves the same entry as before, down to its number, while every
-//! watch on it is gone. The kernel tells that to whoever watches the folder, hence the [`Alarm`].
+//! When somebody unmounts a file system and mounts it again between two looks, the table has the same line as before, even the same number,
+//! but every watch on it is gone. The kernel reports this to those who watch the folder; the [`Alarm`] does.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// The mount table of this process, as far as it concerns one folder. Without `/proc` it never changes.
+/// The mounts of this process that concern one folder. Without `/proc` they never change.
 #[derive(Debug)]
 pub struct MountTable {
     file: Option<File>,
@@ -23,7 +23,7 @@ pub struct MountTable {
     alarm: Option<Alarm>,
 }
 
-/// An entry of the table. Its options are left out: they may change without a watch being lost.
+/// One mount. Its options are left out: they may change while the watches stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Mount {
     at: PathBuf,
@@ -36,13 +36,13 @@ impl MountTable {
         Self { file: File::open("/proc/self/mountinfo").ok(), around: Vec::new(), alarm: None }
     }
 
-    /// From now on changes that concern `root` count. To be called before watches are set.
+    /// From now on, changes that concern `root` count. Call it before setting watches.
     pub fn look_at(&mut self, root: &Path) {
         self.alarm = None;
         self.around = around(root);
     }
 
-    /// To be called when watches are set, which need theirs first where few are left.
+    /// Call it after the watches are set: when few watches are left, the folders need them first.
     pub fn set_alarm(&mut self, root: &Path) {
         if !self.may_be_unmounted() {
             return;
@@ -51,17 +51,17 @@ impl MountTable {
         self.alarm = Alarm::set(std::iter::once(root).chain(below));
     }
 
-    /// True when the table was changed since this was asked last in a way that concerns `root`: something was mounted or unmounted on it,
-    /// above it or below it. Touches no file system but `/proc` and the folders on the way to `root`.
+    /// True when something was mounted or unmounted on `root`, above it or below it since the last call. Reads no file system except
+    /// `/proc` and the folders on the way to `root`.
     pub fn concerns(&mut self, root: &Path) -> bool {
         if !self.changed() {
             return false;
         }
-        // Without an alarm nobody knows what was unmounted for a moment.
+        // Without an alarm, nobody notices a short unmount.
         self.alarm.as_ref().map_or_else(|| self.may_be_unmounted(), Alarm::rang) || around(root) != self.around
     }
 
-    /// Whether the folder, or one below it, lies on another file system than that of `/`, which stays.
+    /// True when the folder, or one below it, is on another file system than `/`, which stays mounted.
     fn may_be_unmounted(&self) -> bool {
         self.around.iter().any(|mount| mount.at != Path::new("/"))
     }
@@ -73,7 +73,7 @@ impl MountTable {
     }
 }
 
-/// The entries at, above and below `root`, which may be a link.
+/// The mounts at, above and below `root`, which may be a link.
 fn around(root: &Path) -> Vec<Mount> {
     let target = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     let concerns = |at: &Path| [root, &target].into_iter().any(|root| root.starts_with(at) || at.starts_with(root));
@@ -89,7 +89,7 @@ fn parse(line: &[u8]) -> Option<Mount> {
     Some(Mount { at: OsString::from_vec(unescape(at)).into(), what })
 }
 
-/// Spaces, tabs, line feeds and backslashes are written as `\040` and so on.
+/// The table writes spaces, tabs, line feeds and backslashes as `\040` and so on.
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -110,16 +110,16 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Rings when a file system that one of some folders is on was unmounted.
+/// Rings when the file system of one of these folders was unmounted.
 #[derive(Debug)]
 struct Alarm(OwnedFd);
 
 impl Alarm {
-    /// `None` when the system refuses, as for want of instances.
+    /// `None` when the system refuses, for example because no instances are left.
     fn set<'a>(folders: impl Iterator<Item = &'a Path>) -> Option<Self> {
         let alarm = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
         for folder in folders {
-            // That the folder itself is removed or moved is seen otherwise; an unmount is told whatever is asked for.
+            // Other code notices when the folder itself is removed or moved. The kernel always reports an unmount, whatever the mask.
             inotify::add_watch(&alarm, folder, WatchFlags::DELETE_SELF).ok()?;
         }
         Some(Self(alarm))

@@ -1,10 +1,10 @@
-//! A drop folder to keep an eye on, the thread that does it, and what that thread has to say.
+//! A drop folder to watch, the thread that watches it, and the reports of that thread.
 
-use super::pulse::Pulse;
+use super::pulse::IntakePulse;
 use super::scan::FileId;
-use super::worker::Worker;
+use super::worker::RootThread;
 use super::writers::Writers;
-use crate::inspection::Readiness;
+use crate::domain::Readiness;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
-/// Tells how a file of this name becomes ready; `None` = not an image of this folder.
+/// Says how a file of this name becomes ready; `None` = not an image of this folder.
 pub type Classify = Arc<dyn Fn(&Path) -> Option<Readiness> + Send + Sync>;
 
-/// Tells whether a folder below a drop folder is gone through and watched.
+/// Says whether the daemon scans and watches a folder below a drop folder.
 pub type Enters = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
 
-/// A drop folder to keep an eye on.
+/// A drop folder to watch.
 #[derive(Clone)]
 pub struct RootSpec {
     /// The folder.
@@ -34,55 +34,55 @@ pub struct RootSpec {
     pub classify: Classify,
     /// Which folders matter.
     pub enters: Enters,
-    /// Takes note of the files that are being written.
+    /// Records the files that are being written.
     pub writers: Arc<Writers>,
 }
 
 /// A complete file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Bytes.
     pub size: u64,
     /// Modification time, nanoseconds since 1970.
     pub mtime_ns: i64,
-    /// Which file it is, under whatever name.
+    /// Device and inode, the same under every name.
     pub id: Option<FileId>,
-    /// Whether its writer was seen to finish it.
+    /// Whether the daemon saw the writer finish it.
     pub said_whole: bool,
 }
 
-/// What a worker has to say.
+/// A report of a worker.
 #[derive(Debug)]
 pub enum IntakeReport {
-    /// Files that became ready; some may have been reported by an earlier run of the daemon.
+    /// Files that became ready. An earlier run of the daemon may have reported some of them.
     Found(Vec<FoundFile>),
-    /// The folder cannot be listed, or it is not the one it was; it is looked at again all the time.
+    /// The folder cannot be listed, or it was replaced. The daemon tries again all the time.
     RootLost {
         /// The folder.
         root: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// After `RootLost`: a folder stands there again, and is in use.
+    /// After `RootLost`: there is a folder again, and it is in use.
     RootBack {
         /// The folder.
         root: PathBuf,
     },
-    /// Hints were lost; new watches and a full scan make up for it.
+    /// Hints were lost. New watches and a full scan find what they would have reported.
     Overflow {
         /// The folder.
         root: PathBuf,
     },
-    /// The folder or some of its sub-folders cannot be watched; scans alone find the files there, up to `rescan` later.
+    /// The folder or some of its sub-folders cannot be watched. Only scans find the files there, up to `rescan` later.
     NotWatched {
         /// The folder.
         root: PathBuf,
         /// How much of it, why, and what to do.
         reason: String,
     },
-    /// After `NotWatched`: all of it is watched now.
+    /// After `NotWatched`: the whole folder is watched now.
     Watched {
         /// The folder.
         root: PathBuf,
@@ -92,7 +92,7 @@ pub enum IntakeReport {
 /// The handle of a running worker; dropping it ends the thread.
 pub struct RootWorker {
     root: PathBuf,
-    pulse: Arc<Pulse>,
+    pulse: Arc<IntakePulse>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -103,12 +103,13 @@ impl RootWorker {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(spec: RootSpec, reports: Sender<IntakeReport>) -> io::Result<Self> {
-        let (root, pulse, stop) = (spec.path.clone(), Arc::<Pulse>::default(), Arc::<AtomicBool>::default());
+        let (root, pulse, stop) = (spec.path.clone(), Arc::<IntakePulse>::default(), Arc::<AtomicBool>::default());
         let thread = std::thread::Builder::new().name("intake".to_owned()).spawn({
             let (pulse, stop) = (Arc::clone(&pulse), Arc::clone(&stop));
             move || {
                 pulse.begin_thread();
-                Worker::new(spec, reports, pulse, stop).run();
+                let _ended = TellsEnd(Arc::clone(&pulse));
+                RootThread::new(spec, reports, pulse, stop).run();
             }
         })?;
         Ok(Self { root, pulse, stop, thread: Some(thread) })
@@ -119,26 +120,35 @@ impl RootWorker {
         &self.root
     }
 
-    /// Tells whether the thread is stuck.
-    pub fn pulse(&self) -> Arc<Pulse> {
+    /// Shows whether the thread is stuck.
+    pub fn pulse(&self) -> Arc<IntakePulse> {
         Arc::clone(&self.pulse)
     }
 
-    /// Asks the thread to end; does not wait.
+    /// Asks the thread to end, and does not wait for it.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
     }
 
-    /// True once the thread has ended; it may never do on a hung share.
+    /// True once the thread has ended; on a hung share that may never happen.
     pub fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+/// Reports that the thread has ended, even after a panic.
+struct TellsEnd(Arc<IntakePulse>);
+
+impl Drop for TellsEnd {
+    fn drop(&mut self) {
+        self.0.end_thread();
     }
 }
 
 impl Drop for RootWorker {
     fn drop(&mut self) {
         self.stop();
-        // A thread in a hung system call is left behind rather than waited for.
+        // The daemon does not wait for a thread in a hung system call.
         if let Some(thread) = self.thread.take_if(|t| t.is_finished()) {
             let _ = thread.join();
         }

@@ -1,19 +1,19 @@
-//! The truth about a drop folder: what is in it now.
+//! Scans a drop folder: the files that are in it now.
 
 use super::settle::FileVersion;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The state of `path` if it is a regular file; links are not followed.
+/// Size and time of `path` if it is a regular file. Links are not followed.
 ///
 /// # Errors
-/// What `lstat` says, but "not found" is `Ok(None)`.
+/// The error of `lstat`, but "not found" is `Ok(None)`.
 pub fn file_version(path: &Path) -> io::Result<Option<FileVersion>> {
     Ok(file_state(path)?.map(|(version, _)| version))
 }
 
-/// [`file_version`], and which file it is.
+/// [`file_version`], with device and inode.
 ///
 /// # Errors
 /// As [`file_version`].
@@ -28,11 +28,10 @@ pub fn file_state(path: &Path) -> io::Result<Option<(FileVersion, Option<FileId>
 
 /// Size and modification time.
 pub fn version_of(meta: &std::fs::Metadata) -> FileVersion {
-    FileVersion { size: meta.len(), mtime_ns: crate::files::mtime_ns(meta) }
+    FileVersion { size: meta.len(), mtime_ns: crate::platform::files::mtime_ns(meta) }
 }
 
-/// Which file it is: device and inode. Shares may give another number after a while, and every file system gives that of a removed file to
-/// a new one.
+/// Device and inode. A share may change the number after a while, and every file system gives the number of a removed file to a new one.
 pub type FileId = (u64, u64);
 
 /// `None` where the file system gives no numbers.
@@ -40,22 +39,22 @@ pub fn file_id_of(meta: &std::fs::Metadata) -> Option<FileId> {
     (meta.ino() != 0).then(|| (meta.dev(), meta.ino()))
 }
 
-/// Which folder it is: device and inode. They change when it is replaced, unmounted or mounted over.
+/// Device and inode of a folder. They change when it is replaced, unmounted or mounted over.
 pub type FolderId = (u64, u64);
 
-/// A drop folder as it is now.
+/// The present state of a drop folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RootState {
-    /// Which folder it is.
+    /// Device and inode.
     pub id: FolderId,
     /// Whether a file system is mounted on it.
     pub is_mount: bool,
 }
 
-/// Looks at a drop folder itself; it may be a link to a folder.
+/// Looks at the drop folder itself, which may be a link to a folder.
 ///
 /// # Errors
-/// When it is not there, does not answer, or is no folder.
+/// When it does not exist, does not answer, or is not a folder.
 pub fn root_state(root: &Path) -> io::Result<RootState> {
     let meta = std::fs::metadata(root)?;
     if !meta.is_dir() {
@@ -70,19 +69,19 @@ pub fn folder_id(path: &Path) -> Option<FolderId> {
     std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_dir).map(|meta| (meta.dev(), meta.ino()))
 }
 
-/// What [`walk`] comes across.
+/// Gets everything that [`walk`] finds.
 pub trait Visitor {
-    /// Whether a sub-folder is gone through at all.
+    /// True when the walk enters this sub-folder.
     fn enters(&self, folder: &Path) -> bool;
-    /// A folder, before it is listed: a watch set now misses nothing that the listing does not show.
+    /// A folder, before the walk lists it: a watch set now reports every file that the listing misses.
     fn folder(&mut self, folder: &Path, id: FolderId);
     /// A regular file.
     fn file(&mut self, path: PathBuf, version: FileVersion);
-    /// A sub-folder that cannot be read, or that went away in between.
+    /// A sub-folder that cannot be read, or that vanished meanwhile.
     fn unread(&mut self, folder: &Path, error: io::Error);
 }
 
-/// Goes through `root` and the folders that the visitor enters; links are not followed.
+/// Lists `root` and the folders that the visitor enters. Links are not followed.
 ///
 /// # Errors
 /// When `root` cannot be listed.
@@ -107,7 +106,7 @@ pub fn walk(root: &Path, id: FolderId, recursive: bool, visitor: &mut impl Visit
                     break;
                 }
             };
-            // The file may be gone since it was listed; then there is nothing to tell of it.
+            // The file may have vanished after the listing; then there is nothing to report.
             let Ok(meta) = entry.metadata() else { continue };
             if meta.is_dir() {
                 let path = entry.path();
@@ -126,13 +125,13 @@ pub fn walk(root: &Path, id: FolderId, recursive: bool, visitor: &mut impl Visit
 mod tests {
     use super::*;
 
-    /// Files and folders that were met.
+    /// The files and folders that the walk found.
     #[derive(Default)]
     struct Met(Vec<PathBuf>, Vec<PathBuf>);
 
     impl Visitor for Met {
         fn enters(&self, folder: &Path) -> bool {
-            !crate::inspection::is_left_out(folder.file_name().unwrap())
+            !crate::domain::is_left_out(folder.file_name().unwrap())
         }
         fn folder(&mut self, folder: &Path, id: FolderId) {
             assert!(folder_id(folder).is_none_or(|found| found == id));

@@ -1,22 +1,22 @@
-//! Is the file complete? Pure: the clock and the file's state are passed in.
+//! Decides whether a file is complete. Pure: the caller passes the clock and the file's state.
 //!
-//! A file that inotify reported closed or renamed is ready at once. A file that was only seen (by a scan, or created as a hard
-//! link, which never closes) is ready when its size and times have not changed for [`UNSEEN_QUIET`].
+//! A file that inotify reported as closed or renamed is ready at once. A file that was only seen (by a scan, or as a new hard link, which
+//! never closes) is ready when its size and times have not changed for [`UNSEEN_QUIET`].
 //!
-//! A drop folder may hold hundreds of thousands of files, so nothing here goes over all of them but the end of a scan, and of those
-//! that were handed on only a digest of the path is kept.
+//! A drop folder may hold hundreds of thousands of files. So only the end of a scan visits all of them, and for files that were handed on
+//! only a digest of the path is kept.
 
-use crate::inspection::Readiness;
+use crate::domain::Readiness;
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a file whose writer was not seen to finish must stay unchanged.
+/// How long a file must stay unchanged if nobody saw its writer finish.
 pub const UNSEEN_QUIET: Duration = Duration::from_secs(2);
 
-/// What identifies one writing of a path.
+/// Identifies one writing of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileVersion {
     /// Bytes.
@@ -25,10 +25,10 @@ pub struct FileVersion {
     pub mtime_ns: i64,
 }
 
-/// How the file came to notice.
+/// How the daemon noticed the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sighting {
-    /// By a scan, or an event that says nothing of completeness.
+    /// By a scan, or by an event that does not say whether it is complete.
     Seen,
     /// Its writer closed it.
     Closed,
@@ -36,14 +36,14 @@ pub enum Sighting {
     Renamed,
 }
 
-/// The files of one drop folder that are on their way, and those already handed on.
+/// The files of one drop folder that are not complete yet, and those already handed on.
 #[derive(Debug, Default)]
 pub struct Settle {
     waiting: HashMap<Arc<Path>, Waiting>,
-    /// Those of `waiting` that have a time, in the order in which they are handed on: by that time, then by their writing.
+    /// The files of `waiting` that have a time, in the order of handing on: by that time, then by their writing.
     queue: BTreeSet<(Instant, i64, Arc<Path>)>,
     handed_on: HashMap<PathDigest, HandedOn>,
-    /// The number of the scan that runs or ran last.
+    /// The number of the present or last scan.
     scan: u32,
 }
 
@@ -51,11 +51,11 @@ pub struct Settle {
 struct Waiting {
     version: FileVersion,
     readiness: Readiness,
-    /// `None`: waits for its marker.
+    /// `None`: the file waits for its marker.
     due: Option<Instant>,
-    /// Whether its writer was seen to finish it.
+    /// Whether the daemon saw the writer finish it.
     said_whole: bool,
-    /// The scan in which, or after which, it was seen last.
+    /// The scan in which, or after which, it was last seen.
     scan: u32,
 }
 
@@ -65,7 +65,7 @@ struct HandedOn {
     scan: u32,
 }
 
-/// Two paths never have the same.
+/// Two paths never have the same digest.
 type PathDigest = [u8; 16];
 
 fn digest(path: &Path) -> PathDigest {
@@ -75,9 +75,9 @@ fn digest(path: &Path) -> PathDigest {
 }
 
 impl Settle {
-    /// Notes a sighting. `marked` tells whether the marker file stands beside it (only asked for with `Readiness::Marker`).
+    /// Notes a sighting. `marked` says whether the marker file is beside it (used only with `Readiness::Marker`).
     pub fn observe(&mut self, path: &Path, version: FileVersion, sighting: Sighting, readiness: Readiness, marked: bool, now: Instant) {
-        // A close tells something new even of a file that was handed on: its writer may have been waited for, and given up.
+        // A close is news even for a file that was handed on: the daemon may have waited for its writer and given up.
         if sighting == Sighting::Closed && readiness.needs_close() {
             self.handed_on.remove(&digest(path));
         } else if self.is_handed_on(path, version) {
@@ -97,7 +97,7 @@ impl Settle {
         };
         let due = if complete { Some(now) } else { quiet.map(|q| now + q) };
         match self.waiting.get_mut(path) {
-            // Unchanged and not yet known complete: the clock that was started goes on.
+            // Unchanged and not yet known to be complete: its clock continues.
             Some(entry) if entry.version == version && !complete => {
                 entry.scan = self.scan;
                 entry.said_whole |= said_whole;
@@ -116,18 +116,18 @@ impl Settle {
         true
     }
 
-    /// Forgets a path that is gone: a later file of the same name is a new one.
+    /// Forgets a path that is gone: a later file of this name is a new one.
     pub fn forget(&mut self, path: &Path) {
         self.stop_waiting(path);
         self.handed_on.remove(&digest(path));
     }
 
-    /// A full scan begins; it gives every file to [`Settle::observe`] or [`Settle::is_handed_on`].
+    /// A full scan begins. It gives every file to [`Settle::observe`] or [`Settle::is_handed_on`].
     pub fn begin_scan(&mut self) {
         self.scan = self.scan.wrapping_add(1);
     }
 
-    /// A full scan is over: forgets every path that was not seen since it began.
+    /// A full scan is over: forgets every path that nobody saw since it began.
     pub fn end_scan(&mut self) {
         let scan = self.scan;
         let Self { waiting, queue, handed_on, .. } = self;
@@ -141,8 +141,8 @@ impl Settle {
         handed_on.retain(|_, entry| entry.scan == scan);
     }
 
-    /// Up to `most` paths whose waiting is over, the longest over first; each must be looked at again and given to
-    /// [`Settle::settle`] or [`Settle::forget`].
+    /// Up to `most` paths whose waiting is over, the longest first. The caller looks at each again and gives it to [`Settle::settle`] or
+    /// [`Settle::forget`].
     pub fn due(&self, now: Instant, most: usize) -> Vec<Arc<Path>> {
         self.queue.iter().take_while(|(due, ..)| *due <= now).take(most).map(|(.., path)| Arc::clone(path)).collect()
     }
@@ -152,12 +152,12 @@ impl Settle {
         self.queue.first().map(|(due, ..)| *due)
     }
 
-    /// What is known of a file that waits: its version, and whether its writer was seen to finish it.
+    /// The version of a waiting file, and whether the daemon saw its writer finish it.
     pub fn waiting(&self, path: &Path) -> Option<(FileVersion, bool)> {
         self.waiting.get(path).map(|entry| (entry.version, entry.said_whole))
     }
 
-    /// Hands a due file on if it is still as it was when its clock started; else its clock starts anew. True = hand on.
+    /// Hands on a due file if it has not changed since its clock started. Otherwise its clock starts again. True = hand on.
     pub fn settle(&mut self, path: &Path, version: FileVersion, now: Instant) -> bool {
         let Some(entry) = self.stop_waiting(path) else { return false };
         if entry.version == version {
@@ -293,7 +293,7 @@ mod tests {
         settle.begin_scan();
         see(&mut settle, "waits");
         assert!(settle.is_handed_on(&file("done"), V1));
-        // An event during the scan tells of a file that the scan had already passed by.
+        // An event during the scan reports a file that the scan has already passed.
         see(&mut settle, "new");
         settle.end_scan();
         assert_eq!(settle.due(now + UNSEEN_QUIET, 9), [file("new").into(), file("waits").into()]);

@@ -1,11 +1,11 @@
-//! What the thread of a drop folder does: hints and scans in, complete files out.
+//! The work of a drop folder's thread: hints and scans in, complete files out.
 
 mod visit;
 
 use super::inotify::{Hint, Watches};
 use super::marker::is_marked;
 use super::mounts::MountTable;
-use super::pulse::Pulse;
+use super::pulse::IntakePulse;
 use super::root::{FoundFile, IntakeReport, RootSpec};
 use super::scan::{self, FileId, RootState};
 use super::settle::{FileVersion, Settle, Sighting};
@@ -21,49 +21,49 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 use visit::Scan;
 
-/// Hints kept while the thread is scanning. Past that a full scan takes their place, so the bound costs time, never an image.
+/// Hints kept while the thread scans. If more come, a full scan replaces them, so the limit costs time, never an image.
 const HINTS: usize = 4096;
-/// Files per report: one database transaction each. What a backlog holds in memory on its way is this times the channel's bound.
+/// Files per report; each report is one database transaction. A backlog on its way takes this times the channel's limit in memory.
 const BATCH: usize = 500;
-/// Files that a scan goes through before it looks whether hints have come: some milliseconds.
+/// Files that a scan visits before it looks for new hints: some milliseconds.
 const SCAN_SLICE: usize = 256;
-/// How often the folder itself is looked at: an unmount or replacement is noticed within this time.
+/// How often the thread looks at the folder itself: it notices an unmount or a replacement within this time.
 const ROOT_CHECK: Duration = Duration::from_secs(2);
 
-/// The reports' receiver is gone: the daemon stops.
+/// The receiver of the reports is gone: the daemon stops.
 pub(super) struct Ended;
 
-pub(super) struct Worker {
+pub(super) struct RootThread {
     spec: RootSpec,
     reports: Sender<IntakeReport>,
-    pulse: Arc<Pulse>,
+    pulse: Arc<IntakePulse>,
     stop: Arc<AtomicBool>,
     settle: Settle,
     hint_sender: SyncSender<Hint>,
     hints: Receiver<Hint>,
     lost: Arc<AtomicBool>,
-    /// Or why there are none. The next full scan tries again.
+    /// The watches, or why there are none. The next full scan tries again.
     watches: Result<Watches, String>,
-    /// Whether they may not be what they seem; the next full scan sets them again.
+    /// True when the watches may be wrong; the next full scan sets them again.
     watches_are_stale: bool,
-    /// Whether they were set by the scan that runs.
+    /// True when the present scan set them.
     watches_are_new: bool,
-    /// Whether it was reported that folders are not watched.
+    /// True when it was reported that some folders are not watched.
     not_watched: bool,
-    /// Sub-folders that hints told of; they may hold files that were written before they were watched.
+    /// Sub-folders that hints reported. They may hold files that were written before the watch was set.
     new_folders: BTreeSet<PathBuf>,
     mounts: MountTable,
-    /// The folder as it was last seen; `None` when it could not be looked at.
+    /// The folder as last seen; `None` when the thread could not look at it.
     root: Option<RootState>,
-    /// Whether a file system was mounted on it when it was last in order.
+    /// True when a file system was mounted on it when it was last in order.
     was_mount: bool,
     root_is_lost: bool,
     next_scan: Instant,
     next_root_check: Instant,
 }
 
-impl Worker {
-    pub(super) fn new(spec: RootSpec, reports: Sender<IntakeReport>, pulse: Arc<Pulse>, stop: Arc<AtomicBool>) -> Self {
+impl RootThread {
+    pub(super) fn new(spec: RootSpec, reports: Sender<IntakeReport>, pulse: Arc<IntakePulse>, stop: Arc<AtomicBool>) -> Self {
         let (hint_sender, hints) = sync_channel(HINTS);
         let now = Instant::now();
         Self {
@@ -99,9 +99,9 @@ impl Worker {
     }
 
     /// In this order:
-    /// 1. looks at the folder itself and watches it anew if it is another one;
-    /// 2. scans if it is time, or if hints were lost; else goes through the new sub-folders;
-    /// 3. hands on what has settled;
+    /// 1. looks at the folder itself, and sets new watches if it is another folder;
+    /// 2. scans if it is time, or if hints were lost; otherwise lists the new sub-folders;
+    /// 3. hands on the files that have settled;
     /// 4. waits for a hint or the next of these times.
     fn turn(&mut self) -> Result<(), Ended> {
         self.pulse.work();
@@ -111,7 +111,7 @@ impl Worker {
             self.next_root_check = now + ROOT_CHECK;
         }
         if self.lost.swap(false, Ordering::AcqRel) {
-            // Folders may have been made or moved that no hint told of.
+            // Folders may have been made or moved without a hint.
             self.watches_are_stale = true;
             self.next_scan = now;
             self.report(IntakeReport::Overflow { root: self.spec.path.clone() })?;
@@ -128,7 +128,7 @@ impl Worker {
     }
 
     fn check_root(&mut self) -> Result<(), Ended> {
-        // Before the look, so that a change after it is seen at the next one.
+        // Asked first, so that the next check sees a change that comes later.
         let mounts_changed = self.mounts.concerns(&self.spec.path);
         let seen = match scan::root_state(&self.spec.path) {
             Ok(seen) => seen,
@@ -146,7 +146,7 @@ impl Worker {
             return Ok(());
         }
         if self.was_mount && !seen.is_mount {
-            // What lies under the mount point is still the drop folder by its name; files there are found as ever.
+            // The folder under the mount point still has the drop folder's name; the daemon finds files there as always.
             self.root_lost("the file system that was mounted on it is gone; mount it again".to_owned())?;
         } else {
             if self.root.is_some() {
@@ -169,12 +169,12 @@ impl Worker {
         self.report(IntakeReport::RootLost { root: self.spec.path.clone(), reason })
     }
 
-    /// Goes through the whole folder. Hints are served meanwhile, so that a new file does not wait for the end of a long scan.
+    /// Scans the whole folder. Hints are served meanwhile, so a new file does not wait for the end of a long scan.
     fn scan(&mut self) -> Result<(), Ended> {
         let Some(RootState { id, .. }) = self.root else { return Ok(()) };
         let root = self.spec.path.clone();
         if std::mem::take(&mut self.watches_are_stale) || self.watches.is_err() {
-            // The old ones go first, since they count against the limits. Until the new ones are set, a close goes unnoticed.
+            // Remove the old watches first, because they count against the limits. Until the new ones are set, a close is missed.
             self.watches = Err(String::new());
             self.spec.writers.doubt(&root);
             self.mounts.look_at(&root);
@@ -187,7 +187,7 @@ impl Worker {
         let outcome = scan::walk(&root, id, scan.worker.spec.recursive, &mut scan);
         let watched = scan.end()?;
         if let Err(error) = outcome {
-            // The next look at the folder says whether it is gone.
+            // The next look at the folder shows whether it is gone.
             tracing::warn!(folder = %root.display(), %error, "drop folder not read");
             return Ok(());
         }
@@ -225,7 +225,7 @@ impl Worker {
         self.report(IntakeReport::NotWatched { root: self.spec.path.clone(), reason })
     }
 
-    /// Takes the hints that are there and hands on what has settled.
+    /// Takes the waiting hints and hands on the files that have settled.
     fn serve_hints(&mut self) -> Result<(), Ended> {
         let mut any = false;
         while let Ok(hint) = self.hints.try_recv() {
@@ -235,7 +235,7 @@ impl Worker {
         if any { self.hand_on() } else { Ok(()) }
     }
 
-    /// Hands on one report of what has settled; what is left has its turn after the hints that came meanwhile.
+    /// Hands on one report of settled files. The rest comes after the hints that arrived meanwhile.
     fn hand_on(&mut self) -> Result<(), Ended> {
         let now = Instant::now();
         let mut batch = Vec::new();
@@ -255,7 +255,7 @@ impl Worker {
         if let Some(due) = self.settle.next_due() {
             until = until.min(due);
         }
-        // Short enough that a stop, or a loss flagged by the handler, is soon noticed.
+        // Short, so the thread soon notices a stop, or a loss that the handler flagged.
         let patience = until.saturating_duration_since(Instant::now()).min(Duration::from_millis(200));
         let hint = self.hints.recv_timeout(patience);
         self.pulse.work();
@@ -313,11 +313,11 @@ impl Worker {
                 self.settle.forget(path);
                 None
             }
-            // Its folder could be listed, but nobody can name the file: it is handed on as it was listed, and recorded as failed.
+            // The folder could be listed, but nobody can open this name. The file is handed on as it was listed, and recorded as failed.
             Err(error) if error.raw_os_error() == Some(Errno::NAMETOOLONG.raw_os_error()) => {
                 self.settle.waiting(path).map(|(version, _)| (version, None))
             }
-            // The next scan sees it again if it is still there.
+            // The next scan sees the file again if it still exists.
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "file not examined; it is tried again at the next scan");
                 self.settle.forget(path);

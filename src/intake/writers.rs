@@ -1,64 +1,65 @@
 //! Which files are being written.
 //!
-//! A writer that allots the space of its file first and pauses before the last bytes leaves nothing to see: the size is right, there is
-//! no hole, and an uncompressed picture decodes, with black rows. Only the close tells that it is whole. inotify tells of every write and
-//! close in a watched folder, whoever the writer is: a file that was written to and not closed since is open.
+//! Some writers reserve the space of a file first and pause before the last bytes. Then the size is right, there is no hole, and an
+//! uncompressed image decodes, with black rows. Only the close shows that it is whole. inotify reports every write and close in a watched
+//! folder, whoever the writer is: a file that was written and not closed since is open.
 //!
-//! Not known is what was opened before the folder was watched or while events were lost, and who writes on the far side of a share.
-//! The kernel could be asked through file leases, but it answers only the owner of a file.
+//! inotify does not know about files that were opened before the folder was watched or while events were lost, nor about writers on the far
+//! side of a share. File leases would show them, but the kernel answers only the owner of a file.
 //!
-//! After a gap in which events were lost (the kernel's queue overflowed, or the watches had to be set anew) a file that was open before is
-//! in doubt: its close may have been in the gap. Such a file is waited for like an open one, and when it has not changed for
-//! `intake.give_up_after`, longer than any pause of its writer, it counts as closed. So a whole file never fails for want of an event.
+//! After a gap in the events (the kernel's queue overflowed, or the watches had to be set again), a file that was open before is in doubt:
+//! its close may have been in the gap. The daemon waits for it like for an open file. When the file has not changed for
+//! `intake.give_up_after`, which is longer than any pause of its writer, it counts as closed. So a whole file never fails because an event
+//! is missing.
 
 use notify::Event;
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Far more files than are ever written at once. Past this bound all is forgotten, and a file in hand is taken for closed as if it had
-/// been opened before the folder was watched.
+/// Far more files than are ever written at once. Above this limit everything is forgotten, and a file counts as closed, as if it had been
+/// opened before the folder was watched.
 const MOST: usize = 10_000;
 
-/// Whether somebody has a file open for writing, as far as events told.
+/// Whether somebody has a file open for writing, as far as the events tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Writing {
-    /// Nobody, as far as is known.
+pub enum WriterState {
+    /// Nobody, as far as the daemon knows.
     Closed,
-    /// Somebody has.
+    /// Somebody has it open.
     Open,
-    /// Somebody had before events were lost.
+    /// Somebody had it open before events were lost.
     InDoubt,
 }
 
-/// The files in all drop folders that were seen written to and not closed since.
+/// The files in all drop folders that were written and not closed since.
 #[derive(Debug, Default)]
 pub struct Writers {
-    open: Mutex<HashMap<PathBuf, Writing>>,
+    open: Mutex<HashMap<PathBuf, WriterState>>,
 }
 
 impl Writers {
-    /// What is known of the file.
-    pub fn of(&self, path: &Path) -> Writing {
-        self.lock().get(path).copied().unwrap_or(Writing::Closed)
+    /// The state of this file.
+    pub fn of(&self, path: &Path) -> WriterState {
+        self.lock().get(path).copied().unwrap_or(WriterState::Closed)
     }
 
-    /// Events of files below `root` were lost, or may be from now on.
+    /// Events of files below `root` were lost, or may be lost from now on.
     pub(super) fn doubt(&self, root: &Path) {
-        self.lock().iter_mut().filter(|(path, _)| path.starts_with(root)).for_each(|(_, writing)| *writing = Writing::InDoubt);
+        self.lock().iter_mut().filter(|(path, _)| path.starts_with(root)).for_each(|(_, writing)| *writing = WriterState::InDoubt);
     }
 
     pub(super) fn note(&self, event: &Event) {
         let mut open = self.lock();
         match (event.kind, event.paths.as_slice()) {
-            (EventKind::Modify(ModifyKind::Data(_)), [path]) if open.get(path) != Some(&Writing::Open) => {
+            (EventKind::Modify(ModifyKind::Data(_)), [path]) if open.get(path) != Some(&WriterState::Open) => {
                 if open.len() >= MOST {
                     open.clear();
                 }
-                open.insert(path.clone(), Writing::Open);
+                open.insert(path.clone(), WriterState::Open);
             }
-            // It is complete or gone, or another file has taken the name.
+            // The file is complete or gone, or another file has taken its name.
             (
                 EventKind::Access(AccessKind::Close(AccessMode::Write))
                 | EventKind::Remove(_)
@@ -68,7 +69,7 @@ impl Writers {
             ) => {
                 open.remove(path);
             }
-            // Follows the two halves of a rename. The writer goes on under the new name.
+            // This event follows the two halves of a rename. The writer continues under the new name.
             (EventKind::Modify(ModifyKind::Name(RenameMode::Both)), [from, to]) => {
                 if let Some(writing) = open.remove(from) {
                     open.insert(to.clone(), writing);
@@ -78,9 +79,8 @@ impl Writers {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Writing>> {
-        // Every change is whole by itself, whoever panicked.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, WriterState>> {
+        self.open.lock()
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_file_is_open_from_its_first_write_to_its_close_under_whatever_name() {
         let writers = Writers::default();
-        let open = |name: &str| writers.of(Path::new(name)) == Writing::Open;
+        let open = |name: &str| writers.of(Path::new(name)) == WriterState::Open;
         for end in [
             EventKind::Access(AccessKind::Close(AccessMode::Write)),
             EventKind::Remove(RemoveKind::File),
@@ -110,7 +110,7 @@ mod tests {
             assert!(open("/none/a") && !open("/none/b"));
             note(&writers, end, &["/none/a"]);
             assert!(!open("/none/a"), "{end:?}");
-            // Renamed without having been open.
+            // Renamed while it was not open.
             note(&writers, BOTH, &["/none/a", "/none/b"]);
             assert!(!open("/none/b"));
         }
@@ -127,11 +127,11 @@ mod tests {
             note(&writers, WRITTEN, &[name]);
         }
         writers.doubt(Path::new("/none"));
-        assert_eq!([of("/none/a"), of("/none/new"), of("/other/a")], [Writing::InDoubt, Writing::Closed, Writing::Open]);
+        assert_eq!([of("/none/a"), of("/none/new"), of("/other/a")], [WriterState::InDoubt, WriterState::Closed, WriterState::Open]);
         note(&writers, WRITTEN, &["/none/a"]);
         note(&writers, EventKind::Access(AccessKind::Close(AccessMode::Write)), &["/none/b"]);
         note(&writers, BOTH, &["/none/c", "/none/d"]);
-        assert_eq!([of("/none/a"), of("/none/b"), of("/none/d")], [Writing::Open, Writing::Closed, Writing::InDoubt]);
+        assert_eq!([of("/none/a"), of("/none/b"), of("/none/d")], [WriterState::Open, WriterState::Closed, WriterState::InDoubt]);
     }
 
     #[test]

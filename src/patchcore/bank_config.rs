@@ -3,7 +3,7 @@
 use super::bank_json::{damaged, read};
 use super::error::EngineError;
 use super::false_alarms::{FalseAlarms, unresolved};
-use crate::inspection::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer, Precision};
+use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer, Precision};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The JSON files of a bank folder, as Python writes them: its `json.dump` also writes NaN and Infinity, which JSON has not.
 
 use super::error::EngineError;
-use crate::inspection::Tau;
+use crate::domain::Tau;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::fs::File;

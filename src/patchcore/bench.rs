@@ -4,7 +4,7 @@ use super::coreset;
 use super::error::EngineError;
 use super::feature_extractor::FeatureExtractor;
 use super::nearest::NearestRows;
-use crate::inspection::{CoresetMethod, Layer, ResizedImage};
+use crate::domain::{CoresetMethod, Layer, ResizedImage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};

@@ -10,13 +10,17 @@ use super::feature_extractor::FeatureExtractor;
 use super::memory_bank::MemoryBank;
 use super::nearest::NearestRows;
 use super::reservoir::Reservoir;
-use crate::error::ImageError;
-use crate::inspection::{BuildOptions, ResizedImage, Tau};
+use crate::domain::{BuildOptions, ResizedImage, Tau};
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 /// Images read ahead of the network.
 const READ_AHEAD: usize = 2;
+
+/// Why an image cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct UnusableImage(pub Box<dyn std::error::Error + Send + Sync>);
 
 /// The OK images of a product.
 pub trait ImageSource: Sync {
@@ -24,7 +28,10 @@ pub trait ImageSource: Sync {
     fn names(&self) -> Vec<String>;
     /// Decodes and resizes the image of this index into [`ImageSource::names`]. It is asked from another thread, so that the next
     /// image is read while the network runs, and may be asked twice.
-    fn load(&self, index: usize) -> Result<ResizedImage, ImageError>;
+    ///
+    /// # Errors
+    /// Why this image cannot be used; the build goes on without it.
+    fn load(&self, index: usize) -> Result<ResizedImage, UnusableImage>;
 }
 
 /// What a build is doing.
@@ -213,7 +220,7 @@ impl OkImages<'_> {
     }
 
     /// The patches of one image; `None` when it has to be skipped.
-    fn embed(&mut self, index: usize, image: Result<ResizedImage, ImageError>) -> Result<Option<PatchEmbeddings>, EngineError> {
+    fn embed(&mut self, index: usize, image: Result<ResizedImage, UnusableImage>) -> Result<Option<PatchEmbeddings>, EngineError> {
         let options = self.options;
         let embedded = match image {
             Ok(image) => PatchEmbeddings::of_image(self.extractor, &image, &options.layers, options.stride, options.neighbourhood),

@@ -5,7 +5,7 @@ use super::error::{EngineError, TorchContext};
 use super::nearest::NearestRows;
 use super::reservoir::Reservoir;
 use super::scorer::distance_grid;
-use crate::inspection::{BuildOptions, Calibration, DistanceGrid, Tau};
+use crate::domain::{BuildOptions, Calibration, DistanceGrid, Tau};
 use tch::Tensor;
 
 /// Most folds that a k-means bank is calibrated in.
@@ -174,7 +174,7 @@ fn quantile(values: &mut [f32], q: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspection::CoresetMethod;
+    use crate::domain::CoresetMethod;
     use crate::patchcore::coreset::{kept, select};
     use crate::patchcore::embedding::PatchEmbeddings;
 

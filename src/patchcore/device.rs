@@ -1,7 +1,7 @@
 //! Where the network runs, and in which number format.
 
 use super::error::EngineError;
-use crate::inspection::{DeviceChoice, Precision, PrecisionChoice};
+use crate::domain::{DeviceChoice, Precision, PrecisionChoice};
 
 /// The precision that the choices come to on this machine.
 ///

@@ -2,7 +2,7 @@
 
 use super::error::{EngineError, TorchContext};
 use super::feature_extractor::FeatureExtractor;
-use crate::inspection::{Layer, ResizedImage};
+use crate::domain::{Layer, ResizedImage};
 use tch::{TchError, Tensor};
 
 /// The patch embeddings of one image.

@@ -1,6 +1,6 @@
 //! What can go wrong in the engine.
 
-use crate::inspection::Backbone;
+use crate::domain::Backbone;
 use std::path::PathBuf;
 use tch::TchError;
 

@@ -1,10 +1,11 @@
 //! From a resized image to the feature maps of a backbone.
 
-use super::backbone::{Network, Target, keep_freed_memory};
+use super::backbone::{Network, Target};
 use super::device::{resolve_device, resolve_precision};
 use super::error::{EngineError, TorchContext};
 use super::weights::{StateDict, file_sha256};
-use crate::inspection::{Backbone, DeviceChoice, Layer, Precision, PrecisionChoice, ResizedImage};
+use crate::domain::{Backbone, DeviceChoice, Layer, Precision, PrecisionChoice, ResizedImage};
+use crate::platform::allocator::keep_freed_memory;
 use std::path::Path;
 use tch::{Device, Kind, TchError, Tensor};
 

@@ -8,8 +8,8 @@ use super::feature_extractor::FeatureExtractor;
 use super::nearest::NearestRows;
 use super::torch_file::{read_fitting_tensor, write_tensor};
 use super::weights::file_sha256 as sha256;
-use crate::files::replace_bytes;
-use crate::inspection::Tau;
+use crate::domain::Tau;
+use crate::platform::files::replace_bytes;
 use std::path::Path;
 use tch::{Kind, TchError, Tensor};
 

@@ -23,10 +23,10 @@ pub mod bench;
 #[doc(hidden)]
 pub mod fuzz;
 
-pub use backbone::{channels, give_back_freed_memory};
+pub use backbone::channels;
 pub use bank_config::BankConfig;
 pub use bank_json::TauFile;
-pub use builder::{BuildPhase, BuildProgress, BuildSummary, BuiltBank, ImageSource, build_bank};
+pub use builder::{BuildPhase, BuildProgress, BuildSummary, BuiltBank, ImageSource, UnusableImage, build_bank};
 pub use device::{resolve_precision, set_threads};
 pub use error::EngineError;
 pub use false_alarms::FalseAlarms;

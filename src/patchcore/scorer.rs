@@ -4,7 +4,7 @@ use super::embedding::box_mean;
 use super::error::{EngineError, TorchContext};
 use super::feature_extractor::FeatureExtractor;
 use super::memory_bank::MemoryBank;
-use crate::inspection::{DistanceGrid, ResizedImage};
+use crate::domain::{DistanceGrid, ResizedImage};
 use tch::{Kind, TchError, Tensor};
 
 /// The distance of every patch of `image` `[H, W, 3]` to its nearest bank row, `[h, w]`, smoothed as the bank says.

@@ -2,7 +2,7 @@
 
 use super::error::{EngineError, TorchContext};
 use super::torch_file;
-use crate::inspection::Backbone;
+use crate::domain::Backbone;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::env;

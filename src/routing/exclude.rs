@@ -1,14 +1,15 @@
-//! What a rule leaves out below its drop folder.
+//! The files and folders that a rule excludes below its drop folder.
 
-use super::{RoutingError, composed};
+use super::composed::composed;
+use super::error::RoutingError;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use std::path::{Component, Path};
 
 /// The `exclude` patterns of one rule, ready for use.
 ///
-/// A pattern without a `/` is compared with each name on the way from the drop folder to the file, the file's own included; one with a
-/// `/` with the whole way, where `*` stays within a name and `**` does not. A folder that fits is left out with all that is in it. Upper
-/// and lower case count as the same.
+/// A pattern without a `/` is compared with each name between the drop folder and the file, and with the file's own name. A pattern with a
+/// `/` is compared with the whole path; there, `*` stays within a name and `**` does not. A matching folder is excluded with everything in
+/// it. Upper and lower case count as the same.
 #[derive(Debug, Clone)]
 pub(super) struct Exclude {
     names: GlobSet,
@@ -37,7 +38,7 @@ impl Exclude {
         Ok(Self { names: built(names)?, ways: built(ways)? })
     }
 
-    /// Whether the file or folder that lies this way below the drop folder is left out, or a folder that it is in.
+    /// True when this path below the drop folder, or a folder on it, is excluded.
     pub(super) fn leaves_out(&self, below: &Path) -> bool {
         if self.names.is_empty() && self.ways.is_empty() {
             return false;
@@ -55,7 +56,7 @@ impl Exclude {
     }
 }
 
-/// True for a pattern that is compared with the whole way and not with each name.
+/// True for a pattern that is compared with the whole path and not with each name.
 pub(super) fn is_way(pattern: &str) -> bool {
     pattern.contains('/')
 }
@@ -76,7 +77,7 @@ mod tests {
         for kept in ["a.jpg", "archived/a.jpg", "x/cam1/test/a.jpg", "cam1/x/test.jpg", "calib.jpg"] {
             assert!(!exclude.leaves_out(Path::new(kept)), "{kept}");
         }
-        // The same name in the two ways to write it.
+        // The same name in its two spellings.
         assert!(exclude.leaves_out(Path::new("\u{1107}\u{116e}\u{1111}\u{116e}\u{11b7}/a.jpg")));
         assert!(Exclude::new(&["[a".to_owned()]).unwrap_err().to_string().contains("`[a`"));
         assert!(!Exclude::new(&[]).unwrap().leaves_out(Path::new("archive/a.jpg")));

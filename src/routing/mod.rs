@@ -1,39 +1,42 @@
 //! Path → product. Pure: no I/O.
 //!
-//! A [`Rule`] is a drop folder and a pattern for file names. [`Router::route`] goes through the rules in file order and the first
-//! match wins; [`overlaps`] finds the pairs of rules for which that order would matter, so that they can be refused.
+//! A [`Rule`] is a drop folder and a pattern for file names. [`Router::route`] tries the rules in file order, and the first match wins.
+//! [`overlaps`] finds the pairs of rules for which that order would matter, so that the configuration check can refuse them.
 //!
-//! File names are compared in their UTF-8 form; bytes that are not UTF-8 count as U+FFFD, so that a name in a foreign encoding still
-//! matches `*` or `.`. Names and patterns are composed first (Unicode NFC): macOS and some shares deliver `é` or `부` in pieces (NFD),
-//! which look the same to whoever types the pattern.
+//! File names are compared in their UTF-8 form. Bytes that are not UTF-8 count as U+FFFD, so a name in a foreign encoding still matches `*`
+//! or `.`. Names and patterns are composed first (Unicode NFC): macOS and some shares deliver `é` or `부` in pieces (NFD), but a person who
+//! types the pattern sees no difference.
 
+mod composed;
+mod error;
 mod exclude;
 mod names;
 mod overlap;
+pub mod rules;
 
+pub use error::RoutingError;
 pub use overlap::{Overlap, overlaps, take_no_image};
 
-use crate::inspection::{Readiness, has_image_extension, is_left_out, is_own_output};
+use crate::domain::{Readiness, has_image_extension, is_left_out, is_own_output};
+use composed::composed;
 use exclude::Exclude;
 use regex::bytes::{Regex, RegexBuilder};
-use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// One drop folder of one product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Number of the product, as the caller counts them.
+    /// The number of the product, as the caller counts.
     pub product: usize,
     /// The drop folder, absolute.
     pub root: PathBuf,
     /// Whether sub-folders count.
     pub recursive: bool,
-    /// Which file names are taken.
+    /// The file names that the rule takes.
     pub pattern: Pattern,
-    /// Globs of what is left out below the folder: of names, or with a `/` of the way from the folder on.
+    /// Globs of excluded names, or with a `/` of excluded paths below the folder.
     pub exclude: Vec<String>,
-    /// How the folder tells that a file is complete.
+    /// How the daemon knows that a file is complete.
     pub readiness: Readiness,
 }
 
@@ -46,38 +49,48 @@ pub enum Pattern {
     Regex(String),
 }
 
-/// A pattern that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("pattern `{pattern}` for file names: {reason}")]
-pub struct RoutingError {
-    /// As given.
-    pub pattern: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-/// Where a file belongs.
+/// The product of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route<'a> {
     /// To the product of this rule.
     Product(&'a Rule),
     /// An image in a drop folder that no rule takes.
     Unrouted,
-    /// Not for inspection: no image, the daemon's own output, hidden (a file or a folder below the root whose name begins with `.`), in
-    /// a folder of the system, or outside the reach of every rule.
+    /// Not for inspection: not an image, the daemon's own output, hidden (its name, or the name of a folder below the root, begins with
+    /// `.`), in a system folder, or outside the reach of every rule.
     Ignored,
 }
 
 /// A folder to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
-    /// Absolute.
+    /// The absolute path.
     pub path: PathBuf,
     /// Whether its sub-folders are watched too.
     pub recursive: bool,
 }
 
 /// The rules, ready for use.
+///
+/// ```
+/// use patchcored::domain::Readiness;
+/// use patchcored::routing::{Pattern, Route, Router, Rule};
+/// use std::path::Path;
+///
+/// let rule = Rule {
+///     product: 0,
+///     root: "/srv/camera".into(),
+///     recursive: false,
+///     pattern: Pattern::Glob("front_*.png".to_owned()),
+///     exclude: vec![],
+///     readiness: Readiness::CloseWrite,
+/// };
+/// let router = Router::new(vec![rule])?;
+/// assert!(matches!(router.route(Path::new("/srv/camera/front_1.png")), Route::Product(rule) if rule.product == 0));
+/// assert_eq!(router.route(Path::new("/srv/camera/back_1.png")), Route::Unrouted);
+/// assert_eq!(router.route(Path::new("/srv/camera/front_1.txt")), Route::Ignored);
+/// # Ok::<(), patchcored::routing::RoutingError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Router {
     rules: Vec<Compiled>,
@@ -88,14 +101,6 @@ struct Compiled {
     rule: Rule,
     regex: Regex,
     exclude: Exclude,
-}
-
-/// The text with its letters composed (Unicode NFC).
-fn composed(text: &str) -> Cow<'_, str> {
-    match is_nfc_quick(text.chars()) {
-        IsNormalized::Yes => Cow::Borrowed(text),
-        _ => Cow::Owned(text.nfc().collect()),
-    }
 }
 
 impl Pattern {
@@ -131,8 +136,7 @@ impl Compiled {
         Ok(Self { regex: rule.pattern.compile()?, exclude: Exclude::new(&rule.exclude)?, rule })
     }
 
-    /// True when the file lies in the folder, not too deep, and neither it nor a folder below the root is hidden, of the system or
-    /// excluded.
+    /// True when the file is in the folder, not too deep, and no name below the root is hidden, of the system or excluded.
     fn reaches(&self, path: &Path) -> bool {
         depth_below(&self.rule.root, path).is_some_and(|depth| depth == 1 || (depth > 1 && self.rule.recursive)) && !self.leaves_out(path)
     }
@@ -148,12 +152,12 @@ impl Compiled {
 }
 
 impl Router {
-    /// Compiles the patterns. Fails on the first that is no glob or no regular expression.
+    /// Compiles the patterns. Fails on the first one that is not a glob or not a regular expression.
     pub fn new(rules: Vec<Rule>) -> Result<Self, RoutingError> {
         Ok(Self { rules: rules.into_iter().map(Compiled::new).collect::<Result<_, _>>()? })
     }
 
-    /// Where the file of this absolute path belongs. The first rule that matches wins.
+    /// The product of the file with this absolute path. The first rule that matches wins.
     pub fn route(&self, path: &Path) -> Route<'_> {
         let Some(name) = path.file_name() else { return Route::Ignored };
         if !has_image_extension(path) || is_own_output(path) {
@@ -171,16 +175,16 @@ impl Router {
         if in_reach { Route::Unrouted } else { Route::Ignored }
     }
 
-    /// Whether a file in this sub-folder of a drop folder, or below it, can be an image of a product; if not, nobody need watch it or go
-    /// through it.
+    /// True when a file in this sub-folder of a drop folder, or below it, can be an image of a product. If not, the daemon neither watches
+    /// nor scans it.
     pub fn enters(&self, folder: &Path) -> bool {
         self.rules.iter().any(|rule| rule.reaches_into(folder))
     }
 
-    /// The folders to watch, in the order of the rules, such that every file within reach of a rule lies under exactly one of them.
+    /// The folders to watch, in the order of the rules. Every file within reach of a rule is below exactly one of them.
     ///
-    /// Equal folders become one, recursive if any was. A folder below a recursive one is left out, as its files are reported there;
-    /// below a folder that is not recursive, or under a folder that is hidden, of the system or excluded, it stays.
+    /// Equal folders become one, which is recursive if any of them was. A folder below a recursive one is left out, because its files are
+    /// reported there. It stays below a folder that is not recursive, or under a folder that is hidden, of the system or excluded.
     pub fn roots(&self) -> Vec<Root> {
         let mut roots: Vec<Root> = Vec::new();
         for Compiled { rule, .. } in &self.rules {
@@ -198,7 +202,7 @@ impl Router {
     }
 }
 
-/// How many names `path` has below `root` (0: the same); `None` when it is outside, or when one of those names is hidden or of the system.
+/// How many names `path` has below `root` (0: the same). `None` when it is outside, or one of these names is hidden or of the system.
 fn depth_below(root: &Path, path: &Path) -> Option<usize> {
     let rest = path.strip_prefix(root).ok()?;
     let visible = |c: Component<'_>| matches!(c, Component::Normal(name) if !is_left_out(name));
@@ -304,7 +308,7 @@ mod tests {
         assert!(entered.iter().all(|folder| router.enters(Path::new(folder))));
         let left_out = ["/cam/archive", "/cam/x/archive", "/cam/x/#recycle", "/cam/.h", "/else"];
         assert!(!left_out.iter().any(|folder| router.enters(Path::new(folder))));
-        // A walk through the outer folder does not come by the inner one.
+        // A walk through the outer folder does not reach the inner one.
         assert_eq!(router.roots().iter().map(|root| root.path.as_path()).collect::<Vec<_>>(), [Path::new("/cam"), Path::new("/cam/line2")]);
     }
 

@@ -1,6 +1,6 @@
-//! Sets of file names as automata, and whether several of them have a name in common.
+//! Sets of file names as automata, and whether several sets have a name in common.
 
-use crate::inspection::{IMAGE_EXTENSIONS, OUTPUT_SUFFIXES};
+use crate::domain::{IMAGE_EXTENSIONS, OUTPUT_SUFFIXES};
 use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::nfa::thompson;
 use regex_automata::util::primitives::StateID;
@@ -8,23 +8,23 @@ use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 use std::collections::{HashSet, VecDeque};
 
-/// Bytes that one automaton may take while it is made and when it is finished; a pattern beyond that is left undecided.
+/// The memory limit in bytes of one automaton, while it is made and afterwards. A larger pattern stays undecided.
 const DFA_LIMIT: usize = 16 << 20;
 
-/// Steps of the search; beyond that the question is left undecided. Patterns as people write them need a few thousand.
+/// The step limit of the search; after it, the question stays undecided. Normal patterns need a few thousand steps.
 const SEARCH_LIMIT: usize = 200_000;
 
-/// The names that a regular expression finds something in.
+/// The names in which a regular expression finds a match.
 pub(super) struct NameSet(dense::DFA<Vec<u32>>);
 
-/// Whether a name exists.
+/// Whether the sets have a common name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Common {
-    /// Yes: this one, the shortest or one of them.
+    /// Yes: this one, which is one of the shortest.
     Name(String),
     /// No, and that is certain.
     Nothing,
-    /// It was too much work to tell.
+    /// Unknown: it would take too much work.
     Unknown,
 }
 
@@ -50,7 +50,7 @@ impl NameSet {
         Self::new(&format!(r"^[^./\x00][^/\x00]*\.(?i-u:{})$", IMAGE_EXTENSIONS.join("|")), true)
     }
 
-    /// Names that no rule takes: of the daemon's own outputs, as `X.jpg.mask.png`, and those that one of these expressions fits.
+    /// Names that no rule takes: the daemon's own outputs, as `X.jpg.mask.png`, and names that match one of these expressions.
     pub(super) fn never_taken(excluded: &[String]) -> Option<Self> {
         let suffixes = OUTPUT_SUFFIXES.map(regex::escape).join("|");
         let own = format!(r"\.(?i-u:{})(?:{suffixes})$", IMAGE_EXTENSIONS.join("|"));
@@ -62,7 +62,7 @@ impl NameSet {
         self.0.start_state_forward(&Input::new(b"").anchored(Anchored::No)).ok().and_then(|state| self.at(state))
     }
 
-    /// One byte further; `None` when the automaton gives up (a Unicode word boundary beside a byte that is not ASCII).
+    /// Reads one byte; `None` when the automaton gives up (a Unicode word boundary beside a byte that is not ASCII).
     fn step(&self, at: At, byte: u8) -> Option<At> {
         match at {
             At::Inside(state) => self.at(self.0.next_state(state, byte)),
@@ -70,7 +70,7 @@ impl NameSet {
         }
     }
 
-    /// Whether the name belongs to the set if it ends here; `None` as in [`Self::step`].
+    /// True when the name belongs to the set if it ends here; `None` as in [`Self::step`].
     fn ends(&self, at: At) -> Option<bool> {
         match at {
             At::Inside(state) => self.at(self.0.next_eoi_state(state)).map(|at| at == At::Matched),
@@ -88,14 +88,14 @@ impl NameSet {
     }
 }
 
-/// How far one automaton has come.
+/// The state of one automaton.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum At {
     /// Undecided so far.
     Inside(StateID),
-    /// Whatever follows, the name belongs to the set.
+    /// The name belongs to the set, whatever follows.
     Matched,
-    /// Whatever follows, it does not.
+    /// The name does not belong to the set, whatever follows.
     Never,
 }
 
@@ -108,7 +108,7 @@ pub(super) fn common(members: &[&NameSet], other: &NameSet) -> Common {
 
     let mut certain = true;
     let mut seen = HashSet::from([start.clone()]);
-    // Each entry: the state, the entry it was reached from, and the byte that led here.
+    // For each state: the entry it was reached from, and the byte that led here.
     let mut trail: Vec<(usize, u8)> = vec![(0, 0)];
     let mut queue = VecDeque::from([(0, start)]);
     while let Some((here, state)) = queue.pop_front() {
@@ -141,7 +141,7 @@ pub(super) fn common(members: &[&NameSet], other: &NameSet) -> Common {
     if certain { Common::Nothing } else { Common::Unknown }
 }
 
-/// One byte of every class that no automaton tells apart, letters and digits first so that example names are readable.
+/// One byte of every class that no automaton distinguishes. Letters and digits come first, so that example names are readable.
 fn representatives(sets: &[&NameSet]) -> Vec<u8> {
     let readable = (b'a'..=b'z').chain(b'0'..=b'9').chain(b'A'..=b'Z').chain(b'!'..=b'~');
     let mut classes = HashSet::new();

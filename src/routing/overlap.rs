@@ -3,37 +3,37 @@
 use super::exclude::{Exclude, is_way};
 use super::names::{Common, NameSet, common};
 use super::{Pattern, Rule, depth_below, glob_as_regex};
-use crate::inspection::{has_image_extension, is_own_output};
+use crate::domain::{has_image_extension, is_own_output};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 
-/// Pairs of patterns that are compared exactly. Lines as people set them up have some hundreds, and each takes a millisecond.
+/// How many pairs of patterns are compared exactly. Real lines have some hundreds, and each takes a millisecond.
 const COMPARED: usize = 10_000;
-/// Overlaps that are told of.
+/// How many overlaps are reported.
 const TOLD: usize = 100;
-/// Automata kept; each has some ten kilobytes.
+/// How many automata are kept; each has some ten kilobytes.
 const KEPT: usize = 500;
 
-/// Two rules that both take some file, or may do so.
+/// Two rules that both take some file, or may take it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overlap {
     /// Index of the earlier rule.
     pub first: usize,
     /// Index of the later rule.
     pub second: usize,
-    /// Which products, folders and file name, and what to do.
+    /// The products, folders and file name, and the remedy.
     pub message: String,
 }
 
-/// The pairs of rules of different products that both take some image, of products that `matter` together; a hundred at most.
-/// `names[rule.product]` is what messages call the product.
+/// The pairs of rules of different products that would take the same image, for products that `matter` together; a hundred at most.
+/// `names[rule.product]` is the product's name in messages.
 ///
-/// Decided exactly: the patterns become automata, and their product is searched for the name of an image that both accept. When the
-/// automata grow too large the pair is reported too, as one that cannot be told apart. Rules that share no folder, or whose names begin
-/// differently, are not even compared, so that ten thousand products take seconds; patterns that only their middle tells apart are
-/// bounded in number. Of `exclude`, the names of files count and the folders that hold the other rule's; patterns with a `/` for files do not, so
-/// that a pair may be reported that never meets.
+/// The comparison is exact: the patterns become automata, and a search through their product looks for an image name that both accept. A
+/// pair whose automata grow too large is reported too, as one that nobody can tell apart. Rules that share no folder, or whose names begin
+/// differently, are not compared, so ten thousand products take seconds. For patterns that differ only in the middle, the number of
+/// comparisons is limited. Of `exclude`, only patterns for file names and for folders that hold the other rule's folder count. File
+/// patterns with a `/` do not, so a reported pair may never meet.
 pub fn overlaps(rules: &[Rule], names: &[String], matter: impl Fn(usize, usize) -> bool) -> Vec<Overlap> {
     overlaps_among(rules, names, matter, COMPARED)
 }
@@ -76,7 +76,7 @@ fn overlaps_among(rules: &[Rule], names: &[String], matter: impl Fn(usize, usize
     found
 }
 
-/// Calls `pair` with the indices of every two rules that share a folder and whose names may begin alike, as long as it answers true.
+/// Calls `pair` with the indices of every two rules that share a folder and whose names may begin alike, until it returns false.
 fn for_each_meeting(rules: &[Rule], mut pair: impl FnMut(usize, usize) -> bool) {
     let mut by_root: HashMap<&Path, BTreeMap<String, Vec<usize>>> = HashMap::new();
     for (i, rule) in rules.iter().enumerate() {
@@ -90,7 +90,7 @@ fn for_each_meeting(rules: &[Rule], mut pair: impl FnMut(usize, usize) -> bool) 
             let longer = group.range(own.clone()..).take_while(|(beginning, _)| beginning.starts_with(&own)).map(|(_, rules)| rules);
             let shorter = (0..own.len()).filter_map(|length| group.get(&own[..length]));
             for &other in longer.chain(shorter).flatten() {
-                // Of two rules with one folder, the later one finds the pair.
+                // For two rules with one folder, the later one finds the pair.
                 let meets = if same { other < i } else { rules[other].recursive && !leaves_out(&rules[other], rule) };
                 if meets && !pair(other.min(i), other.max(i)) {
                     return;
@@ -106,7 +106,7 @@ fn leaves_out(outer: &Rule, inner: &Rule) -> bool {
     Exclude::new(&outer.exclude).is_ok_and(|exclude| exclude.leaves_out(below))
 }
 
-/// What every name that the pattern takes begins with, in lower case; empty when that is not easily told.
+/// The lower-case beginning of every name that the pattern takes; empty when it is not easy to find.
 fn beginning(pattern: &Pattern) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-, =@#%~".contains(c);
     let (text, is_glob) = match pattern {
@@ -117,7 +117,7 @@ fn beginning(pattern: &Pattern) -> String {
         },
     };
     let length = text.find(|c| !plain(c)).unwrap_or(text.len());
-    // What is repeated or optional need not be there.
+    // A repeated or optional character may be missing.
     let repeated = !is_glob && text[length..].starts_with(['*', '?', '+', '{']);
     text[..length.saturating_sub(usize::from(repeated))].to_ascii_lowercase()
 }
@@ -129,19 +129,19 @@ fn names_of(rule: &Rule) -> Names {
     (rule.pattern.clone(), rule.exclude.iter().filter(|pattern| !is_way(pattern)).cloned().collect())
 }
 
-/// Compares patterns, and remembers.
+/// Compares patterns and remembers the answers.
 #[derive(Default)]
 struct Comparison {
     sets: HashMap<Pattern, Option<Rc<NameSet>>>,
     images: Option<Option<Rc<NameSet>>>,
     never: HashMap<Vec<String>, Option<Rc<NameSet>>>,
     known: HashMap<(Names, Names), Common>,
-    /// So many pairs at most.
+    /// The most pairs that are compared.
     compared: usize,
 }
 
 impl Comparison {
-    /// `None` when too many have been compared.
+    /// `None` when too many pairs have been compared.
     fn of(&mut self, a: &Rule, b: &Rule) -> Option<Common> {
         let pair = (names_of(a), names_of(b));
         if let Some(known) = self.known.get(&pair) {
@@ -170,7 +170,7 @@ impl Comparison {
         self.images.get_or_insert_with(|| NameSet::images().map(Rc::new)).clone()
     }
 
-    /// The names of files that one of the rules excludes wherever they lie, and those that no rule ever takes.
+    /// The names of files that one of the rules excludes in every folder, and the names that no rule ever takes.
     fn never_taken(&mut self, rules: &[&Names]) -> Option<Rc<NameSet>> {
         let mut excluded: Vec<String> = rules.iter().flat_map(|(_, excluded)| excluded).cloned().collect();
         excluded.sort_unstable();
@@ -186,7 +186,7 @@ impl Comparison {
     }
 }
 
-/// The indices of the rules that are certain to take no image name at all: their pattern fits none, as `*.jpgg` or `*.txt`, or all are
+/// The indices of the rules that certainly take no image: their pattern matches no image name, as `*.jpgg` or `*.txt`, or all matches are
 /// excluded.
 pub fn take_no_image(rules: &[Rule]) -> Vec<usize> {
     let mut comparison = Comparison::default();
@@ -204,7 +204,7 @@ pub fn take_no_image(rules: &[Rule]) -> Vec<usize> {
     (0..rules.len()).filter(|&i| takes_none(&rules[i])).collect()
 }
 
-/// True when a name that is made from the pattern without much thought is one of an image that it takes.
+/// True when the pattern takes a simple image name that is made from the pattern.
 fn takes_an_easy_name(pattern: &Pattern) -> bool {
     let Ok(regex) = pattern.compile() else { return false };
     let stem = match pattern {
@@ -225,7 +225,7 @@ fn set_of(pattern: &Pattern) -> Option<NameSet> {
 mod tests {
     use super::super::{Route, Router};
     use super::*;
-    use crate::inspection::Readiness;
+    use crate::domain::Readiness;
     use proptest::prelude::*;
 
     fn glob(product: usize, root: &str, recursive: bool, glob: &str) -> Rule {
@@ -360,7 +360,7 @@ mod tests {
     }
 
     proptest! {
-        /// When no overlap is reported, no name is taken by both; when one is, the name in the message is.
+        /// Without a reported overlap, no name fits both rules. With one, the name in the message fits both.
         #[test]
         fn agrees_with_matching_names(a in "[ab*?]{0,4}", b in "[ab*?]{0,4}", name in "[ab]{0,4}") {
             let (a, b) = (glob(0, "/r", true, &format!("{a}.jpg")), glob(1, "/r", true, &format!("{b}.jpg")));

@@ -4,7 +4,7 @@ use super::ledger::{Book, Findings, check_dead};
 use super::plant::catch_up;
 use super::process::{Ear, last_lines};
 use crate::helper::{Broker, Line, Part, Product, arg, old_database, run_ok, script, sql_change, wait_for, write_image};
-use patchcored::crash_point::{NAMES, VARIABLE};
+use patchcored::platform::crash_point::{NAMES, VARIABLE};
 use std::os::unix::process::ExitStatusExt;
 
 /// What the daemon has to do to come by a point.

@@ -2,7 +2,7 @@
 
 use super::ledger::Findings;
 use super::plant::Plant;
-use crate::helper::{Daemon, number};
+use crate::helper::{Daemon, number, scaled, wait_up_to};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rustix::process::Signal;
@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 const BACKLOG: u32 = 150;
 
 /// A life that is to see a bank built ends after this time all the same.
-const LONG_LIFE: Duration = Duration::from_secs(5);
+fn long_life() -> Duration {
+    scaled(Duration::from_secs(5))
+}
 
 #[derive(Default)]
 struct Tally {
@@ -43,7 +45,7 @@ fn chaos_run() {
     report(&findings, &tally);
     assert_eq!(findings, Findings::default());
     tally.ready.sort();
-    assert!(tally.ready.last().is_none_or(|longest| *longest < Duration::from_secs(10)), "READY came after more than 10 s");
+    assert!(tally.ready.last().is_none_or(|longest| *longest < scaled(Duration::from_secs(10))), "READY came after more than 10 s");
 }
 
 fn any_seed() -> u64 {
@@ -94,14 +96,12 @@ fn live(plant: &Plant, daemon: &Daemon, behind: bool, rng: &mut ChaCha8Rng, tall
     tally.ready.push(plant.ear.wait_ready(&plant.line));
     let begin = Instant::now();
     if behind {
-        while plant.pending() > BACKLOG / 3 && begin.elapsed() < LONG_LIFE {
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_up_to(long_life(), || (plant.pending() <= BACKLOG / 3).then_some(()));
     } else if rng.random_bool(0.1) {
         let banks = || plant.line.sql("SELECT count(*) FROM banks WHERE state <> 'failed'");
         let before = banks();
         let mut build_killed = !rng.random_bool(0.3);
-        while banks() == before && begin.elapsed() < LONG_LIFE {
+        while banks() == before && begin.elapsed() < long_life() {
             if !build_killed && rng.random_bool(0.1) && daemon.kill_build() {
                 build_killed = true;
                 tally.build_kills += 1;

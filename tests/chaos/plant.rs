@@ -3,11 +3,10 @@
 use super::cameras::{Camera, Habit};
 use super::ledger::{self, Book, Findings};
 use super::process::{Ear, last_lines};
-use crate::helper::{Line, PATIENCE, Part, Product, write_image};
+use crate::helper::{Line, Part, Product, patience, scaled_seconds, wait_up_to, write_image};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 pub const PRODUCTS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
 
@@ -40,7 +39,7 @@ impl Plant {
         let line = Line::new(&products);
         // A camera thread may get no processor for seconds; its image is none the worse for it.
         let config = std::fs::read_to_string(line.config()).unwrap();
-        std::fs::write(line.config(), config.replace("give_up_after: 3s", "give_up_after: 120s")).unwrap();
+        std::fs::write(line.config(), config.replace("give_up_after: 3s", &format!("give_up_after: {}", scaled_seconds(120)))).unwrap();
         for product in PRODUCTS {
             line.fill_ok(product, 0..6);
         }
@@ -105,10 +104,7 @@ pub fn catch_up(line: &Line, ear: &Ear, products: &[&str], book: &Book) -> Findi
     let images = book.images();
     let decided = format!("SELECT ifnull(sum(state = 'done'), 0) = {images} AND ifnull(sum(state = 'pending'), 0) = 0 FROM inspections");
     // What never comes is found by the comparison.
-    let begin = Instant::now();
-    while line.sql(&decided).as_deref() != Ok("1") && begin.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_up_to(patience(), || (line.sql(&decided).as_deref() == Ok("1")).then_some(()));
     for product in products {
         let files = std::fs::read_dir(line.ok(product)).unwrap().count().to_string();
         line.wait_sql(&format!("SELECT images FROM banks WHERE state = 'active' AND product = '{product}'"), &files);

@@ -6,7 +6,7 @@
 use super::ledger::check_dead;
 use super::plant::{PRODUCTS, Plant};
 use super::process::{Held, last_lines};
-use crate::helper::{Daemon, Part, jpeg_bytes, number, wait_for, write_image};
+use crate::helper::{Daemon, Part, jpeg_bytes, number, scaled_seconds, wait_for, write_image};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rustix::process::Signal;
@@ -17,6 +17,10 @@ const SAMPLE: Duration = Duration::from_secs(10);
 const REPORT: Duration = Duration::from_secs(60);
 const TROUBLE: Duration = Duration::from_secs(10);
 const RESTART: Duration = Duration::from_secs(25);
+/// Between two looks at what is due.
+const TURN: Duration = Duration::from_millis(400);
+/// For so long the machine has no time for the daemon.
+const HANG: Duration = Duration::from_secs(2);
 /// Images are taken away, with what was written beside them, when they were decided so long ago.
 const KEEP: &str = "-60 seconds";
 
@@ -33,11 +37,11 @@ struct Sample {
 #[ignore = "takes as long as it is told to; run by `make soak`"]
 fn soak_run() {
     let minutes = number("MINUTES").unwrap_or(30);
-    let length = Duration::from_secs(60 * minutes);
+    let length = Duration::from_secs(minutes * 60);
     let mut rng = ChaCha8Rng::seed_from_u64(minutes);
     let mut plant = Plant::new();
     let config = std::fs::read_to_string(plant.line.config()).unwrap();
-    std::fs::write(plant.line.config(), config.replace("give_up_after: 120s", "give_up_after: 10s")).unwrap();
+    std::fs::write(plant.line.config(), config.replace(&format!("give_up_after: {}", scaled_seconds(120)), "give_up_after: 10s")).unwrap();
     let mut daemon = plant.ear.start(&plant.line);
     plant.ear.wait_ready(&plant.line);
 
@@ -49,7 +53,7 @@ fn soak_run() {
     while begin.elapsed() < length {
         plant.ear.drain();
         plant.shoot(1, &mut rng);
-        std::thread::sleep(Duration::from_millis(400));
+        std::thread::sleep(TURN);
         let now = Instant::now();
         if now >= next_fault {
             next_fault = now + TROUBLE;
@@ -119,7 +123,7 @@ fn trouble(plant: &Plant, daemon: &Daemon, turn: u32, rng: &mut ChaCha8Rng) -> u
         // The machine has no time for the daemon, or hangs.
         7 => {
             daemon.signal(Signal::STOP);
-            std::thread::sleep(Duration::from_secs(2));
+            std::thread::sleep(HANG);
             daemon.signal(Signal::CONT);
         }
         2 => {

@@ -27,7 +27,17 @@ fn a_config_with_three_mistakes_lists_all_three() {
     std::fs::write(&config, text).unwrap();
     for command in ["check", "run"] {
         let error = run_fails(78, &[command, "--config", arg(&config)]);
-        says(&error, &["config.yaml", "3 ", "devices", "products[0].name", "products[0].build.shorter", "32 to 8192"]);
+        says(
+            &error,
+            &[
+                "config.yaml",
+                "3 ",
+                "line 2, column 10: engine.devices",
+                "line 4, column 5: products[0].name",
+                "line 8, column 13: products[0].build.shorter",
+                "32 to 8192",
+            ],
+        );
     }
 }
 
@@ -64,7 +74,7 @@ fn missing_and_foreign_weights() {
 
 /// The weights that `make setup` fetched.
 fn patchcored_weights() -> std::path::PathBuf {
-    patchcored::patchcore::find_weights(patchcored::inspection::Backbone::EfficientnetLite0, None).unwrap()
+    patchcored::patchcore::find_weights(patchcored::domain::Backbone::EfficientnetLite0, None).unwrap()
 }
 
 #[test]

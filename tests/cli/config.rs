@@ -1,5 +1,5 @@
-//! Configuration files kept as fixtures. Each line `# expect: KEY: MESSAGE` at the top of a file is the beginning of a problem that
-//! loading it must report, and there may be no other; a file without such lines must load.
+//! Configuration files kept as fixtures. Each line `# expect: line L, column C: KEY: MESSAGE` at the top of a file is the beginning of a
+//! problem that loading it must report, and there may be no other; a file without such lines must load.
 
 use crate::helper::{run_fails, run_ok};
 use patchcored::config::Config;

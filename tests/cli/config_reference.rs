@@ -9,19 +9,19 @@ const INTRODUCTION: &str = "# Configuration reference
 
 <!-- Made from the schema by the test cli::config_reference; do not edit it. -->
 
-`/etc/patchcored/config.yaml`, key by key. `config.yaml.example` is the same as a file to start from. Keys that patchcored does not know are
-refused, so that a slip of the keyboard cannot go unnoticed. Look at your file before it is used; every mistake is listed at once:
+This page explains `/etc/patchcored/config.yaml`, key by key. `config.yaml.example` is a file with the same keys; start from it. patchcored
+refuses keys that it does not know, so that you notice a typing mistake. Check your file before you use it. The command lists every mistake at once:
 
 ```sh
 sudo -u patchcored patchcored check --config /etc/patchcored/config.yaml
 ```
 
 A *duration* is a whole number and a unit: `500ms`, `30s`, `10m`, `24h`. Paths may be relative to the folder of the file; `~` and variables are
-not expanded. A text that begins with `*`, `{`, `[`, `&`, `@` or `%` must be in quotes, as `\"*.jpg\"`. A section that has only defaults can be
-left out.
+not expanded. A text that begins with `*`, `{`, `[`, `&`, `@` or `%` must be in quotes, for example `\"*.jpg\"`. You can leave out a section that
+has only defaults.
 
-Editors with YAML support complete and explain the keys when the first line of the file is
-`# yaml-language-server: $schema=/usr/share/patchcored/config.schema.json`. The schema is printed by
+Editors with YAML support complete and explain the keys if the first line of the file is
+`# yaml-language-server: $schema=/usr/share/patchcored/config.schema.json`. This command prints the schema:
 
 ```sh
 patchcored check --schema

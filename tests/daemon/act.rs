@@ -1,7 +1,7 @@
 //! `on_ng`: a command for each defect, which no image waits for and which runs at most once.
 
-use crate::helper::{Line, Part, Product, arg, run_fails, script, sql_change, wait_for, write_image};
-use patchcored::crash_point::VARIABLE;
+use crate::helper::{Line, Part, Product, arg, run_fails, scaled_seconds, script, sql_change, wait_for, write_image};
+use patchcored::platform::crash_point::VARIABLE;
 use rustix::process::Signal;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -51,7 +51,7 @@ fn event(line: &Line, kind: &str) -> (String, String) {
 fn the_command_is_told_all_about_the_defect_when_its_row_and_files_are_there() {
     let text = "printf '%s\\n' \"$@\" >\"$OUT/args\"; cat >\"$OUT/stdin\"; pwd >\"$OUT/cwd\"
 cp \"$PATCHCORED_MASK\" \"$OUT/mask\" && cp \"$PATCHCORED_OVERLAY\" \"$OUT/overlay\" && env -0 >\"$OUT/env\"";
-    let line = line(text, "timeout: 30s");
+    let line = line(text, &format!("timeout: {}", scaled_seconds(30)));
     let daemon = line.start_with(|command| {
         command.env("PLC_ADDRESS", "10.0.0.7").env("WATCHDOG_USEC", "1").env("WATCHDOG_PID", "1");
     });
@@ -206,7 +206,7 @@ fn failures_are_recorded_and_change_no_decision() {
 *long.png) head -c 100000 /dev/zero | tr '\\0' x >&2; echo the end >&2; exit 1;;
 *background.png) sleep 1000 & echo $! >\"$OUT/background\"; exit 0;;
 esac";
-    let line = line(text, "timeout: 30s");
+    let line = line(text, &format!("timeout: {}", scaled_seconds(30)));
     let daemon = line.start();
     line.wait_for_bank("disc");
     for (name, state, row) in [
@@ -247,7 +247,7 @@ const BLOCKED: &str = "echo $PATCHCORED_INSPECTION_ID >>\"$OUT/runs\"; until [ -
 
 #[test]
 fn no_more_commands_run_at_a_time_than_may_and_no_image_waits_for_one() {
-    let line = line(BLOCKED, "timeout: 60s, max_age: 24h, concurrent: 2");
+    let line = line(BLOCKED, &format!("timeout: {}, max_age: 24h, concurrent: 2", scaled_seconds(60)));
     let daemon = line.start();
     line.wait_for_bank("disc");
     for number in 0..6 {
@@ -307,6 +307,9 @@ fn a_crash_between_decision_and_action_misses_no_part_and_one_during_it_repeats_
     }
 }
 
+/// The `max_age: 2s` of the test below has passed.
+const MORE_THAN_MAX_AGE: std::time::Duration = std::time::Duration::from_millis(2100);
+
 #[test]
 fn parts_that_have_left_the_station_are_not_acted_on() {
     let line = line("echo run >>\"$OUT/runs\"", "max_age: 2s");
@@ -316,7 +319,7 @@ fn parts_that_have_left_the_station_are_not_acted_on() {
     // Seen only when the daemon starts, but there for longer.
     drop_defect(&line, "old1.png");
     drop_defect(&line, "old2.png");
-    std::thread::sleep(std::time::Duration::from_millis(2100));
+    std::thread::sleep(MORE_THAN_MAX_AGE);
     let daemon = line.start();
     wait_for_state(&line, "expired", 2);
     let (level, detail) = event(&line, "on_ng_expired");
@@ -368,7 +371,7 @@ fn actions_of_a_product_without_on_ng_do_not_wait_for_ever() {
 
 #[test]
 fn a_stop_lets_a_running_command_end_and_kills_one_that_does_not() {
-    let line = line(BLOCKED, "timeout: 60s, max_age: 24h");
+    let line = line(BLOCKED, &format!("timeout: {}, max_age: 24h", scaled_seconds(60)));
     let mut daemon = line.start();
     line.wait_for_bank("disc");
     drop_defect(&line, "bad.png");
@@ -396,7 +399,7 @@ fn a_stop_lets_a_running_command_end_and_kills_one_that_does_not() {
 
 #[test]
 fn a_reload_waits_for_the_running_command_and_loses_none_that_waits() {
-    let line = line(BLOCKED, "timeout: 60s, max_age: 24h");
+    let line = line(BLOCKED, &format!("timeout: {}, max_age: 24h", scaled_seconds(60)));
     let daemon = line.start();
     line.wait_for_bank("disc");
     drop_defect(&line, "bad.png");

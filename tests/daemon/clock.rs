@@ -1,6 +1,8 @@
 //! The wall clock is set, forward and back, while the daemon runs and while it does not: nothing is lost for it, and nothing waits for it.
 
-use crate::helper::{Daemon, Line, Part, Product, WallClock, arg, image_bytes, script, sql_change, wait_for, write_image};
+use crate::helper::{
+    Daemon, Line, Part, Product, WallClock, arg, at_once, image_bytes, scaled, scaled_seconds, script, sql_change, wait_for, write_image,
+};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -10,6 +12,8 @@ const DAY: i64 = 24 * HOUR;
 const EMPTY_BATTERY: i64 = -26 * 365 * DAY;
 /// Of outputs in these tests.
 const AGE: Duration = Duration::from_secs(8);
+/// A decision may be older than it is seen here: so much between two looks at the history, with room to spare.
+const LOOKED_AT: Duration = Duration::from_millis(500);
 /// Outputs go soon, which shows that old files are looked for, and originals do not.
 const RETENTION: &str = "    retention: {ok_outputs: 8s, ok_images: 14d, ng_images: 14d, keep_at_least: 1s}\n";
 /// Runs until the file `out/go` is there, or the test is over.
@@ -26,7 +30,7 @@ fn line(extra: &str) -> Option<(Line, WallClock)> {
 fn acting_line(max_age: &str) -> Option<(Line, WallClock)> {
     let (line, clock) = line("")?;
     let program = script(&line, "reject", BLOCKED);
-    line.configure_also(&format!("    on_ng: {{command: [{}], timeout: 60s, max_age: {max_age}}}\n", arg(&program)));
+    line.configure_also(&format!("    on_ng: {{command: [{}], timeout: {}, max_age: {max_age}}}\n", arg(&program), scaled_seconds(60)));
     Some((line, clock))
 }
 
@@ -89,7 +93,7 @@ fn a_clock_put_right_while_running_makes_no_file_old() {
     clock.set(0);
     wait_for_jumps(&line, 1);
     line.wait_sql("SELECT count(*) FROM events WHERE kind = 'clock_jumped' AND detail LIKE '%was set from 20%'", "1");
-    outputs_go_by_their_age(&line, written - Duration::from_millis(500));
+    outputs_go_by_their_age(&line, written - LOOKED_AT);
     assert!(daemon.stop().success());
 }
 
@@ -102,13 +106,13 @@ fn a_clock_set_back_while_running_keeps_no_file_longer() {
     let written = inspect(&line, "more.png", Part::ok(2));
     clock.set(-30 * DAY);
     wait_for_jumps(&line, 1);
-    outputs_go_by_their_age(&line, written - Duration::from_millis(500));
+    outputs_go_by_their_age(&line, written - LOOKED_AT);
     assert!(daemon.stop().success());
 }
 
 #[test]
 fn a_clock_set_while_the_daemon_was_stopped_makes_no_file_old_and_keeps_none_longer() {
-    for set in [40 * DAY, -40 * DAY] {
+    at_once([40 * DAY, -40 * DAY], |set| {
         let Some((line, clock)) = line(RETENTION) else { return };
         let daemon = clock.start(&line);
         line.wait_for_bank("disc");
@@ -120,15 +124,15 @@ fn a_clock_set_while_the_daemon_was_stopped_makes_no_file_old_and_keeps_none_lon
         let daemon = clock.start(&line);
         wait_for_jumps(&line, 1);
         line.wait_sql("SELECT count(*) FROM events WHERE kind = 'clock_jumped'", "1");
-        outputs_go_by_their_age(&line, written - Duration::from_millis(500));
+        outputs_go_by_their_age(&line, written - LOOKED_AT);
         assert!(daemon.stop().success());
-    }
+    });
 }
 
 #[test]
 fn after_a_start_of_the_computer_no_gap_of_the_clock_alone_deletes() {
     // Twenty days may be a break, and count when the clock was steady for a while; forty years may not, and a step back is none.
-    for (set, jumps) in [(20 * DAY, 0), (40 * 365 * DAY, 1), (EMPTY_BATTERY, 1)] {
+    at_once([(20 * DAY, 0), (40 * 365 * DAY, 1), (EMPTY_BATTERY, 1)], |(set, jumps)| {
         let Some((line, clock)) = line(RETENTION) else { return };
         let daemon = clock.start(&line);
         line.wait_for_bank("disc");
@@ -139,7 +143,7 @@ fn after_a_start_of_the_computer_no_gap_of_the_clock_alone_deletes() {
         start_computer(&line);
         clock.set(set);
         let daemon = clock.start(&line);
-        outputs_go_by_their_age(&line, written - Duration::from_millis(500));
+        outputs_go_by_their_age(&line, written - LOOKED_AT);
         if jumps > 0 {
             wait_for_jumps(&line, jumps);
             assert_eq!(line.sql("SELECT witnessed FROM clock_jumps").unwrap(), "0");
@@ -147,7 +151,7 @@ fn after_a_start_of_the_computer_no_gap_of_the_clock_alone_deletes() {
             assert_eq!(line.sql("SELECT boot_id FROM clock_stamp").unwrap(), "another", "in doubt, also for the next start");
         }
         assert!(daemon.stop().success());
-    }
+    });
 }
 
 /// An image whose outputs cannot be written yet, and what is in the way.
@@ -214,7 +218,7 @@ fn an_image_is_given_up_in_time_after_the_clock_was_set_back() {
 #[test]
 fn an_image_is_not_given_up_for_a_clock_that_was_set_forward() {
     let Some((line, clock)) = line("") else { return };
-    line.change_config("give_up_after: 3s", "give_up_after: 60s");
+    line.change_config("give_up_after: 3s", &format!("give_up_after: {}", scaled_seconds(60)));
     let daemon = clock.start(&line);
     line.wait_for_bank("disc");
     let whole = half_an_image(&line);
@@ -308,6 +312,6 @@ fn ages_are_told_by_the_time_that_has_passed() {
     wait_for_jumps(&line, 1);
     // This program has the right clock: for it the daemon's was set back once more.
     let seconds = wait_for("an age", || line.status()["products"][0]["last_decision_seconds"].as_u64().ok_or_else(|| "none".to_owned()));
-    assert!(seconds <= begin.elapsed().as_secs() + 5, "{seconds} s");
+    assert!(Duration::from_secs(seconds) <= begin.elapsed() + scaled(Duration::from_secs(5)), "{seconds} s");
     assert!(daemon.stop().success());
 }

@@ -2,6 +2,10 @@
 
 use crate::helper::{Line, Part, Product, jpeg_bytes, wait_for, write_image};
 use std::io::Write;
+use std::time::Duration;
+
+/// The pace of a slow camera.
+const LONGER_THAN_A_SCAN: Duration = Duration::from_millis(1100);
 
 fn done(line: &Line) -> String {
     line.sql("SELECT count(*) FROM inspections WHERE state = 'done'").unwrap()
@@ -43,8 +47,7 @@ fn a_slowly_written_image_is_decided_once_and_whole() {
     for part in jpeg.chunks(jpeg.len() / 6) {
         file.write_all(part).unwrap();
         file.sync_all().unwrap();
-        // The camera's pace: longer than a scan.
-        std::thread::sleep(std::time::Duration::from_millis(1100));
+        std::thread::sleep(LONGER_THAN_A_SCAN);
         assert_eq!(done(&line), "0", "decided before it was whole");
     }
     drop(file);

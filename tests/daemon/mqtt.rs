@@ -1,6 +1,6 @@
 //! `mqtt`: decisions as messages, with a real broker that dies, refuses and comes back.
 
-use crate::helper::{Broker, Line, Part, Product, Subscriber, arg, sql_change, wait_for, write_image};
+use crate::helper::{Broker, Line, Part, Product, Subscriber, arg, skip, sql_change, wait_for, write_image};
 use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -309,7 +309,7 @@ fn an_encrypted_connection_is_made_only_with_a_broker_that_can_be_trusted() {
             path("cert.pem")
         ));
     if !made {
-        return println!("SKIPPED: needs openssl, to make certificates");
+        return skip("openssl, to make certificates");
     }
     broker.configure(&format!("allow_anonymous true\ncertfile {}\nkeyfile {}\n", path("cert.pem"), path("key.pem")));
     broker.start();

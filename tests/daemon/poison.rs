@@ -2,7 +2,7 @@
 //! decided. The daemon dies at a crash point, as if its present image had killed it.
 
 use crate::helper::{Daemon, Line, Part, Product, arg, run_ok, sql_change, write_image};
-use patchcored::crash_point::VARIABLE;
+use patchcored::platform::crash_point::VARIABLE;
 use std::os::unix::fs::MetadataExt;
 
 const FAILED: &str = "SELECT count(*) FROM inspections WHERE state = 'failed' AND reason_code = 'kills_the_daemon'";

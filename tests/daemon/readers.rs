@@ -71,6 +71,9 @@ fn readers_of_another_user_do_not_spoil_a_start() {
     assert!(answered.load(Ordering::Relaxed) > 0);
 }
 
+/// Long enough for the first attempt to open the history, of which nothing is told.
+const OPENED_IN_VAIN: Duration = Duration::from_millis(500);
+
 /// What SQLite of root does, slowly: it makes the two files, and then gives them to the owner of the database.
 #[test]
 fn a_start_waits_until_the_files_of_a_reader_belong_to_the_service() {
@@ -88,7 +91,7 @@ fn a_start_waits_until_the_files_of_a_reader_belong_to_the_service() {
         std::fs::write(&made, "").unwrap();
         std::fs::set_permissions(&made, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         let daemon = line.start_as(as_service());
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(OPENED_IN_VAIN);
         owner_of_all(&made);
         line.wait_for_log("ready products=1");
         assert!(daemon.stop().success(), "{suffix}: {}", line.log());

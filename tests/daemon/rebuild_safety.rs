@@ -5,6 +5,9 @@ use rustix::process::{Signal, kill_process};
 use std::io::Write;
 use std::time::Duration;
 
+/// Between two pieces of a slow copy: far shorter than the quiet period.
+const STEP: Duration = Duration::from_millis(100);
+
 #[test]
 fn a_build_does_not_start_while_ok_images_are_being_written() {
     let line = Line::new(&[Product::new("disc")]);
@@ -16,7 +19,7 @@ fn a_build_does_not_start_while_ok_images_are_being_written() {
     // The copy takes longer than the quiet period, in steps far shorter than that.
     for part in jpeg.chunks(jpeg.len() / 40) {
         file.write_all(part).unwrap();
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(STEP);
     }
     drop(file);
     line.wait_for_bank("disc");

@@ -393,7 +393,9 @@ fn an_output_that_was_changed_since_stays() {
     age(&line, "b.png", 20);
     // Somebody drew into it; a copy that keeps its time is taken for what was written.
     let mask = std::fs::File::options().write(true).open(line.drop("disc").join("a.png.mask.png")).unwrap();
-    mask.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(60)).unwrap();
+    /// Another time than the one that the history has.
+    const IN_A_MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
+    mask.set_modified(std::time::SystemTime::now() + IN_A_MINUTE).unwrap();
     line.configure(&[product("disc", "    retention: {ok_outputs: 14d}\n")]);
     let daemon = line.start();
     line.wait_sql("SELECT count(outputs_deleted_at) FROM inspections", "2");

@@ -1,6 +1,6 @@
 //! What systemd is told of a daemon that is well. With one that is not, see `watchdog`.
 
-use crate::helper::{Daemon, Line, Part, Product, Systemd, write_image};
+use crate::helper::{Line, Part, Product, Systemd, at_once, write_image};
 use rustix::process::Signal;
 use std::time::Duration;
 
@@ -47,31 +47,33 @@ fn the_phases_of_a_daemon_are_told_in_their_order() {
 fn the_watchdog_is_fed_as_often_as_its_time_asks_for() {
     // Between two of these the daemon waits five seconds by its own clock, on a busy machine too.
     const STATUS: &str = "STATUS=backlog ";
-    let line = Line::new(&[Product::new("disc")]);
-    let systemd = Systemd::new(&line);
-    let fed_between = |daemon: Daemon, mark: usize, statuses: usize| {
-        let begin = systemd.wait(mark, STATUS, 1);
+    // How often it is fed between so many of them, the transcript, and whether it was fed at all.
+    let fed = |statuses: usize, environment: &[(&str, &str)]| {
+        let line = Line::new(&[Product::new("disc")]);
+        let systemd = Systemd::new(&line);
+        let daemon = systemd.start_with(&line, |command| {
+            command.envs(environment.iter().copied());
+        });
+        let begin = systemd.wait(0, STATUS, 1);
         let end = systemd.wait(begin, STATUS, statuses);
         assert!(daemon.stop().success());
-        systemd.since(begin)[..end - begin].iter().filter(|entry| *entry == "WATCHDOG=1").count()
+        let between = systemd.since(begin)[..end - begin].iter().filter(|entry| *entry == "WATCHDOG=1").count();
+        println!("{}", systemd.transcript());
+        (between, systemd.count(0, "WATCHDOG=1"), systemd.transcript())
     };
-    let mark = systemd.mark();
-    let often = fed_between(systemd.start(&line, Duration::from_secs(4)), mark, 2);
-    assert!(often >= 5, "within 10 s at least every 2 s, half of its time: {often}\n{}", systemd.transcript());
-    let mark = systemd.mark();
-    let seldom = fed_between(systemd.start(&line, LONG), mark, 1);
-    assert_eq!(seldom, 0, "{}", systemd.transcript());
-
-    // A time that is meant for another process, and none.
-    for other in [true, false] {
-        let mark = systemd.mark();
-        let daemon = systemd.start_with(&line, |command| {
-            if other {
-                command.env("WATCHDOG_USEC", "4000000").env("WATCHDOG_PID", "1");
-            }
-        });
-        fed_between(daemon, mark, 1);
-        assert_eq!(systemd.count(mark, "WATCHDOG=1"), 0, "{}", systemd.transcript());
-    }
-    println!("{}", systemd.transcript());
+    at_once(["often", "seldom", "of another process", "without"], |case| match case {
+        "often" => {
+            let (often, _, transcript) = fed(2, &[("WATCHDOG_USEC", "4000000")]);
+            assert!(often >= 5, "within 10 s at least every 2 s, half of its time: {often}\n{transcript}");
+        }
+        "seldom" => {
+            let (seldom, _, transcript) = fed(1, &[("WATCHDOG_USEC", "3600000000")]);
+            assert_eq!(seldom, 0, "{transcript}");
+        }
+        case => {
+            let environment: &[_] = if case == "without" { &[] } else { &[("WATCHDOG_USEC", "4000000"), ("WATCHDOG_PID", "1")] };
+            let (_, at_all, transcript) = fed(1, environment);
+            assert_eq!(at_all, 0, "{transcript}");
+        }
+    });
 }

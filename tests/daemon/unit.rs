@@ -1,4 +1,4 @@
-//! The files for systemd, as its own tools see them. Without these tools the tests say SKIPPED.
+//! The files for systemd, as its own tools see them. Without these tools the tests are skipped.
 
 use crate::helper::can;
 use std::os::unix::fs::PermissionsExt;

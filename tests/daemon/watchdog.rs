@@ -1,11 +1,15 @@
 //! A daemon that hangs for real, and what systemd is told of it.
 
-use crate::helper::{Broker, Daemon, Frozen, Line, Mount, Part, Product, Systemd, WriteLock, arg, script, wait_for, write_image};
+use crate::helper::{
+    Broker, Daemon, Frozen, Line, Mount, Part, Product, Systemd, WriteLock, arg, scaled_seconds, script, wait_for, write_image,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
 
 /// Short, so that a test does not wait for long; whatever stands still for a moment on a busy machine goes on again.
 const WATCHDOG: Duration = Duration::from_secs(4);
+/// A build may be silent for five times as long as others.
+const WATCHDOG_OF_BUILDS: Duration = Duration::from_secs(2);
 const FED: &str = "WATCHDOG=1";
 const STATUS: &str = "STATUS=backlog ";
 
@@ -66,7 +70,7 @@ fn a_hung_engine_is_not_fed_for_until_it_goes_on() {
     drop(frozen);
     systemd.wait(given_up, FED, 2);
     wait_done(&line, 1);
-    line.wait_sql("SELECT detail LIKE 'engine: gets on again%' FROM events WHERE kind = 'worker_stuck_over'", "1");
+    line.wait_sql("SELECT detail LIKE 'engine: works again%' FROM events WHERE kind = 'worker_stuck_over'", "1");
     assert!(daemon.stop().success());
     println!("{}", systemd.transcript());
 }
@@ -152,7 +156,7 @@ fn a_build_that_does_nothing_is_not_fed_for_and_one_that_computes_is() {
     line.change_config("shorter: 64", "shorter: 512");
     line.fill_ok("disc", 0..40);
     let systemd = Systemd::new(&line);
-    let daemon = systemd.start(&line, Duration::from_secs(2));
+    let daemon = systemd.start(&line, WATCHDOG_OF_BUILDS);
     let build = stop_computing(&daemon);
     let stopped = systemd.mark();
     let given_up = wait_until_given_up(&systemd, &line, "build of disc");
@@ -202,7 +206,11 @@ fn a_daemon_whose_tasks_stand_still_is_not_fed_for() {
 fn who_hands_out_commands_is_watched_too() {
     let line = Line::new(&[Product::new("disc")]);
     let waits = script(&line, "waits", "while [ ! -e \"$OUT/go\" ]; do sleep 0.1; done");
-    line.configure_also(&format!("    on_ng: {{command: [{}], concurrent: 1, timeout: 1m, max_age: 10m}}\n", arg(&waits)));
+    line.configure_also(&format!(
+        "    on_ng: {{command: [{}], concurrent: 1, timeout: {}, max_age: 10m}}\n",
+        arg(&waits),
+        scaled_seconds(60)
+    ));
     let (line, systemd, daemon) = watched(line);
     for number in 0..2 {
         write_image(&line.drop("disc").join(format!("{number}.png")), Part::ng(number));

@@ -2,7 +2,7 @@
 
 use super::page::{Page, pages};
 use super::world::{Typed, World};
-use crate::helper::sql_rows;
+use crate::helper::{skip, sql_rows};
 use std::path::Path;
 
 /// Programs that a machine may lack; a command that needs one is then left out, and that is said.
@@ -51,7 +51,7 @@ fn every_command_of_the_pages_works() {
         let place = format!("{}:{}: {}", typed.page, typed.line, typed.command.trim_end());
         match (typed.status, lacking(typed)) {
             (Some(0), _) => println!("{place}"),
-            (_, Some(program)) => println!("SKIPPED: needs {program}: {place}"),
+            (_, Some(program)) => skip(&format!("{program}: {place}")),
             (status, None) => {
                 let status = status.map_or_else(|| "did not end".to_owned(), |status| format!("exit {status}"));
                 wrong.push(format!("{place}\n({status})\n{}", typed.output));

@@ -1,4 +1,4 @@
-//! The pages for people: README.md and docs/*.md. What they tell the reader to type is typed, what they show is looked at.
+//! The pages for people: README.md, CONTRIBUTING.md, SECURITY.md, docs/*.md and docs/decisions/*.md. What they tell the reader to type is typed, what they show is looked at.
 //!
 //! A fence says what becomes of its block:
 //!

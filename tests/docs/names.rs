@@ -1,6 +1,6 @@
 //! What the pages name exists: files, headings, tests, commands and their options, keys, folders of the source.
 
-use super::page::{Page, page, pages, repository};
+use super::page::{DECISIONS, Page, page, pages, repository};
 use crate::helper::{run, run_ok};
 use patchcored::patchcore::FalseAlarms;
 use std::collections::HashMap;
@@ -132,11 +132,30 @@ fn keys_of(value: &serde_yaml::Value, keys: &mut Vec<String>) {
 #[test]
 fn the_readme_lists_every_page_and_stays_short() {
     let readme = page("README.md");
-    for other in pages().iter().skip(1) {
+    for other in pages().iter().skip(1).filter(|other| !is_decision(other)) {
         assert!(readme.links.iter().any(|(link, _)| *link == other.name), "README.md does not link to {}", other.name);
     }
     let lines = readme.text.lines().count();
     assert!(lines <= 230, "README.md has {lines} lines: move what a newcomer does not need into docs/");
+}
+
+fn is_decision(page: &Page) -> bool {
+    page.name.starts_with(DECISIONS) && !page.name.ends_with("/README.md")
+}
+
+#[test]
+fn decisions_are_listed_short_and_of_one_form() {
+    let (index, architecture) = (page(&format!("{DECISIONS}/README.md")), page("docs/architecture.md"));
+    let links_to = |from: &Page, to: &Page| from.links.iter().any(|(link, _)| from_the_root(&from.name, link) == to.name);
+    let pages = pages();
+    let decisions: Vec<&Page> = pages.iter().filter(|page| is_decision(page)).collect();
+    assert!(decisions.len() >= 10);
+    for decision in decisions {
+        let name = &decision.name;
+        assert!(links_to(&index, decision) && links_to(&architecture, decision), "{name} is not in both lists");
+        assert!(decision.text.lines().count() <= 40, "{name} is longer than 40 lines");
+        assert_eq!(decision.anchors[1..], ["context", "choice", "consequences", "what-would-change-our-mind"], "{name}");
+    }
 }
 
 #[test]
@@ -151,7 +170,7 @@ fn the_architecture_names_every_folder_of_the_source() {
         let name = format!("src/{}{}", path.file_name().unwrap().to_str().unwrap(), if path.is_dir() { "/" } else { "" });
         assert!(architecture.code.iter().any(|(code, _)| *code == name), "docs/architecture.md lacks `{name}`");
     }
-    for point in patchcored::crash_point::NAMES {
+    for point in patchcored::platform::crash_point::NAMES {
         assert!(architecture.text.contains(&format!("`{point}`")), "docs/architecture.md lacks the crash point `{point}`");
     }
 }

@@ -13,7 +13,7 @@ pub struct Block {
     pub line: usize,
 }
 
-/// README.md or a page of docs/.
+/// README.md or another page.
 pub struct Page {
     /// From the root of the repository, as `docs/tuning.md`.
     pub name: String,
@@ -31,14 +31,22 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Pages that stand beside README.md.
+const AT_THE_ROOT: [&str; 2] = ["CONTRIBUTING.md", "SECURITY.md"];
+
 /// Every page, README.md first.
 pub fn pages() -> Vec<Page> {
-    let mut names: Vec<PathBuf> = std::fs::read_dir(repository().join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let entries = |folder: &str| std::fs::read_dir(repository().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<PathBuf> = entries("docs").chain(entries(DECISIONS)).collect();
     names.retain(|name| name.extension().is_some_and(|extension| extension == "md"));
+    names.extend(AT_THE_ROOT.map(|name| repository().join(name)));
     names.sort();
     names.insert(0, repository().join("README.md"));
     names.iter().map(|name| Page::read(name)).collect()
 }
+
+/// The pages that tell why the program is built as it is.
+pub const DECISIONS: &str = "docs/decisions";
 
 pub fn page(name: &str) -> Page {
     Page::read(&repository().join(name))

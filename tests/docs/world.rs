@@ -19,13 +19,17 @@
 //! - `sysctl` checks the file, and changes nothing; `nano` checks that the file may be changed; `chronyc` knows `tracking`.
 
 use super::page::{Page, repository};
-use crate::helper::{Part, arg, can, write_image};
+use crate::helper::{Part, arg, can, patience, scaled, write_image};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Pages for a machine without patchcored.
 const BARE: [&str; 1] = ["docs/install-rocky8.md"];
+
+/// For the commands of one page, which do not wait for anything.
+const PAGE_LIMIT: Duration = Duration::from_secs(300);
 
 /// What came of one command.
 pub struct Typed {
@@ -119,6 +123,8 @@ impl World {
             .env("LIBTORCH", libtorch())
             .env("CACHE", cache.join("patchcored"))
             .env("REPO", repository())
+            .env("PAGE_LIMIT", scaled(PAGE_LIMIT).as_secs().to_string())
+            .env("ROUNDS", (patience().as_millis() / 100).to_string())
             .output()
             .unwrap();
         assert!(output.status.success(), "the machine could not be made: {}", String::from_utf8_lossy(&output.stderr));

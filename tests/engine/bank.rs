@@ -1,11 +1,11 @@
 //! A bank from images to files and back, with the EfficientNet-Lite0 weights.
 
-use patchcored::error::ImageError;
-use patchcored::inspection::{
+use patchcored::domain::{
     Backbone, BuildOptions, Calibration, CoresetMethod, DeviceChoice, Layer, Precision, PrecisionChoice, ResizedImage,
 };
 use patchcored::patchcore::{
-    BuildPhase, BuiltBank, EngineError, FeatureExtractor, ImageSource, MemoryBank, build_bank, find_weights, score, set_threads,
+    BuildPhase, BuiltBank, EngineError, FeatureExtractor, ImageSource, MemoryBank, UnusableImage, build_bank, find_weights, score,
+    set_threads,
 };
 use std::fs;
 use std::path::Path;
@@ -68,10 +68,10 @@ impl ImageSource for Formula {
         self.numbers.iter().map(|n| format!("ok_{n:02}.png")).collect()
     }
 
-    fn load(&self, index: usize) -> Result<ResizedImage, ImageError> {
+    fn load(&self, index: usize) -> Result<ResizedImage, UnusableImage> {
         let number = self.numbers[index];
         if self.broken == Some(number) {
-            return Err(ImageError::Incomplete { path: self.names()[index].clone().into(), reason: "cut short".into() });
+            return Err(UnusableImage("incomplete: cut short".into()));
         }
         Ok(image(number))
     }

@@ -3,9 +3,9 @@
 //! The files, what OpenCV and Pillow make of them, and what is right are made by `tests/fixtures/make_image_files.py`.
 
 use patchcored::codes::ReasonCode;
-use patchcored::error::ImageError;
+use patchcored::domain::Samples;
+use patchcored::imaging::ImageError;
 use patchcored::imaging::decode::{DecodeLimits, contained, decode, decode_mask};
-use patchcored::inspection::Samples;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

@@ -4,10 +4,10 @@
 
 use image::{DynamicImage, ExtendedColorType, ImageFormat};
 use patchcored::codes::ReasonCode;
-use patchcored::error::ImageError;
+use patchcored::domain::{DistanceGrid, Picture, Samples};
+use patchcored::imaging::ImageError;
 use patchcored::imaging::decode::{DecodeLimits, Decoded, decode};
 use patchcored::imaging::{heat, png, resize};
-use patchcored::inspection::{DistanceGrid, Picture, Samples};
 use proptest::prelude::*;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -290,7 +290,7 @@ fn opencv_gray([r, g, b]: [u8; 3]) -> u8 {
 }
 
 /// Every sample is the same, gray replicated to three channels.
-fn same(found: &patchcored::inspection::ResizedImage, expected: &Picture, what: &str) {
+fn same(found: &patchcored::domain::ResizedImage, expected: &Picture, what: &str) {
     assert_eq!((found.width, found.height), (expected.width, expected.height), "{what}");
     let replicate = if expected.channels == 1 { 3 } else { 1 };
     let expected: Vec<f32> = bytes_of(expected).iter().flat_map(|&v| vec![f32::from(v); replicate]).collect();

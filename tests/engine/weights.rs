@@ -1,6 +1,7 @@
 //! Weights files from outside, through the public API: what does not fit is refused with names and a remedy.
 
-use patchcored::inspection::{Backbone, DeviceChoice, PrecisionChoice};
+use crate::helper::skip;
+use patchcored::domain::{Backbone, DeviceChoice, PrecisionChoice};
 use patchcored::patchcore::{EngineError, FeatureExtractor, find_weights};
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,7 @@ fn another_networks_weights_are_refused_by_name() {
 #[test]
 fn efficientnet_lite0_weights_are_no_resnet() {
     let Ok(weights) = find_weights(Backbone::EfficientnetLite0, None) else {
-        println!("SKIPPED: no EfficientNet-Lite0 weights here; run `make setup`");
+        skip("the EfficientNet-Lite0 weights; run `make setup`");
         return;
     };
     let text = refusal(Backbone::Resnet50, &weights).to_string();

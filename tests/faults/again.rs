@@ -211,6 +211,9 @@ fn retention_deletes_an_image_where_it_was_moved_to() {
     assert!(daemon.stop().success());
 }
 
+/// Then a file that is written again has another time.
+const ANOTHER_MTIME: Duration = Duration::from_millis(20);
+
 #[test]
 fn a_frozen_camera_that_writes_one_name_is_told_of_all_the_same() {
     let mut disc = Product::new("disc");
@@ -224,7 +227,7 @@ fn a_frozen_camera_that_writes_one_name_is_told_of_all_the_same() {
     write_image(&cam, Part::ok(1));
     wait_for_done(&line, 1);
     for count in 1..=3 {
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(ANOTHER_MTIME);
         write_image(&cam, Part::ok(1));
         wait_for_sightings(&line, count, &cam);
     }

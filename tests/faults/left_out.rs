@@ -2,7 +2,7 @@
 
 use super::{drop_image, set_rescan, wait_for_banks, wait_for_done, watches};
 use crate::helper::{Line, Part, Product, write_image};
-use patchcored::inspection::SYSTEM_FOLDERS;
+use patchcored::domain::SYSTEM_FOLDERS;
 
 fn line() -> Line {
     let mut disc = Product::new("disc");

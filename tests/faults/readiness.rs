@@ -44,6 +44,9 @@ enum Writer {
     Allocates,
 }
 
+/// Between two steps of a slow camera; longer than the quiet time, too.
+const LONGER_THAN_A_SCAN: Duration = Duration::from_millis(1300);
+
 /// Writes in four steps, slower than the quiet time and than a scan.
 fn write_slowly(path: &Path, bytes: &[u8], writer: Writer) {
     let mut file = File::create(path).unwrap();
@@ -59,7 +62,7 @@ fn write_slowly(path: &Path, bytes: &[u8], writer: Writer) {
             _ => file.write_all_at(part, (number * step) as u64).unwrap(),
         }
         file.sync_all().unwrap();
-        std::thread::sleep(Duration::from_millis(1300));
+        std::thread::sleep(LONGER_THAN_A_SCAN);
     }
 }
 

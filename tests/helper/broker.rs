@@ -1,6 +1,6 @@
 //! A real MQTT broker and a real subscriber, from Debian's packages `mosquitto` and `mosquitto-clients`.
 
-use super::{arg, wait_for};
+use super::{arg, skipped, wait_for};
 use serde_json::Value;
 use std::fs::File;
 use std::net::TcpListener;
@@ -18,11 +18,10 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A broker for anybody, not started; `None`, with a word, where mosquitto is not installed.
+    /// A broker for anybody, not started; `None`, said, where mosquitto is not installed.
     pub fn new(folder: &Path) -> Option<Self> {
         if !Path::new(PROGRAM).exists() || Command::new("mosquitto_sub").arg("--help").output().is_err() {
-            println!("SKIPPED: needs mosquitto and mosquitto_sub (apt-get install mosquitto mosquitto-clients)");
-            return None;
+            return skipped("mosquitto and mosquitto_sub (apt-get install mosquitto mosquitto-clients)");
         }
         std::fs::create_dir_all(folder).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -1,5 +1,6 @@
-//! Real file systems to fill, to freeze and to break. They need root; a test that gets none says SKIPPED.
+//! Real file systems to fill, to freeze and to break. They need root; a test that gets none is skipped.
 
+use super::skip::{can, skipped, works};
 use super::{arg, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write;
@@ -12,21 +13,6 @@ pub struct Mount {
     at: PathBuf,
     /// The file system's process, if it is one.
     server: Option<Child>,
-}
-
-/// Says why a test does nothing here.
-pub fn skipped<T>(why: &str) -> Option<T> {
-    println!("SKIPPED: needs {why}");
-    None
-}
-
-fn works(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
-/// Runs the command; when it fails, says that `what` is missing, for which the test does nothing.
-pub fn can(what: &str, program: &str, arguments: &[&str]) -> Option<()> {
-    if works(program, arguments) { Some(()) } else { skipped(what) }
 }
 
 impl Mount {

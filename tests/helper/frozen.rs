@@ -1,7 +1,6 @@
 //! Threads of the daemon that stand still while the others go on, as one does that hangs in a library.
 
-use super::Daemon;
-use super::disks::skipped;
+use super::{Daemon, skipped};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 

@@ -5,38 +5,39 @@ mod disks;
 mod frozen;
 mod images;
 mod line;
+mod patience;
 mod script;
+mod skip;
 mod sql;
 mod systemd;
 mod wall_clock;
 
 pub use broker::{Broker, Subscriber};
-pub use disks::{Mount, can, fill};
+pub use disks::{Mount, fill};
 pub use frozen::Frozen;
 pub use images::{Part, image_bytes, jpeg_bytes, write_image};
 pub use line::{Daemon, Line, Product};
+pub use patience::{patience, scaled, scaled_seconds, wait_for, wait_up_to};
 pub use script::script;
+pub use skip::{can, skip, skipped};
 pub use sql::{WriteLock, change as sql_change, old_database, rows as sql_rows, value as sql_value};
 pub use systemd::Systemd;
 pub use wall_clock::WallClock;
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
-/// Far longer than anything takes on a busy 2-core machine; a test that reaches it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Waits until `condition` gives a value; panics with `what` and the last thing seen when it never does.
-pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Result<T, String>) -> T {
-    let begin = Instant::now();
-    loop {
-        match condition() {
-            Ok(value) => return value,
-            Err(seen) if begin.elapsed() > PATIENCE => panic!("waited {PATIENCE:?} for {what}; last seen: {seen}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+/// Runs every case on a thread of its own, for cases that pass their time with waiting. One that panics fails the test.
+pub fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, run: impl Fn(T) + Sync) {
+    let run = &run;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = cases.into_iter().map(|case| scope.spawn(move || run(case))).collect();
+        for thread in threads {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
         }
-    }
+    });
 }
 
 /// The binary under test.

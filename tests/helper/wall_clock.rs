@@ -1,7 +1,6 @@
 //! A wall clock for one daemon that a test sets as it likes; the time since the computer was started goes on as it does.
 
-use super::disks::skipped;
-use super::{Daemon, Line, arg};
+use super::{Daemon, Line, arg, skipped};
 use std::path::PathBuf;
 use std::process::Command;
 

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const WRITERS: u32 = 3;
+/// For so long a file is open.
+const HALF_WRITTEN: Duration = Duration::from_millis(90);
 
 /// Mounts and unmounts something elsewhere `mounts` times while cameras write, each file open for a while, at least `images` of them.
 fn run(mounts: usize, images: u32) {
@@ -31,7 +33,7 @@ fn run(mounts: usize, images: u32) {
                     let bytes = &pictures[number as usize % pictures.len()];
                     let file = File::create(line.drop("disc").join(format!("part{number:06}.bmp"))).unwrap();
                     file.write_all_at(&bytes[..bytes.len() / 2], 0).unwrap();
-                    std::thread::sleep(Duration::from_millis(90));
+                    std::thread::sleep(HALF_WRITTEN);
                     file.write_all_at(&bytes[bytes.len() / 2..], (bytes.len() / 2) as u64).unwrap();
                 }
             });

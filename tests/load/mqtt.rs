@@ -3,8 +3,8 @@
 use super::{number, wait_while_it_goes_on};
 use crate::helper::{Broker, Line, Part, Product, jpeg_bytes, sql_change, wait_for};
 use jiff::Timestamp;
+use patchcored::domain::{BankTrigger, Decision, Publish};
 use patchcored::history::{Arrival, ArrivalState, Finished, FollowUp, HistoryStore, NewBank, Recorded};
-use patchcored::inspection::{Decision, Publish};
 use std::time::{Duration, Instant};
 
 const PER_SECOND: u32 = 15;
@@ -141,7 +141,7 @@ fn bank() -> NewBank {
     NewBank {
         product: "disc".into(),
         version: 1,
-        trigger: "test".into(),
+        trigger: BankTrigger::First,
         images: None,
         patches: None,
         rows: None,

@@ -99,13 +99,16 @@ fn a_database_that_another_program_locks_is_a_problem() {
     assert!(daemon.stop().success());
 }
 
+/// Of systemd: short, so that what hangs is soon told.
+const WATCHDOG: Duration = Duration::from_secs(4);
+
 #[test]
 fn a_hung_engine_is_a_problem_until_it_goes_on() {
     let line = Line::new(&[Product::new("disc")]);
     line.fill_ok("disc", 0..6);
     let pages = Pages::socket(&line);
     let systemd = Systemd::new(&line);
-    let daemon = systemd.start(&line, Duration::from_secs(4));
+    let daemon = systemd.start(&line, WATCHDOG);
     line.wait_for_bank("disc");
     wait_problems(&pages, &[]);
     let Some(frozen) = Frozen::threads(&daemon, "engine") else { return };

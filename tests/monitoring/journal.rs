@@ -31,6 +31,9 @@ fn get<'a>(line: &'a Fields, name: &str) -> Option<&'a str> {
     line.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
 }
 
+/// Between two looks at what was heard.
+const ROUND: Duration = Duration::from_millis(50);
+
 #[test]
 fn journald_gets_one_line_for_each_image_with_its_facts_as_fields() {
     let Some(()) = can("root, for a mount namespace", "unshare", &["-m", "true"]) else { return };
@@ -38,7 +41,7 @@ fn journald_gets_one_line_for_each_image_with_its_facts_as_fields() {
     line.fill_ok("disc", 0..6);
     std::fs::create_dir(line.path("journal")).unwrap();
     let journald = UnixDatagram::bind(line.path("journal/socket")).unwrap();
-    journald.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    journald.set_read_timeout(Some(ROUND)).unwrap();
     let mut heard: Vec<Fields> = Vec::new();
     let mut wait = |what: &str, is: &dyn Fn(&Fields) -> bool| -> Fields {
         wait_for(what, || {

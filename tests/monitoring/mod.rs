@@ -8,7 +8,7 @@ mod pages;
 mod prometheus;
 mod waiting;
 
-use crate::helper::{Line, arg, wait_for};
+use crate::helper::{Line, arg, scaled, skipped, wait_for};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -56,7 +56,7 @@ impl Pages {
     }
 
     fn connect(&self) -> std::io::Result<Box<dyn Connection>> {
-        let patience = Some(Duration::from_secs(60));
+        let patience = Some(scaled(Duration::from_secs(60)));
         Ok(match self {
             Self::Port(port) => {
                 let stream = TcpStream::connect(("127.0.0.1", *port))?;
@@ -159,8 +159,7 @@ fn sorted(sample: &str) -> String {
 fn promtool(arguments: &[&str], input: &str) -> Option<String> {
     let child = Command::new("promtool").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let Ok(mut child) = child else {
-        println!("SKIPPED: needs promtool (Debian: apt install prometheus)");
-        return None;
+        return skipped("promtool (Debian: apt install prometheus)");
     };
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();

@@ -73,6 +73,8 @@ impl Prometheus {
 #[test]
 #[ignore = "make prometheus"]
 fn prometheus_asks_the_daemon() {
+    /// Of the camera, so that Prometheus sees the counters grow.
+    const PACE: std::time::Duration = std::time::Duration::from_millis(100);
     let line = Line::new(&[Product::new("disc"), Product::new("late")]);
     line.fill_ok("disc", 0..6);
     let Pages::Port(port) = Pages::port(&line) else { unreachable!() };
@@ -83,7 +85,7 @@ fn prometheus_asks_the_daemon() {
     for number in 0..40 {
         let part = if number % 10 == 9 { Part::ng(number) } else { Part::ok(number % 6) };
         write_image(&line.drop("disc").join(format!("{number:03}.png")), part);
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(PACE);
     }
     std::fs::write(line.drop("disc").join("list.jpg"), "this is a shopping list, not an image").unwrap();
     write_image(&line.drop("late").join("early.png"), Part::ok(1));

@@ -1,15 +1,15 @@
 //! What would hinder `on_ng` and `mqtt` on this machine: programs and files that are missing or not as they must be.
 
-use super::machine::{CheckFinding, Level};
+use super::machine::{CheckFinding, FindingLevel};
 use crate::config::Config;
-use crate::daemon::broker_file_problems;
-use crate::files::shell_word;
+use crate::outbox::broker_file_problems;
+use crate::platform::files::shell_word;
 use rustix::fs::{Access, access};
 use std::path::Path;
 
 /// Every finding; files are tried with the permissions of the calling user.
 pub fn problems(config: &Config) -> Vec<CheckFinding> {
-    let error = |key: String, message: String| CheckFinding { level: Level::Error, key, message };
+    let error = |key: String, message: String| CheckFinding { level: FindingLevel::Error, key, message };
     let programs = config.products.iter().enumerate().filter_map(|(i, product)| {
         let program = product.on_ng.as_ref()?.command.first()?;
         let message = program_problem(Path::new(program))?;

@@ -2,9 +2,9 @@
 
 use crate::banks::try_links;
 use crate::config::{Config, ProductConfig};
-use crate::daemon::rules::{enters, routing_problems};
-use crate::files;
-use crate::inspection::TEMPORARY_PREFIX;
+use crate::domain::TEMPORARY_PREFIX;
+use crate::platform::files;
+use crate::routing::rules::{enters, routing_problems};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -22,7 +22,7 @@ const INSTANCES: u64 = 16;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum FindingLevel {
     /// The line cannot work like this.
     Error,
     /// It works, but slower, or not for long.
@@ -33,7 +33,7 @@ pub enum Level {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckFinding {
     /// How bad it is.
-    pub level: Level,
+    pub level: FindingLevel,
     /// The key of the configuration it belongs to, as `products[0].ok`, or the kernel setting.
     pub key: String,
     /// What is wrong and what to do.
@@ -45,7 +45,7 @@ pub struct CheckFinding {
 /// called as the user of the service; a folder is tried by making a file in it that is removed at once and that no watcher heeds.
 pub fn problems(config: &Config) -> Vec<CheckFinding> {
     let mut findings = Findings::default();
-    findings.0.extend(routing_problems(config).into_iter().map(|(key, message)| CheckFinding { level: Level::Error, key, message }));
+    findings.0.extend(routing_problems(config).into_iter().map(|(key, message)| CheckFinding { level: FindingLevel::Error, key, message }));
     check_database(&config.database, &mut findings);
     let mut written: Vec<(String, PathBuf)> = vec![("database".into(), config.database.clone())];
     let mut watched = 0;
@@ -65,11 +65,11 @@ struct Findings(Vec<CheckFinding>);
 
 impl Findings {
     fn error(&mut self, key: &str, message: String) {
-        self.0.push(CheckFinding { level: Level::Error, key: key.to_owned(), message });
+        self.0.push(CheckFinding { level: FindingLevel::Error, key: key.to_owned(), message });
     }
 
     fn warning(&mut self, key: &str, message: String) {
-        self.0.push(CheckFinding { level: Level::Warning, key: key.to_owned(), message });
+        self.0.push(CheckFinding { level: FindingLevel::Warning, key: key.to_owned(), message });
     }
 }
 
@@ -329,7 +329,7 @@ mod tests {
 
     /// Errors only: how much space is free and what the kernel's limits are is the machine's affair.
     fn errors(config: &Config) -> Vec<(String, String)> {
-        problems(config).into_iter().filter(|f| f.level == Level::Error).map(|f| (f.key, f.message)).collect()
+        problems(config).into_iter().filter(|f| f.level == FindingLevel::Error).map(|f| (f.key, f.message)).collect()
     }
 
     #[test]
@@ -385,7 +385,7 @@ mod tests {
         let unsupported = io::Error::from_raw_os_error(rustix::io::Errno::OPNOTSUPP.raw_os_error());
         check_bank_links("products[0].bank", Path::new("/srv/banks"), Err(unsupported), &mut findings);
         let CheckFinding { level, key, message } = &findings.0[0];
-        assert_eq!((*level, key.as_str()), (Level::Error, "products[0].bank"));
+        assert_eq!((*level, key.as_str()), (FindingLevel::Error, "products[0].bank"));
         for part in ["symbolic links in the folder /srv/banks", "not supported", "local disk", "mfsymlinks", "no_symbolic_links"] {
             assert!(message.contains(part), "{message}");
         }
@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(found(6), []);
         let warnings = found(51);
         assert_eq!(warnings.len(), 2, "{warnings:?}");
-        assert_eq!((warnings[0].level, warnings[0].key.as_str()), (Level::Warning, "fs.inotify.max_user_watches"));
+        assert_eq!((warnings[0].level, warnings[0].key.as_str()), (FindingLevel::Warning, "fs.inotify.max_user_watches"));
         assert!(warnings[0].message.contains("`sysctl -w fs.inotify.max_user_watches=102`"), "{warnings:?}");
     }
 }

@@ -3,13 +3,13 @@
 mod acting;
 mod machine;
 
+use super::output::say;
 use super::printable::{printable, printable_lines};
-use super::say;
 use crate::config::{Config, MetricsAddress, schema};
-use crate::daemon::address_problem;
 use crate::history::{HistoryErrorKind, HistoryStore};
+use crate::monitoring::address_problem;
 use crate::patchcore::{find_weights, resolve_precision};
-use machine::{CheckFinding, Level};
+use machine::{CheckFinding, FindingLevel};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -42,10 +42,10 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     check_metrics(&config, &mut findings);
     findings.sort_by_key(|finding| finding.level);
 
-    let errors = findings.iter().filter(|finding| finding.level == Level::Error).count();
+    let errors = findings.iter().filter(|finding| finding.level == FindingLevel::Error).count();
     let mut text = String::new();
     for finding in &findings {
-        let level = if finding.level == Level::Error { "error" } else { "warning" };
+        let level = if finding.level == FindingLevel::Error { "error" } else { "warning" };
         text += &format!("{level}: {}: {}\n", printable(&finding.key), printable_lines(&finding.message));
     }
     let precision = resolve_precision(config.engine.device, config.engine.precision);
@@ -66,7 +66,11 @@ fn check_weights(config: &Config, findings: &mut Vec<CheckFinding>) {
             continue;
         }
         if let Err(error) = find_weights(backbone, config.engine.weights.get(&backbone).map(PathBuf::as_path)) {
-            findings.push(CheckFinding { level: Level::Error, key: format!("engine.weights.{backbone}"), message: error.to_string() });
+            findings.push(CheckFinding {
+                level: FindingLevel::Error,
+                key: format!("engine.weights.{backbone}"),
+                message: error.to_string(),
+            });
         }
     }
 }
@@ -79,7 +83,7 @@ fn check_metrics(config: &Config, findings: &mut Vec<CheckFinding>) {
         MetricsAddress::Socket(_) => "metrics.socket",
     };
     if let Some(message) = address_problem(address) {
-        findings.push(CheckFinding { level: Level::Warning, key: key.to_owned(), message });
+        findings.push(CheckFinding { level: FindingLevel::Warning, key: key.to_owned(), message });
     }
 }
 
@@ -91,7 +95,7 @@ fn check_history(database: &Path, findings: &mut Vec<CheckFinding>) -> anyhow::R
             Ok(store) => drop(store.close().await),
             Err(error) if matches!(error.kind, HistoryErrorKind::Missing | HistoryErrorKind::OlderSchema) => {}
             Err(error) => {
-                findings.push(CheckFinding { level: Level::Error, key: "database".to_owned(), message: error.to_string() });
+                findings.push(CheckFinding { level: FindingLevel::Error, key: "database".to_owned(), message: error.to_string() });
             }
         }
     });

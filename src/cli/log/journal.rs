@@ -2,20 +2,19 @@
 //! `journalctl -u patchcored PRODUCT=prod1-front`.
 //!
 //! Not the crate tracing-journald, for two reasons: its MESSAGE is the constant text alone, so that `journalctl -u patchcored` would be a
-//! column of the word "inspected"; and it waits for as long as journald does not read, and every image would wait with it. The spans
-//! that it also knows are not used in this program.
+//! column of the word "inspected"; and it waits for as long as journald does not read, and every image would wait with it.
 
-use super::super::printable::printable;
+use super::line::{LogLine, Quotes, keep};
+use parking_lot::{Mutex, MutexGuard};
 use rustix::fs::fstat;
-use std::fmt::{self, Write as _};
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 
@@ -61,13 +60,13 @@ impl Journal {
     }
 
     /// Lines are lost rather than waited for; how many, the next one says.
-    fn send(&self, line: &LogLine) {
+    fn send(&self, line: &LogLine, own: &[(&str, &str)]) {
         let mut lost = self.lost();
         if lost.until.is_some_and(|until| Instant::now() < until) {
             lost.lines += 1;
             return;
         }
-        let text = line.datagram(lost.lines);
+        let text = datagram(line, own, lost.lines);
         *lost = match self.socket.send_to(&text, &self.path) {
             Ok(_) => Lost::default(),
             Err(_) => Lost { lines: lost.lines + 1, until: Some(Instant::now() + PAUSE) },
@@ -75,13 +74,16 @@ impl Journal {
     }
 
     fn lost(&self) -> MutexGuard<'_, Lost> {
-        // Every change is one assignment, whoever panicked.
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lost.lock()
     }
 }
 
-impl<S: Subscriber> Layer<S> for Journal {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Journal {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        keep(attributes, id, &context);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let meta = event.metadata();
         let priority = match *meta.level() {
             Level::ERROR => "3",
@@ -89,47 +91,23 @@ impl<S: Subscriber> Layer<S> for Journal {
             Level::INFO => "6",
             Level::DEBUG | Level::TRACE => "7",
         };
-        let mut line = LogLine::default();
-        event.record(&mut line);
-        line.fields.push(("PRIORITY".to_owned(), priority.to_owned()));
-        line.fields.push(("SYSLOG_IDENTIFIER".to_owned(), "patchcored".to_owned()));
-        line.fields.push(("TARGET".to_owned(), meta.target().to_owned()));
-        self.send(&line);
+        let line = LogLine::of_event(event, context.event_scope(event));
+        self.send(&line, &[("PRIORITY", priority), ("SYSLOG_IDENTIFIER", "patchcored"), ("TARGET", meta.target())]);
     }
 }
 
-/// A log line: what people read, with nothing in it that a terminal would obey, and its fields, which are exact.
-#[derive(Default)]
-struct LogLine {
-    /// The constant text.
-    message: String,
-    /// The facts as `name=value`, for people.
-    facts: String,
-    /// Everything but MESSAGE, under journald's names.
-    fields: Vec<(String, String)>,
-}
-
-impl LogLine {
-    fn add(&mut self, name: &str, value: String) {
-        if name == "message" {
-            self.message = printable(&value);
-            return;
-        }
-        // Writing to a String does not fail.
-        let _ = write!(self.facts, " {name}={}", printable(&value));
-        self.fields.push((name.replace('.', "_").to_ascii_uppercase(), value));
+/// The message, and every fact under journald's names; `own` are those of this program.
+fn datagram(line: &LogLine, own: &[(&str, &str)], lost: u64) -> Vec<u8> {
+    let note = if lost > 0 { format!(" ({lost} log lines before this one were lost: journald did not take them)") } else { String::new() };
+    let mut text = Vec::with_capacity(1 << 10);
+    put(&mut text, "MESSAGE", &format!("{}{}{note}", line.message, line.facts_in_words(Quotes::Nothing)));
+    for fact in &line.facts {
+        put(&mut text, &fact.name.replace('.', "_").to_ascii_uppercase(), &fact.value);
     }
-
-    fn datagram(&self, lost: u64) -> Vec<u8> {
-        let note =
-            if lost > 0 { format!(" ({lost} log lines before this one were lost: journald did not take them)") } else { String::new() };
-        let mut text = Vec::with_capacity(1 << 10);
-        put(&mut text, "MESSAGE", &format!("{}{}{note}", self.message, self.facts));
-        for (name, value) in &self.fields {
-            put(&mut text, name, value);
-        }
-        text
+    for (name, value) in own {
+        put(&mut text, name, value);
     }
+    text
 }
 
 /// Name, newline, length, value, newline: the form that any value fits.
@@ -144,16 +122,6 @@ fn put(text: &mut Vec<u8>, name: &str, value: &str) {
     text.extend_from_slice(&(value.len() as u64).to_le_bytes());
     text.extend_from_slice(value.as_bytes());
     text.push(b'\n');
-}
-
-impl Visit for LogLine {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field.name(), value.to_owned());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field.name(), format!("{value:?}"));
-    }
 }
 
 #[cfg(test)]
@@ -188,6 +156,7 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(journal), || {
             tracing::info!(product = %"disc", image = "/drop/a\nb.png", score = 1.5, none = Option::<&str>::None, "inspected");
             tracing::error!(reason = "x".repeat(100_000), "failed");
+            tracing::info_span!("image", product = %"disc", image = %"/a.png").in_scope(|| tracing::info!(score = 2.5, "inspected"));
         });
         let line = heard(&journald);
         let get = |name: &str| line.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
@@ -197,6 +166,9 @@ mod tests {
         let line = heard(&journald);
         assert!(line.contains(&("PRIORITY".into(), "3".into())));
         assert!(line.contains(&("REASON".into(), "x".repeat(LONGEST))));
+        let line = heard(&journald);
+        assert!(line.contains(&("MESSAGE".into(), "inspected product=disc image=/a.png score=2.5".into())), "{line:?}");
+        assert!(line.contains(&("PRODUCT".into(), "disc".into())) && line.contains(&("SCORE".into(), "2.5".into())));
     }
 
     #[test]
@@ -207,19 +179,19 @@ mod tests {
         let line = LogLine { message: "x".into(), ..LogLine::default() };
         let mut sent = 0;
         while journal.lost().lines == 0 {
-            journal.send(&line);
+            journal.send(&line, &[]);
             sent += 1;
             assert!(sent < 100_000, "the kernel takes everything");
         }
         for _ in 0..9 {
-            journal.send(&line);
+            journal.send(&line, &[]);
         }
         assert_eq!(journal.lost().lines, 10);
         journald.set_nonblocking(true).unwrap();
         let mut buffer = [0; 4096];
         while journald.recv(&mut buffer).is_ok() {}
         journal.lost().until = None;
-        journal.send(&line);
+        journal.send(&line, &[]);
         assert_eq!(heard(&journald), [("MESSAGE".into(), "x (10 log lines before this one were lost: journald did not take them)".into())]);
         assert_eq!(journal.lost().lines, 0);
     }

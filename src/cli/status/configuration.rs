@@ -1,7 +1,8 @@
 //! Which configuration the report goes by: the one that the daemon works with, which need not be what the file says now.
 
 use crate::config::Config;
-use crate::daemon::{InUse, config_in_use, database_holder};
+use crate::daemon::{InUse, config_in_use};
+use crate::history::database_holder;
 use serde::Serialize;
 use std::path::Path;
 

@@ -2,9 +2,13 @@
 
 use super::configuration::Configuration;
 use crate::config::{Config, ProductConfig};
-use crate::daemon::clock::LineClock;
-use crate::daemon::{FolderState, Holder, WAITS_TOO_LONG, bank_trouble, folder_state};
-use crate::history::{BankInUse, Ends, EventRow, HeldUp, LastDecision, OldestPending, PendingOf, ProductSnapshot, ProfileChange};
+use crate::domain::WAITS_TOO_LONG;
+use crate::domain::{FolderState, HeldUp};
+use crate::history::Holder;
+use crate::history::bank_trouble;
+use crate::history::folder_state;
+use crate::history::{BankInUse, EndCounts, EventRow, LastDecision, OldestPending, PendingOf, ProductSnapshot, ProfileChange};
+use crate::platform::clock::LineClock;
 use crate::routing::Root;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,17 +20,17 @@ pub struct Report {
     /// When it was asked.
     pub at: String,
     /// Whether the daemon runs.
-    pub daemon: Daemon,
+    pub daemon: DaemonReport,
     /// The configuration file.
     pub configuration: Configuration,
     /// The history.
-    pub database: Place,
+    pub database: PlaceReport,
     /// `null` without `profiles` in the configuration.
     pub profile: Option<Profile>,
     /// Messages that the MQTT broker has not acknowledged.
     pub messages_waiting: i64,
     /// In the order of the configuration.
-    pub products: Vec<Product>,
+    pub products: Vec<ProductReport>,
     /// Products that the configuration does not have any more, with images that wait until it has them again.
     pub not_in_configuration: Vec<Other>,
 }
@@ -55,7 +59,7 @@ pub struct Other {
 
 /// The daemon that works with the database.
 #[derive(Debug, Serialize)]
-pub struct Daemon {
+pub struct DaemonReport {
     /// Whether there is one.
     pub running: bool,
     /// Its process id.
@@ -64,7 +68,7 @@ pub struct Daemon {
 
 /// A file or folder, and the disk under it.
 #[derive(Debug, Serialize)]
-pub struct Place {
+pub struct PlaceReport {
     /// Absolute.
     pub path: String,
     /// `null` when it is not there or does not answer.
@@ -73,7 +77,7 @@ pub struct Place {
 
 /// One product.
 #[derive(Debug, Serialize)]
-pub struct Product {
+pub struct ProductReport {
     /// Its name.
     pub product: String,
     /// False when the profile in use leaves it out: no new images are taken for it.
@@ -83,7 +87,7 @@ pub struct Product {
     /// Age of the bank.
     pub bank_age_seconds: Option<i64>,
     /// What is wrong with the bank or its files, as far as the daemon knows; `null` when nothing is, or it does not run.
-    pub bank_trouble: Option<BankTrouble>,
+    pub bank_trouble: Option<BankTroubleReport>,
     /// True when it has no bank, or images wait because the one it has cannot be used.
     pub waits_for_bank: bool,
     /// Images still to be decided.
@@ -93,7 +97,7 @@ pub struct Product {
     /// How long that one has waited.
     pub oldest_pending_seconds: Option<i64>,
     /// What has waited longer than a minute for what does not come by itself, by reason.
-    pub waiting: Vec<Waits>,
+    pub waiting: Vec<WaitReport>,
     /// Defects that wait to be acted on.
     pub actions_waiting: i64,
     /// The newest: `id`, `image_path`, `decided_at`, `decision`, `image_score`, `image_tau`.
@@ -107,14 +111,14 @@ pub struct Product {
     /// Each once.
     pub drop_folders: Vec<DropFolder>,
     /// `outputs.dir`; `null` when outputs are written beside the images.
-    pub outputs_folder: Option<Place>,
+    pub outputs_folder: Option<PlaceReport>,
     /// The bank folder.
-    pub bank_folder: Place,
+    pub bank_folder: PlaceReport,
 }
 
 /// What is wrong with a bank.
 #[derive(Debug, Serialize)]
-pub struct BankTrouble {
+pub struct BankTroubleReport {
     /// `bank_unusable` or `bank_changed`.
     pub code: String,
     /// Since when.
@@ -127,7 +131,7 @@ pub struct BankTrouble {
 
 /// Images or defects that wait for one reason.
 #[derive(Debug, Serialize)]
-pub struct Waits {
+pub struct WaitReport {
     /// A code of `reason_code`, or `on_ng`.
     pub reason: String,
     /// How many wait.
@@ -156,7 +160,7 @@ pub struct LastDay {
 pub struct DropFolder {
     /// The folder and its disk.
     #[serde(flatten)]
-    pub place: Place,
+    pub place: PlaceReport,
     /// `watched`, `scanned_only`, `lost` or `stuck`; `null` when the daemon does not run, or takes no images from it.
     pub state: Option<FolderState>,
     /// Since when it is not simply watched.
@@ -175,14 +179,14 @@ impl Profile {
     }
 }
 
-impl Daemon {
+impl DaemonReport {
     pub(super) fn of(holder: Option<Holder>) -> Self {
         Self { running: holder.is_some(), process: holder.and_then(|holder| holder.process) }
     }
 }
 
-impl From<Ends> for LastDay {
-    fn from(ends: Ends) -> Self {
+impl From<EndCounts> for LastDay {
+    fn from(ends: EndCounts) -> Self {
         let images = ends.ok + ends.ng;
         Self { images, ng: ends.ng, ng_rate: (images > 0).then(|| ends.ng as f64 / images as f64), failed: ends.failed }
     }
@@ -203,17 +207,17 @@ pub(super) struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    pub(super) fn place(&self, path: &Path, folder: &Path) -> Place {
-        Place { path: path.display().to_string(), free_bytes: self.free.get(folder).copied() }
+    pub(super) fn place(&self, path: &Path, folder: &Path) -> PlaceReport {
+        PlaceReport { path: path.display().to_string(), free_bytes: self.free.get(folder).copied() }
     }
 
-    pub(super) fn product(&self, config: &ProductConfig, seen: ProductSnapshot) -> Product {
+    pub(super) fn product(&self, config: &ProductConfig, seen: ProductSnapshot) -> ProductReport {
         let decided = seen.ten_minutes.ok + seen.ten_minutes.ng;
-        Product {
+        ProductReport {
             product: config.name.clone(),
             on: self.config.is_on(&config.name),
             bank_age_seconds: seen.bank.as_ref().and_then(|bank| self.age(&bank.created_at)),
-            bank_trouble: bank_trouble(&config.name, self.events).filter(|_| self.running).map(|event| BankTrouble {
+            bank_trouble: bank_trouble(&config.name, self.events).filter(|_| self.running).map(|event| BankTroubleReport {
                 code: event.kind.clone(),
                 since: event.at.clone(),
                 since_seconds: self.age(&event.at),
@@ -236,9 +240,9 @@ impl Sources<'_> {
         }
     }
 
-    fn waiting(&self, product: &str) -> Vec<Waits> {
+    fn waiting(&self, product: &str) -> Vec<WaitReport> {
         let own = self.held_up.iter().filter(|held_up| held_up.product.as_deref() == Some(product));
-        let waits = own.map(|held_up| Waits {
+        let waits = own.map(|held_up| WaitReport {
             reason: held_up.reason.clone(),
             count: held_up.count,
             oldest_seconds: i64::try_from(self.clock.age(held_up.since).as_secs()).unwrap_or(i64::MAX),

@@ -1,9 +1,9 @@
 //! The report for people: a block for each product, its words aligned; paths stand last, where they may be long.
 
 use super::super::printable::printable;
-use super::report::{DropFolder, Place, Product, Profile, Report};
-use crate::daemon::FolderState;
-use crate::daemon::retention::size;
+use super::report::{DropFolder, PlaceReport, ProductReport, Profile, Report};
+use crate::domain::FolderState;
+use crate::retention::size;
 use std::io::{self, Write};
 
 /// Prints the report.
@@ -47,7 +47,7 @@ fn set_up_for(profile: &Profile) -> String {
     in_use.into_iter().chain(asked_for).collect::<Vec<_>>().join("; ")
 }
 
-fn print_product(product: &Product, out: &mut dyn Write) -> io::Result<()> {
+fn print_product(product: &ProductReport, out: &mut dyn Write) -> io::Result<()> {
     let off = if product.on { "" } else { ": off in this profile" };
     writeln!(out, "\n{}{off}", product.product)?;
     let mut row = |name: &str, text: &str| writeln!(out, "  {name:<8}  {text}");
@@ -80,21 +80,21 @@ fn print_product(product: &Product, out: &mut dyn Write) -> io::Result<()> {
     row("banks", &place("", &product.bank_folder))
 }
 
-fn bank(product: &Product) -> String {
+fn bank(product: &ProductReport) -> String {
     let Some(bank) = &product.bank else { return "none: images wait for it".to_owned() };
     let waits = if product.waits_for_bank { "; cannot be used, images wait" } else { "" };
     let back = if bank.after_rollback { "; in use again after a rollback" } else { "" };
     format!("version {}, built {}{}{back}{waits}", bank.version, bank.created_at, ago(product.bank_age_seconds))
 }
 
-fn pending(product: &Product) -> String {
+fn pending(product: &ProductReport) -> String {
     let Some(oldest) = &product.oldest_pending else { return product.pending.to_string() };
     let reason = oldest.reason.as_deref().map_or(String::new(), |reason| format!(", {}", printable(reason)));
     let age = product.oldest_pending_seconds.map_or(String::new(), |seconds| format!(" for {}", span(seconds)));
     format!("{}, the oldest{age}{reason}: {}", product.pending, printable(&oldest.image_path))
 }
 
-fn last(product: &Product) -> String {
+fn last(product: &ProductReport) -> String {
     let Some(last) = &product.last_decision else { return "nothing decided yet".to_owned() };
     let number = |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.4}"));
     let (score, tau) = (number(last.image_score), number(last.image_tau));
@@ -111,7 +111,7 @@ fn state(folder: &DropFolder) -> &'static str {
     }
 }
 
-fn place(state: &str, place: &Place) -> String {
+fn place(state: &str, place: &PlaceReport) -> String {
     let free = place.free_bytes.map_or("not reachable".to_owned(), |bytes| format!("{} free", size(bytes)));
     format!("{state:<12}  {free:<15}  {}", printable(&place.path))
 }

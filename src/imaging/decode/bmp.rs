@@ -1,14 +1,14 @@
-//! BMP, uncompressed. What the header says twice must agree: size of the header, place of the pixels, length of the palette.
+//! BMP, uncompressed. Facts that the header states twice must agree: its size, the place of the pixels, the length of the palette.
 
 use super::canvas::Canvas;
 use super::palette::Palette;
 use super::samples::Raw;
 use super::{DecodeLimits, Fault, Want, take};
 
-/// Bytes before the header that has a size of its own.
+/// The bytes before the header that states its own size.
 const FILE_HEADER: usize = 14;
 
-/// What the header says.
+/// The contents of the header.
 struct Header {
     width: u32,
     height: u32,
@@ -16,13 +16,13 @@ struct Header {
     top_down: bool,
     bits: u16,
     compression: u32,
-    /// Where pixels begin.
+    /// Where the pixels begin.
     pixels: usize,
-    /// Where the header ends, with the masks that may follow it.
+    /// Where the header ends, including the masks that may follow it.
     end: usize,
     /// Colours of the palette, 0 = all.
     palette: u32,
-    /// Bytes of one of them.
+    /// The bytes of one colour.
     palette_entry: usize,
     /// Which bits of a pixel are red, green, blue and alpha.
     masks: [u32; 4],
@@ -81,7 +81,7 @@ impl Header {
         let (width, height) = (long(18)? as i32, long(22)? as i32);
         let width = u32::try_from(width).map_err(|_| contradicts(format!("its width is {width}")))?;
         let (compression, bits) = (long(30)?, short(28)?);
-        // OS/2 counts its own ways of compression by the same numbers.
+        // OS/2 uses the same numbers for other ways of compression.
         let masked = size != 64 && matches!(compression, 3 | 6);
         let mask = |number: usize| if masked { long(FILE_HEADER + 40 + 4 * number) } else { Ok(0) };
         let follow = if masked && size == 40 { if compression == 6 { 16 } else { 12 } } else { 0 };
@@ -119,7 +119,7 @@ impl Header {
         match (self.compression, self.bits) {
             (0, 1 | 4 | 8 | 24 | 32) => {}
             (3 | 6, 32) if whole_bytes() && disjoint() => {}
-            // Run-length data may end anywhere, so a cut file could not be told from a whole one.
+            // Run-length data may end anywhere, so nobody could tell a cut file from a whole one.
             (1 | 2, _) => return Err(Fault::unsupported("is a run-length encoded BMP; save it uncompressed")),
             (0 | 3 | 6, bits) => {
                 return Err(Fault::unsupported(format!("is a BMP of {bits} bits per pixel of an odd kind; save it with 8, 24 or 32")));
@@ -153,7 +153,7 @@ impl Header {
         if self.colours() > 256 {
             return Err(contradicts(format!("its palette has {} colours", self.colours())));
         }
-        // It ends before the pixels, which lie in the file.
+        // The palette ends before the pixels, which are in the file.
         let entries = bytes.get(self.end..self.end + self.palette_bytes()).unwrap_or_default();
         let colours = entries.chunks_exact(self.palette_entry).map(|bgr| [bgr[2], bgr[1], bgr[0]]);
         Ok(Some(Palette::of_opaque(colours, true)))

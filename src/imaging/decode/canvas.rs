@@ -1,7 +1,7 @@
-//! Where the decoders put their rows: colours are kept, alpha is dropped on the way, so that no second copy of a picture is made.
+//! The target of the decoders' rows. It keeps the colours and drops alpha on the way, so no second copy of a picture is made.
 
 use super::Want;
-use crate::inspection::Samples;
+use crate::domain::Samples;
 
 /// The colours of a picture that is being read.
 pub(super) struct Canvas {
@@ -9,15 +9,15 @@ pub(super) struct Canvas {
     pub(super) height: usize,
     /// 1 gray, 3 RGB.
     pub(super) colors: usize,
-    /// Samples per pixel of the rows that are put here: the colours, and perhaps alpha.
+    /// Samples per pixel of the arriving rows: the colours, and perhaps alpha.
     stored: usize,
     pub(super) samples: Samples,
-    /// Alpha of each pixel, cut to 8 bits but never to 0; only where it was asked for.
+    /// Alpha of each pixel, cut to 8 bits but never to 0; only on request.
     pub(super) alpha: Option<Vec<u8>>,
 }
 
 impl Canvas {
-    /// A black canvas for rows of `colors` samples per pixel and one more with `alpha`; `wide` ones have 16 bits.
+    /// A black canvas for rows with `colors` samples per pixel, plus one with `alpha`. A `wide` canvas has 16 bits.
     pub(super) fn new((width, height): (u32, u32), colors: usize, alpha: bool, wide: bool, want: Want) -> Self {
         let (width, height) = (width as usize, height as usize);
         let count = width * height * colors;
@@ -36,7 +36,7 @@ impl Canvas {
         u64::from(width) * u64::from(height) * colors as u64 * if wide { 2 } else { 1 }
     }
 
-    /// Samples per pixel as they came: alpha with gray does not count.
+    /// Samples per pixel in the file; alpha does not count with gray.
     pub(super) fn file_channels(&self) -> u8 {
         if self.colors == 1 { 1 } else { self.stored as u8 }
     }
@@ -52,7 +52,7 @@ impl Canvas {
         }
     }
 
-    /// As [`Canvas::put_u8`], for 16-bit samples.
+    /// Like [`Canvas::put_u8`], for 16-bit samples.
     pub(super) fn put_u16(&mut self, x: usize, y: usize, pixels: &[u16]) {
         let at = y * self.width + x;
         if let Samples::U16(samples) = &mut self.samples {
@@ -92,7 +92,7 @@ fn place<T: Copy>(to: &mut [T], pixels: &[T], colors: usize, stored: usize) {
     }
 }
 
-/// Any alpha but 0 stays one.
+/// Alpha that is not 0 stays not 0.
 fn narrow(alpha: u16) -> u8 {
     alpha.min(255) as u8
 }

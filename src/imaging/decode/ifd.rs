@@ -1,14 +1,14 @@
-//! The first directory of fields of a TIFF, which is also the form of Exif data.
+//! The first directory of fields of a TIFF. Exif data has the same form.
 
 use super::{Fault, take};
 
-/// A directory of fields: tag → numbers. Nothing is copied out of the file.
+/// A directory of fields: tag → numbers. It copies nothing out of the file.
 pub(super) struct Ifd<'a> {
     bytes: &'a [u8],
     pub(super) big_endian: bool,
     /// True in a BigTIFF, whose counts and offsets have 8 bytes.
     wide: bool,
-    /// The entries, one after the other.
+    /// The entries in sequence.
     entries: &'a [u8],
     /// Where they end.
     end: u64,
@@ -47,14 +47,14 @@ impl<'a> Ifd<'a> {
         Ok(ifd)
     }
 
-    /// Refuses a directory without the place of the next one, with which it ends. Exif data may lack it, a whole TIFF does not.
+    /// Refuses a directory without the offset of the next one at its end. Exif data may lack it, a whole TIFF does not.
     pub(super) fn check_end(&self) -> Result<(), Fault> {
         self.slice(self.end, self.word() as u64).map(drop)
     }
 
     /// The field `tag`; `None` when there is none.
     ///
-    /// Signed numbers are taken as unsigned ones: none of the fields asked for can be below zero.
+    /// Reads signed numbers as unsigned: none of these fields can be below zero.
     pub(super) fn find(&self, tag: u16) -> Result<Option<Values<'a>>, Fault> {
         let Some(entry) = self.entries.chunks_exact(self.entry()).find(|entry| self.number(&entry[..2]) == u64::from(tag)) else {
             return Ok(None);

@@ -1,9 +1,9 @@
 //! JPEG, baseline and progressive (ITU-T T.81): a walk over the markers, then libjpeg-turbo (`mozjpeg`), made strict.
 //!
-//! The scores of a bank hang on single grey levels: a decoder that rounds otherwise than OpenCV's libjpeg-turbo moved image scores by
-//! up to 1.2 %. Therefore libjpeg with its default settings. It repairs what is damaged and only warns, so here every warning is an
-//! error: coded data that end early, run on, or lack a marker make the file incomplete. What it warns of in the header alone is put
-//! right before: the picture is the same, and a sloppy header is no broken transfer.
+//! A bank's scores depend on single grey levels: a decoder that rounds differently from OpenCV's libjpeg-turbo moved image scores by up to
+//! 1.2 %. Therefore libjpeg runs with its default settings. libjpeg repairs damage and only warns, so here every warning is an error: coded
+//! data that ends early, runs on or lacks a marker makes the file incomplete. Warnings about the header alone are repaired before: the
+//! picture is the same, and a sloppy header does not mean a broken transfer.
 
 mod walk;
 
@@ -51,7 +51,7 @@ fn pixels(bytes: &[u8]) -> Result<(u32, u32, u8, Vec<u8>), Fault> {
     Ok((width, height, channels, pixels))
 }
 
-/// Error handlers for libjpeg that stop at errors and warnings alike. What they say cannot be read without `unsafe`.
+/// Error handlers for libjpeg that stop at errors and warnings alike. Their text cannot be read without `unsafe`.
 fn strict() -> jpeg_error_mgr {
     extern "C-unwind" fn error(_: &mut jpeg_common_struct) {
         // Unlike a panic this runs no hook and prints nothing.

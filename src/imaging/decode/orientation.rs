@@ -1,11 +1,11 @@
-//! Which way up the stored rows are, and turning them upright.
+//! The orientation of the stored rows, and turning them upright.
 
 use super::ifd::Ifd;
 
-/// Field 274, of TIFF and of Exif.
+/// Field 274 of TIFF and Exif.
 const TAG: u16 = 274;
 
-/// Where the first stored row and column lie in the upright picture: the numbers 1 to 8 of TIFF and Exif.
+/// Where the first stored row and column are in the upright picture: the numbers 1 to 8 of TIFF and Exif.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Orientation(u8);
 
@@ -13,7 +13,7 @@ impl Orientation {
     /// The first row is the top, the first column the left.
     pub(super) const UPRIGHT: Orientation = Orientation(1);
 
-    /// That of a directory; `None` without one, and when it is none of the eight: OpenCV turns nothing then.
+    /// The orientation of a directory. `None` without one, or for another number: OpenCV then turns nothing.
     pub(super) fn of(ifd: &Ifd) -> Option<Orientation> {
         match ifd.number_of(TAG) {
             Ok(Some(number @ 1..=8)) => Some(Orientation(number as u8)),
@@ -21,7 +21,7 @@ impl Orientation {
         }
     }
 
-    /// That of Exif data; `None` also when they cannot be read.
+    /// The orientation of Exif data; `None` also when the data cannot be read.
     pub(super) fn of_exif(exif: &[u8]) -> Option<Orientation> {
         Ifd::first(exif).ok().as_ref().and_then(Orientation::of)
     }
@@ -30,7 +30,7 @@ impl Orientation {
         self == Self::UPRIGHT
     }
 
-    /// How many copies of the picture are held while it is turned.
+    /// How many copies of the picture are in memory while it is turned.
     pub(super) fn copies(self) -> u64 {
         if self.is_upright() { 1 } else { 2 }
     }

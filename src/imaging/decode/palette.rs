@@ -1,8 +1,8 @@
-//! Pixels that are numbers of colours.
+//! Pixels that are colour numbers.
 
 use super::Fault;
 
-/// The samples of each colour, one after the other.
+/// The samples of each colour in sequence.
 pub(super) struct Palette {
     samples: Vec<u8>,
     /// Samples of one colour.
@@ -18,7 +18,7 @@ impl Palette {
         Palette { samples: colours.flatten().collect(), channels: 3 }
     }
 
-    /// RGB colours, and their alpha as far as it goes; the others are opaque.
+    /// RGB colours with the given alpha; colours without an alpha are opaque.
     pub(super) fn of_alpha(colours: impl Iterator<Item = [u8; 3]>, alpha: &[u8]) -> Palette {
         let alpha = alpha.iter().copied().chain(std::iter::repeat(255));
         Palette { samples: colours.zip(alpha).flat_map(|([r, g, b], a)| [r, g, b, a]).collect(), channels: 4 }

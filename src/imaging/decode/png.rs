@@ -1,4 +1,4 @@
-//! PNG: a walk over the chunks tells whether the file is whole, then the crate `png` decodes it row by row.
+//! PNG: a walk over the chunks checks that the file is whole, then the crate `png` decodes it row by row.
 
 use super::canvas::Canvas;
 use super::orientation::Orientation;
@@ -18,7 +18,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits, want: Want) -> Result<
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     if !told.indexed {
-        // What is transparent gets alpha, fewer than 8 bits become 8.
+        // Transparent pixels get alpha, and fewer than 8 bits become 8.
         decoder.set_transformations(Transformations::EXPAND);
     }
     let mut reader = decoder.read_info()?;
@@ -68,7 +68,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits, want: Want) -> Result<
     Ok(Raw { orientation: told.orientation, depth, ..Raw::new(canvas) })
 }
 
-/// The colours of a picture of numbers of colours.
+/// The palette of a picture whose pixels are colour numbers.
 fn palette<R: BufRead + Seek>(reader: &Reader<R>) -> Option<Palette> {
     let info = reader.info();
     let colours = || info.palette.as_deref().unwrap_or_default().as_chunks().0.iter().copied();
@@ -79,16 +79,16 @@ fn palette<R: BufRead + Seek>(reader: &Reader<R>) -> Option<Palette> {
     }
 }
 
-/// What chunks beside the pixels say of them.
+/// What the other chunks say about the pixels.
 struct Told {
-    /// Pixels are numbers of colours.
+    /// The pixels are colour numbers.
     indexed: bool,
     orientation: Orientation,
-    /// The bits of an sBIT chunk, the largest over the channels.
+    /// The bits of an sBIT chunk; the largest over the channels.
     significant: Option<u8>,
 }
 
-/// Goes from the signature to IEND.
+/// Walks from the signature to IEND.
 fn walk(bytes: &[u8], limits: &DecodeLimits) -> Result<Told, Fault> {
     let (mut at, mut odd_methods) = (SIGNATURE, false);
     let mut told = Told { indexed: false, orientation: Orientation::UPRIGHT, significant: None };
@@ -117,7 +117,7 @@ fn walk(bytes: &[u8], limits: &DecodeLimits) -> Result<Told, Fault> {
             }
             b"IEND" => return Ok(told),
             b"PLTE" | b"IDAT" => {}
-            // An upper-case letter in front: the pixels cannot be understood without it.
+            // An upper-case first letter means that the pixels cannot be understood without this chunk.
             name if name[0].is_ascii_uppercase() && name.iter().all(u8::is_ascii_alphabetic) => {
                 return Err(Fault::unsupported(format!(
                     "needs a PNG chunk `{}`, which is unknown; save it as a plain PNG",

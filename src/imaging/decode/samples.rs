@@ -1,29 +1,29 @@
-//! What all formats have in common once their pixels are read: the bit depth is settled, the picture is turned upright.
+//! The common last steps of all formats: settle the bit depth, and turn the picture upright.
 
 use super::canvas::Canvas;
 use super::orientation::Orientation;
 use super::{Decoded, DefectMask, Fault};
-use crate::inspection::{Picture, Samples};
+use crate::domain::{Picture, Samples};
 
 /// A read file.
 pub(super) struct Raw {
     pub(super) canvas: Canvas,
     pub(super) orientation: Orientation,
     pub(super) depth: FileDepth,
-    /// The largest value means black.
+    /// The largest value is black.
     pub(super) white_is_zero: bool,
-    /// Its pixels are only about what was saved.
+    /// The pixels are only close to the saved ones.
     pub(super) lossy: bool,
 }
 
-/// What the file itself says of the bits of its wide samples.
+/// What the file says about the bits of its wide samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileDepth {
-    /// Nothing: they lie in 16 bits.
+    /// Nothing: they are in 16 bits.
     Unknown,
-    /// They have just so many: 9 to 15, packed one after the other.
+    /// They have exactly this many: 9 to 15, packed without gaps.
     Packed(u8),
-    /// They were so many, and are scaled to 16.
+    /// They had this many, and are scaled to 16.
     ScaledTo16(u8),
 }
 
@@ -64,7 +64,7 @@ impl Raw {
             };
             invert(&mut self.canvas.samples, depth);
         }
-        // What JPEG makes of black beside white is not black.
+        // JPEG changes black beside white, so it is not exactly black.
         let threshold = if self.lossy { 127 } else { 0 };
         let mut defect = match &self.canvas.samples {
             Samples::U8(v) => marked(v, self.canvas.colors, threshold),

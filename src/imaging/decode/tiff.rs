@@ -9,7 +9,7 @@ use super::canvas::Canvas;
 use super::ifd::Ifd;
 use super::samples::{FileDepth, Raw};
 use super::{DecodeLimits, Fault, Want};
-use crate::inspection::Samples;
+use crate::domain::Samples;
 use data::{reader, undo_differences, unpack};
 use fields::Layout;
 use std::borrow::Cow;
@@ -63,7 +63,7 @@ fn read_chunk(bytes: &[u8], layout: &Layout, number: usize, canvas: &mut Canvas)
             (None, Samples::U8(_)) => canvas.put_u8(place.x, y, &pixels.iter().map(|&s| s as u8).collect::<Vec<_>>()),
         }
     }
-    // Checksums stand at the end. A last strip may be longer than the rest of the picture.
+    // Checksums are at the end. The last strip may be longer than the rest of the picture.
     let rest = (layout.row_bytes() as u64).saturating_mul((layout.chunk.1 - rows) as u64);
     std::io::copy(&mut source.take(rest + 1), &mut std::io::sink()).map_err(|error| damaged(number, error))?;
     Ok(())

@@ -1,12 +1,12 @@
 //! Area averaging: every output pixel is the mean of the input rectangle it covers (`cv2.INTER_AREA`).
 
-use super::Size;
+use super::size::Size;
 
 /// The input pixels that make one output pixel: `count` of them from `start`.
 struct Cell {
     start: usize,
     count: usize,
-    /// Weight of the first, of those between, and of the last.
+    /// Weights of the first, the middle and the last pixels.
     first: f32,
     middle: f32,
     last: f32,
@@ -22,7 +22,7 @@ impl Cell {
     }
 }
 
-/// Where `to` output pixels lie on `from` input pixels (OpenCV, `computeResizeAreaTab`, with its tolerance of 1e-3).
+/// The cells of `to` output pixels on `from` input pixels (OpenCV, `computeResizeAreaTab`, with its tolerance of 1e-3).
 fn cells(from: usize, to: usize) -> Vec<Cell> {
     let scale = 1.0 / (to as f64 / from as f64);
     (0..to)

@@ -1,6 +1,6 @@
-//! Bilinear interpolation between pixel centres (`cv2.INTER_LINEAR`): output pixel i lies at (i + 1/2)·scale − 1/2, edges repeated.
+//! Bilinear interpolation between pixel centres (`cv2.INTER_LINEAR`): output pixel i is at (i + 1/2)·scale − 1/2; edges repeat.
 
-use super::Size;
+use super::size::Size;
 
 /// Fixed-point scale of the 8-bit weights, as OpenCV's `INTER_RESIZE_COEF_SCALE`.
 const WEIGHT_ONE: f32 = 2048.0;
@@ -23,7 +23,7 @@ fn taps(from: usize, to: usize) -> Vec<Tap> {
             let position = ((i as f64 + 0.5) * scale - 0.5) as f32;
             let below = position.floor();
             let pixel = |at: f32| (at.max(0.0) as usize).min(last);
-            // Beyond the edge both pixels are the same, yet OpenCV's 8-bit rounding depends on the fraction there too.
+            // Beyond the edge, both pixels are the same. But OpenCV's 8-bit rounding depends on the fraction there too.
             Tap { low: pixel(below), high: pixel(below + 1.0), fraction: position - below }
         })
         .collect()
@@ -66,7 +66,7 @@ pub(super) fn linear_u8<O>(input: &[u8], channels: usize, from: Size, to: Size, 
     })
 }
 
-/// Makes the output row by row from input rows that `widen` has brought to the output width, each once while it is needed.
+/// Makes the output row by row. `widen` brings each input row to the output width once, and the row stays while it is needed.
 fn rows<V: Copy + Default, O>(
     from_height: usize,
     to: Size,

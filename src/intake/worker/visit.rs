@@ -1,7 +1,7 @@
-//! A walk through a drop folder: watches its folders and collects what is in them.
+//! A walk through a drop folder: watches its folders and collects its files.
 
-use super::{Ended, SCAN_SLICE, Worker};
-use crate::inspection::Readiness;
+use super::{Ended, RootThread, SCAN_SLICE};
+use crate::domain::Readiness;
 use crate::intake::marker::is_marked;
 use crate::intake::scan::{FolderId, Visitor};
 use crate::intake::settle::{FileVersion, Sighting};
@@ -11,26 +11,26 @@ use std::time::Instant;
 
 /// One walk through the drop folder or a part of it.
 pub(super) struct Scan<'a> {
-    pub(super) worker: &'a mut Worker,
-    /// Only what was not handed on yet is kept: mostly nothing, whatever the folder holds.
+    pub(super) worker: &'a mut RootThread,
+    /// Only files that were not handed on yet: mostly none, however full the folder is.
     found: Vec<(PathBuf, FileVersion, Readiness)>,
     looked_at: usize,
     served: Result<(), Ended>,
     folders: usize,
     unwatched: usize,
-    /// Why the first of them is not watched.
+    /// Why the first unwatched folder is not watched.
     reason: String,
 }
 
 impl<'a> Scan<'a> {
-    pub(super) fn new(worker: &'a mut Worker) -> Self {
+    pub(super) fn new(worker: &'a mut RootThread) -> Self {
         Self { worker, found: Vec::new(), looked_at: 0, served: Ok(()), folders: 0, unwatched: 0, reason: String::new() }
     }
 
-    /// Gives what was found to be settled. Then: all folders are watched, or why not.
+    /// Gives the found files to settling. Returns whether all folders are watched, or why not.
     pub(super) fn end(self) -> Result<Result<(), String>, Ended> {
         self.served?;
-        // One time for all, so that what one scan found is handed on in the order of its writing.
+        // One time for all files, so that one scan's files are handed on in the order of their writing.
         let now = Instant::now();
         for (path, version, readiness) in self.found {
             self.worker.pulse.work();

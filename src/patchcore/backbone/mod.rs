@@ -7,12 +7,9 @@ mod kernel;
 mod resnet;
 mod shim;
 
-pub use shim::give_back_freed_memory;
-pub(super) use shim::keep_freed_memory;
-
 use super::error::EngineError;
 use super::weights::StateDict;
-use crate::inspection::{Backbone, Layer};
+use crate::domain::{Backbone, Layer};
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Channels of the map that `layer` of `backbone` gives.

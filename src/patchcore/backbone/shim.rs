@@ -1,4 +1,4 @@
-//! Calls that tch has not: the only file of the program with `unsafe` code.
+//! Calls that tch has not: one of the two files with `unsafe` code, with `platform/allocator.rs`.
 #![allow(unsafe_code)]
 
 use super::fused::Fused;
@@ -51,40 +51,3 @@ pub(super) fn convolve(fused: &Fused, input: &Tensor, mut other: Option<Tensor>)
         Ok(Tensor::from_ptr(made))
     }
 }
-
-/// Has the process keep up to 512 MiB of freed memory instead of giving it back and fetching it again, page by page, for every
-/// image: feature maps of up to 128 MiB each included. Where glibc refuses (old ones take no more than 32 MiB), all stays as it was.
-#[cfg(target_env = "gnu")]
-pub fn keep_freed_memory() {
-    use std::ffi::c_int;
-    unsafe extern "C" {
-        /// glibc's; both numbers are plain values that it checks, and it locks what it changes.
-        safe fn mallopt(parameter: c_int, value: c_int) -> c_int;
-    }
-    // The numbers of malloc.h. The second alone would send all larger blocks straight to the kernel.
-    const M_TRIM_THRESHOLD: c_int = -1;
-    const M_MMAP_THRESHOLD: c_int = -3;
-    if mallopt(M_MMAP_THRESHOLD, 128 << 20) == 1 {
-        mallopt(M_TRIM_THRESHOLD, 512 << 20);
-    }
-}
-
-/// Gives all freed memory back to the system, once; what is freed afterwards is kept again. The next image has to fetch what it needs,
-/// so this is for after rare work that takes memory in sizes of its own and leaves it in pieces.
-#[cfg(target_env = "gnu")]
-pub fn give_back_freed_memory() {
-    unsafe extern "C" {
-        /// glibc's; it locks each heap while it looks for free pages in it.
-        safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
-    }
-    // It tells whether there was any.
-    let _ = malloc_trim(0);
-}
-
-/// Other C libraries' allocators are left as they are.
-#[cfg(not(target_env = "gnu"))]
-pub fn keep_freed_memory() {}
-
-/// See [`keep_freed_memory`].
-#[cfg(not(target_env = "gnu"))]
-pub fn give_back_freed_memory() {}

@@ -7,7 +7,7 @@ mod random;
 
 pub(super) use kmeans::centres;
 
-use crate::inspection::CoresetMethod;
+use crate::domain::CoresetMethod;
 use tch::{TchError, Tensor};
 
 /// The rows of a bank to be.

@@ -1,7 +1,7 @@
 //! Work for several threads.
 
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// As many threads as libtorch may use within one operation.
 pub(super) fn count() -> usize {
@@ -14,7 +14,7 @@ pub(super) fn deal<T: Send>(items: impl Iterator<Item = T>, threads: usize, act:
     let next = AtomicUsize::new(0);
     let toil = || {
         while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let item = item.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let item = item.lock().take();
             item.into_iter().for_each(&act);
         }
     };

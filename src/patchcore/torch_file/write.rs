@@ -1,7 +1,7 @@
 //! Writes one tensor so that Python's `torch.load(path, weights_only=True)` reads it.
 
-use crate::files;
 use crate::patchcore::error::{EngineError, brief};
+use crate::platform::files;
 use ::zip::write::SimpleFileOptions;
 use ::zip::{CompressionMethod, DateTime, ZipWriter};
 use std::io::{self, Write};

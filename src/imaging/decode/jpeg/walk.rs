@@ -1,4 +1,4 @@
-//! From marker to marker of a JPEG: whether it is whole, of a kind that is inspected, and within the limits.
+//! Walks from marker to marker of a JPEG. Checks that it is whole, of an inspected kind, and within the limits.
 
 use super::damaged;
 use crate::imaging::decode::orientation::Orientation;
@@ -6,28 +6,28 @@ use crate::imaging::decode::{DecodeLimits, Fault, take};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Most scans of a progressive file; encoders write about ten.
+/// The most scans of a progressive file; encoders write about ten.
 const MOST_SCANS: usize = 100;
 
-/// Zero bytes in a row that are taken for a hole, where zeros cannot mean a flat area. Holes are whole sectors, 512 bytes and more.
-/// Not all of them end in a warning: the zeros may by chance decode to just as many blocks as were lost.
+/// This many zero bytes in a row count as a hole where zeros cannot mean a flat area. Holes are whole sectors, 512 bytes and more. Not
+/// every hole gives a warning: by chance, the zeros may decode to as many blocks as were lost.
 const HOLE: usize = 128;
 
-/// Longest side that libjpeg reads.
+/// The longest side that libjpeg reads.
 const LONGEST_SIDE: u16 = 65_500;
 
-/// What the walk found.
+/// The findings of the walk.
 pub(super) struct Told {
     pub(super) orientation: Orientation,
     frame: Frame,
-    /// Coefficients of the whole picture are held until the last scan.
+    /// The coefficients of the whole picture stay in memory until the last scan.
     many_scans: bool,
-    /// Bytes of the header that libjpeg would warn of, and what it takes them for.
+    /// Header bytes that libjpeg would warn about, and the values that it assumes instead.
     repairs: Vec<(Range<usize>, u8)>,
 }
 
 impl Told {
-    /// The file with a header that libjpeg has nothing to say about.
+    /// The file with a header without warnings.
     pub(super) fn cleaned<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let mut clean = Cow::Borrowed(bytes);
         for (range, value) in &self.repairs {
@@ -36,7 +36,7 @@ impl Told {
         clean
     }
 
-    /// Bytes that decoding takes beside the file: the picture, and with it the coefficients or the picture turned upright.
+    /// The bytes that decoding takes besides the file: the picture, plus the coefficients or the upright picture.
     pub(super) fn memory(&self) -> u64 {
         let picture = self.frame.samples();
         let coefficients = if self.many_scans { self.frame.coefficients() * 2 } else { 0 };
@@ -44,12 +44,12 @@ impl Told {
     }
 }
 
-/// What the frame header says.
+/// The contents of the frame header.
 #[derive(Default)]
 struct Frame {
     width: u16,
     height: u16,
-    /// Columns and rows of blocks of each component within a unit.
+    /// Columns and rows of blocks per unit, for each component.
     sampling: Vec<(u8, u8)>,
     progressive: bool,
 }
@@ -67,7 +67,7 @@ impl Frame {
     }
 }
 
-/// Goes from the first marker to the end of the image.
+/// Walks from the first marker to the end of the image.
 pub(super) fn walk(bytes: &[u8], limits: &DecodeLimits) -> Result<Told, Fault> {
     let mut told = Told { orientation: Orientation::UPRIGHT, frame: Frame::default(), many_scans: false, repairs: Vec::new() };
     let mut zeros = ZerosMeanZero::default();
@@ -75,7 +75,7 @@ pub(super) fn walk(bytes: &[u8], limits: &DecodeLimits) -> Result<Told, Fault> {
     let mut at = 2;
     loop {
         let (marker, after) = next_marker(bytes, at)?;
-        // What lies before a marker are coded data: of a scan, or of an interval of it.
+        // The bytes before a marker are coded data: of a scan, or of an interval of it.
         if holes_tell && has_hole(&bytes[at..after]) {
             return Err(damaged("a hole of zeros within its coded data"));
         }
@@ -103,7 +103,7 @@ pub(super) fn walk(bytes: &[u8], limits: &DecodeLimits) -> Result<Told, Fault> {
                 told.frame.progressive = marker == 0xc2;
             }
             0xc4 => zeros.read_tables(segment)?,
-            // The other frame headers, and the conditioning of arithmetic coding.
+            // The other frame headers, and arithmetic-coding conditions.
             0xc3 | 0xc5..=0xcf => return Err(unsupported("with lossless, hierarchical or arithmetic coding")),
             0xda => {
                 scans += 1;
@@ -120,11 +120,11 @@ pub(super) fn walk(bytes: &[u8], limits: &DecodeLimits) -> Result<Told, Fault> {
             0xe0 if segment.starts_with(b"JFIF\0") && segment.get(5).is_some_and(|&version| version != 1) => {
                 told.repairs.push((after + 7..after + 8, 1));
             }
-            // Transforms: 0 none, 1 YCbCr, 2 YCCK. libjpeg takes what else is said of three components for YCbCr.
+            // Transforms: 0 none, 1 YCbCr, 2 YCCK. For three components, libjpeg treats any other value as YCbCr.
             0xee if segment.starts_with(b"Adobe") && segment.get(11).is_some_and(|&transform| transform > 1) => {
                 told.repairs.push((after + 13..after + 14, 1));
             }
-            // Of several, the first counts.
+            // The first of several counts.
             0xe1 if segment.starts_with(b"Exif\0") => {
                 orientation = orientation.or_else(|| segment.get(6..).and_then(Orientation::of_exif));
             }
@@ -134,7 +134,7 @@ pub(super) fn walk(bytes: &[u8], limits: &DecodeLimits) -> Result<Told, Fault> {
 }
 
 impl Told {
-    /// Bytes between two segments of the header belong to none: libjpeg passes over them with a warning, over 0xff without.
+    /// Bytes between two header segments belong to neither: libjpeg skips them with a warning, but skips 0xff without one.
     fn pass_over(&mut self, bytes: &[u8], gap: Range<usize>) -> Result<(), Fault> {
         if has_hole(&bytes[gap.clone()]) {
             return Err(damaged("a hole of zeros within its header"));
@@ -145,7 +145,7 @@ impl Told {
         Ok(())
     }
 
-    /// The scan of a sequential file holds all coefficients at once, whatever its header says.
+    /// In a sequential file, a scan holds all coefficients at once, whatever its header says.
     fn repair_scan(&mut self, segment: &[u8], start: usize) {
         let parameters = 1 + 2 * usize::from(*segment.first().unwrap_or(&0));
         if let Some(&[first, last, bits]) = segment.get(parameters..) {
@@ -165,7 +165,7 @@ fn has_hole(bytes: &[u8]) -> bool {
     bytes.chunks_exact(HOLE).any(|chunk| chunk.iter().all(|&b| b == 0))
 }
 
-/// The next marker at or after `at` and where it ends; coded data, with stuffed zeros and fill bytes, are passed over.
+/// The next marker at or after `at`, and where it ends. Skips coded data with stuffed zeros and fill bytes.
 fn next_marker(bytes: &[u8], at: usize) -> Result<(u8, usize), Fault> {
     let rest = bytes.get(at..).unwrap_or_default();
     rest.windows(2)
@@ -194,7 +194,7 @@ fn frame(segment: &[u8], limits: &DecodeLimits, height_follows: &mut bool) -> Re
     Ok(Frame { width, height, sampling, progressive: false })
 }
 
-/// Of each Huffman table, DC then AC, whether its code of zero bits means a zero: no difference to the last DC value, or no more
+/// For each Huffman table, DC then AC: whether its code of zero bits means a zero, which is no difference to the last DC value, or no more
 /// coefficients in the block.
 #[derive(Default)]
 struct ZerosMeanZero([[bool; 16]; 2]);

@@ -6,13 +6,13 @@ use flate2::read::ZlibDecoder;
 use std::io::{self, Read};
 use weezl::{BitOrder, LzwStatus, decode::Decoder as LzwDecoder};
 
-/// What gives the uncompressed bytes of a chunk.
+/// Reads the uncompressed bytes of a chunk.
 pub(super) fn reader<'a>(data: &'a [u8], compression: Compression) -> Result<Box<dyn Read + 'a>, Fault> {
     Ok(match compression {
         Compression::None => Box::new(data),
         Compression::Deflate => Box::new(ZlibDecoder::new(data)),
         Compression::PackBits => Box::new(PackBits { data, literal: 0, repeated: (0, 0) }),
-        // The order of bits before TIFF 5.0: its first code, which clears the table, begins with these bytes.
+        // The bit order before TIFF 5.0: its first code, which clears the table, begins with these bytes.
         Compression::Lzw if matches!(data, [0, second, ..] if second & 1 == 1) => {
             return Err(Fault::unsupported("is a TIFF with LZW of an old kind; save it anew"));
         }
@@ -40,12 +40,12 @@ impl Read for Lzw<'_> {
     }
 }
 
-/// PackBits (TIFF 6.0, section 9): runs of bytes as they are, and of one byte repeated.
+/// PackBits (TIFF 6.0, section 9): runs of literal bytes, and of one repeated byte.
 struct PackBits<'a> {
     data: &'a [u8],
-    /// Bytes left of a run as it is.
+    /// The remaining bytes of a literal run.
     literal: usize,
-    /// The byte, and how often it is still to come.
+    /// The byte, and how often it still repeats.
     repeated: (u8, usize),
 }
 
@@ -102,7 +102,7 @@ pub(super) fn unpack(packed: &[u8], bits: usize, big_endian: bool, count: usize,
     }
 }
 
-/// Adds each sample to the one `samples` before it, in the same row.
+/// Adds to each sample the one `samples` places before it, in the same row.
 pub(super) fn undo_differences<T: Copy>(row: &mut [T], samples: usize, add: impl Fn(T, T) -> T) {
     for i in samples..row.len() {
         row[i] = add(row[i - samples], row[i]);

@@ -1,11 +1,11 @@
-//! What the fields of a TIFF say of its pixels. Each is honoured or refused; none is guessed.
+//! What the fields of a TIFF say about its pixels. Each is honoured or refused; none is guessed.
 
 use crate::imaging::decode::canvas::Canvas;
 use crate::imaging::decode::ifd::{Ifd, Values};
 use crate::imaging::decode::orientation::Orientation;
 use crate::imaging::decode::{DecodeLimits, Fault};
 
-/// Least width and height of a tile, and what both are multiples of (TIFF 6.0, section 15).
+/// The smallest width and height of a tile; both are multiples of it (TIFF 6.0, section 15).
 const TILE: u64 = 16;
 
 /// How the samples of a chunk are compressed.
@@ -17,7 +17,7 @@ pub(super) enum Compression {
     PackBits,
 }
 
-/// How the pixels lie in the file.
+/// The layout of the pixels in the file.
 pub(super) struct Layout<'a> {
     pub(super) size: (u32, u32),
     /// Bits per sample: 1, 2, 4 or 8 to 16.
@@ -30,7 +30,7 @@ pub(super) struct Layout<'a> {
     premultiplied: bool,
     pub(super) white_is_zero: bool,
     pub(super) orientation: Orientation,
-    /// Each channel has chunks of its own.
+    /// Each channel has its own chunks.
     planar: bool,
     /// Pixels per row and rows of a strip or tile.
     pub(super) chunk: (usize, usize),
@@ -43,11 +43,11 @@ pub(super) struct Layout<'a> {
     pub(super) big_endian: bool,
 }
 
-/// Where a chunk belongs.
+/// The place of a chunk.
 pub(super) struct Place {
     pub(super) x: usize,
     pub(super) y: usize,
-    /// The one channel that it holds; `None` when it holds all.
+    /// The only channel in it; `None` when it holds all channels.
     pub(super) channel: Option<usize>,
 }
 
@@ -118,7 +118,7 @@ impl<'a> Layout<'a> {
         self.bits > 8
     }
 
-    /// Samples that lie side by side in a chunk.
+    /// Samples per pixel in a row of a chunk.
     pub(super) fn samples_per_row_pixel(&self) -> usize {
         if self.planar { 1 } else { self.colors + usize::from(self.alpha) }
     }
@@ -128,8 +128,8 @@ impl<'a> Layout<'a> {
         (self.chunk.0 * self.samples_per_row_pixel() * self.bits).div_ceil(8)
     }
 
-    /// Most bytes held while the file of `file` bytes is read: itself, the picture, a row packed and unpacked, a chunk with its bits
-    /// turned round.
+    /// The most bytes in memory while a file of `file` bytes is read: the file, the picture, a row packed and unpacked, and a chunk with
+    /// reversed bits.
     pub(super) fn memory(&self, file: u64) -> u64 {
         let turned = if self.reversed_bits { file } else { 0 };
         let row = (self.chunk.0 * self.samples_per_row_pixel()) as u64 * 4;
@@ -160,7 +160,7 @@ impl<'a> Layout<'a> {
         range.ok_or_else(|| Fault::Incomplete(format!("ends after {} bytes, before its strip or tile {number}", bytes.len())))
     }
 
-    /// Refuses colours that are multiplied by an alpha that is not full: what they were cannot be told exactly.
+    /// Refuses colours that are multiplied by partial alpha: the original colours cannot be computed exactly.
     pub(super) fn check_opaque(&self, mut samples: impl Iterator<Item = u16>, channel: Option<usize>) -> Result<(), Fault> {
         if !self.premultiplied || channel.is_some_and(|channel| channel < self.colors) {
             return Ok(());
@@ -204,7 +204,7 @@ fn compression(method: u64, predictor: u64, bits: usize) -> Result<(Compression,
         8 | 32946 => Compression::Deflate,
         _ => return Err(odd(format!("compressed by method {method}"))),
     };
-    // The others have no predictor: a field that says so is passed over, as libtiff does.
+    // The others have no predictor. Like libtiff, the reader ignores a field that names one.
     match (predictor, bits) {
         (1, _) => Ok((compression, false)),
         (2, 8 | 16) => Ok((compression, true)),
@@ -227,7 +227,7 @@ fn chunks<'a>(ifd: &Ifd<'a>, size: (u32, u32), limits: &DecodeLimits) -> Result<
         (None, None, Some(offsets), Some(counts)) => {
             let (width, height) = (ifd.number_of(322)?.unwrap_or(0), ifd.number_of(323)?.unwrap_or(0));
             let whole = |side: u64| side >= TILE && side.is_multiple_of(TILE);
-            // Larger than any picture: room for it could not be made.
+            // Larger than any picture, so there is no memory for it.
             if !whole(width) || !whole(height) || width.saturating_mul(height) > limits.max_pixels.max(1 << 20) {
                 return Err(odd(format!("of tiles of {width}x{height} pixels")));
             }

@@ -1,0 +1,82 @@
+//! The order and the report of a build, as data that travels to the build process and back.
+
+use crate::domain::Precision;
+use crate::domain::{BuildOptions, DeviceChoice, PrecisionChoice, Tau};
+use crate::patchcore::{BuildSummary, FalseAlarms};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A bank to build. The daemon hands it to the build process as one JSON object on stdin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildJob {
+    /// Folder of the OK images.
+    pub ok_dir: PathBuf,
+    /// Folder for the three files of the bank; the build makes a missing one.
+    pub out_dir: PathBuf,
+    /// How the bank is built.
+    pub options: BuildOptions,
+    /// State dict of the network; `None`: the build searches the usual places.
+    pub weights: Option<PathBuf>,
+    /// Where the network runs.
+    pub device: DeviceChoice,
+    /// Number format of the network.
+    pub precision: PrecisionChoice,
+    /// Threads of the engine; 0 = all cores.
+    pub threads: usize,
+    /// Significant bits per sample of 16-bit images.
+    pub bit_depth: Option<u8>,
+    /// Largest image accepted, in millions of pixels.
+    pub max_megapixels: u32,
+}
+
+/// The report of a build; the build process writes it to stdout as a JSON object in its last line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildReport {
+    /// OK images in the bank.
+    pub images: usize,
+    /// Their patches.
+    pub patches: u64,
+    /// Rows and columns of the bank.
+    pub bank: [usize; 2],
+    /// The thresholds.
+    pub tau: Tau,
+    /// The expected false alarms.
+    pub false_alarms_per_1000: Option<FalseAlarms>,
+    /// Why the thresholds may not do what was asked for.
+    pub tau_warning: Option<String>,
+    /// Seconds in the network.
+    pub embed_s: f64,
+    /// Seconds for choosing the rows.
+    pub coreset_s: f64,
+    /// Seconds for the thresholds.
+    pub calibrate_s: f64,
+    /// Images left out.
+    pub skipped: usize,
+    /// Their names, each with its reason.
+    pub left_out: Vec<String>,
+    /// Number format of the network.
+    pub precision: Precision,
+    /// Where the bank is.
+    pub out_dir: PathBuf,
+}
+
+impl BuildReport {
+    pub(super) fn new(summary: &BuildSummary, precision: Precision, out_dir: &Path) -> Self {
+        let round = |seconds: f64| (seconds * 100.0).round() / 100.0;
+        Self {
+            images: summary.images,
+            patches: summary.patches,
+            bank: [summary.rows, summary.dim],
+            tau: summary.tau,
+            false_alarms_per_1000: summary.false_alarms,
+            tau_warning: summary.tau_warning.clone(),
+            embed_s: round(summary.embed_s),
+            coreset_s: round(summary.coreset_s),
+            calibrate_s: round(summary.calibrate_s),
+            skipped: summary.skipped.len(),
+            left_out: summary.skipped.iter().map(|(name, reason)| format!("{name}: {reason}")).collect(),
+            precision,
+            out_dir: out_dir.to_owned(),
+        }
+    }
+}

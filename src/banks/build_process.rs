@@ -1,0 +1,105 @@
+//! `patchcored build` as a child process: niced, ended with the daemon; its last lines of stderr are kept.
+
+use super::{BuildJob, BuildReport};
+use crate::platform::kernel::{has_thread_in_system_call, ticks};
+use crate::telemetry::{Progress, Silence};
+use anyhow::{Context, bail};
+use parking_lot::Mutex;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// The program that is running, even while an upgrade replaces its file. So daemon and build have one version and one set of arguments.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// The report of a finished build.
+#[derive(Debug)]
+pub struct Built {
+    /// How long it took.
+    pub seconds: f64,
+    /// Images that could not be used, each with its reason.
+    pub left_out: Vec<String>,
+}
+
+/// A signal ended the build process, most often because memory ran out; the ok folder is not at fault.
+#[derive(Debug, thiserror::Error)]
+#[error("the build process was killed by signal {signal} (9: for want of memory, or by hand); it is tried again; its last words: {words}")]
+pub struct Killed {
+    signal: i32,
+    words: String,
+}
+
+/// The build process did not start, most often because memory or processes ran out; the ok folder is not at fault.
+#[derive(Debug, thiserror::Error)]
+#[error("the build process could not be started: {0}")]
+pub struct NotStarted(std::io::Error);
+
+/// Builds a bank of `product`. Dropping the future ends the child.
+///
+/// # Errors
+/// When the child fails; the message has its last lines of stderr. [`NotStarted`], and [`Killed`] when a signal ended it.
+pub async fn run(product: &str, job: &BuildJob, progress: &Arc<Progress>) -> anyhow::Result<Built> {
+    let begin = Instant::now();
+    let order = serde_json::to_vec(job).context("the build job cannot be written as JSON")?;
+    let mut child = Command::new(OWN_PROGRAM)
+        .arg0("patchcored")
+        .args(["build", "--background", &std::process::id().to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(NotStarted)?;
+    let steps = Mutex::new(Steps { ticks: 0, at: begin });
+    let _watch = child.id().map(|process| progress.watch(format!("build of {product}"), move || silence(process, &steps)));
+    if let Some(mut stdin) = child.stdin.take() {
+        // A child that has died gives its reason on stderr.
+        let _ = stdin.write_all(&order).await;
+    }
+    let output = child.wait_with_output().await.context("the build process could not be waited for")?;
+    if let Some(signal) = output.status.signal() {
+        return Err(Killed { signal, words: last_words(&output.stderr) }.into());
+    }
+    if !output.status.success() {
+        bail!("the build process ended with {}: {}", output.status, last_words(&output.stderr));
+    }
+    Ok(Built { seconds: begin.elapsed().as_secs_f64(), left_out: report(&output.stdout).map(|report| report.left_out).unwrap_or_default() })
+}
+
+/// How long a process has computed, and when that time last grew.
+struct Steps {
+    ticks: u64,
+    at: Instant,
+}
+
+/// A build makes progress as long as it computes, or the system keeps it waiting for its files.
+fn silence(process: u32, steps: &Mutex<Steps>) -> Silence {
+    let mut steps = steps.lock();
+    match ticks(process) {
+        Some(ticks) if ticks == steps.ticks => {
+            if has_thread_in_system_call(process) {
+                steps.at = Instant::now();
+            }
+        }
+        Some(ticks) => *steps = Steps { ticks, at: Instant::now() },
+        // It has ended, and the task that started it will notice soon.
+        None => return Silence { silent_for: Duration::ZERO, long: true },
+    }
+    Silence { silent_for: steps.at.elapsed(), long: true }
+}
+
+/// The last line of the child's stdout.
+fn report(stdout: &[u8]) -> Option<BuildReport> {
+    let last = stdout.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+    serde_json::from_slice(last).ok()
+}
+
+/// The last lines of what the child wrote to stderr.
+fn last_words(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(5)..].join(" | ")
+}

@@ -1,0 +1,294 @@
+//! The fingerprint that tells whether a bank was built from exactly this ok folder with exactly these options.
+//!
+//! `bank_config.json` and the table `banks` keep it, and later versions of this program read it. If its text changed, the daemon would
+//! rebuild every bank and end the hold of every rollback. So its form has a number and never depends on names in the program.
+//!
+//! - Form 2, which is written: `2:` and a hash over the options whose values form 2 does not leave out, and over the files.
+//! - Form 1, which version 0.1.0 wrote and which is only recognised: a bare hash over all options of that time, and over the files.
+//!
+//! A new option gets a line in [`options_in_form_2`], with the value that banks had before the option existed, and a line in
+//! [`options_in_form_1`], which has no text for any other value.
+
+use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer};
+use std::fmt;
+
+/// The start of every fingerprint of form 2.
+const FORM_2: &str = "2:";
+
+/// The fingerprint of an ok folder and the options as they are now. It is written as its [`Display`](fmt::Display) text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    form_2: String,
+    /// `None` with options that form 1 does not know.
+    form_1: Option<String>,
+}
+
+impl Fingerprint {
+    /// `files` adds everything that matters of the files to a hash.
+    pub(super) fn of(options: &BuildOptions, files: impl Fn(&mut blake3::Hasher)) -> Self {
+        let hash = |options: String| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(options.as_bytes()).update(b"\0");
+            files(&mut hasher);
+            hasher.finalize().to_hex()
+        };
+        let form_2 = format!("{FORM_2}{}", hash(options_in_form_2(options)));
+        Self { form_2, form_1: options_in_form_1(options).map(|text| hash(text).to_string()) }
+    }
+
+    /// True when `stored`, in either form, was made of the same files and options.
+    pub fn matches(&self, stored: &str) -> bool {
+        stored == self.form_2 || self.form_1.as_deref() == Some(stored)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.form_2)
+    }
+}
+
+/// `key=value` of every option whose value form 2 does not leave out, in the order of the keys, separated by spaces.
+///
+/// The values to leave out are fixed here and do not follow the defaults of the program: a bank of an old default is not one of the new.
+fn options_in_form_2(options: &BuildOptions) -> String {
+    let BuildOptions {
+        backbone,
+        shorter,
+        stride,
+        layers,
+        coreset,
+        coreset_method,
+        reservoir_max,
+        pixel_pct,
+        image_pct,
+        calibration,
+        neighbourhood,
+        smoothing,
+        seed,
+    } = options;
+    let layers: Vec<&str> = layers.iter().map(|layer| layer.as_str()).collect();
+    let mut values = [
+        // Key, value, the value that is left out.
+        ("backbone", backbone.to_string(), "resnet50"),
+        ("shorter", shorter.to_string(), "512"),
+        ("stride", stride.to_string(), "2"),
+        ("layers", layers.join(","), "layer2,layer3,layer4"),
+        ("coreset", coreset.to_string(), "0.02"),
+        ("coreset_method", coreset_method.to_string(), "greedy"),
+        ("reservoir_max", reservoir_max.to_string(), "100000"),
+        ("pixel_pct", pixel_pct.to_string(), "0.995"),
+        ("image_pct", image_pct.to_string(), "0.995"),
+        ("calibration", calibration.to_string(), "held_out"),
+        ("neighbourhood", neighbourhood.to_string(), "3"),
+        ("smoothing", smoothing.to_string(), "0"),
+        ("seed", seed.to_string(), "0"),
+    ];
+    values.sort_unstable();
+    let written = values.iter().filter(|(_, value, left_out)| value != left_out);
+    written.map(|(key, value, _)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+const BACKBONES_IN_FORM_1: [(Backbone, &str); 6] = [
+    (Backbone::Resnet18, "Resnet18"),
+    (Backbone::Resnet34, "Resnet34"),
+    (Backbone::Resnet50, "Resnet50"),
+    (Backbone::Resnet101, "Resnet101"),
+    (Backbone::WideResnet50, "WideResnet50"),
+    (Backbone::EfficientnetLite0, "EfficientnetLite0"),
+];
+
+const LAYERS_IN_FORM_1: [(Layer, &str); 4] =
+    [(Layer::Layer1, "Layer1"), (Layer::Layer2, "Layer2"), (Layer::Layer3, "Layer3"), (Layer::Layer4, "Layer4")];
+
+const METHODS_IN_FORM_1: [(CoresetMethod, &str); 3] =
+    [(CoresetMethod::Greedy, "Greedy"), (CoresetMethod::Kmeans, "Kmeans"), (CoresetMethod::Random, "Random")];
+
+const CALIBRATIONS_IN_FORM_1: [(Calibration, &str); 2] = [(Calibration::HeldOut, "HeldOut"), (Calibration::InSample, "InSample")];
+
+/// The options as the Rust compiler of that time printed them for debugging. `None` for those that did not exist then.
+fn options_in_form_1(options: &BuildOptions) -> Option<String> {
+    let BuildOptions {
+        backbone,
+        shorter,
+        stride,
+        layers,
+        coreset,
+        coreset_method,
+        reservoir_max,
+        pixel_pct,
+        image_pct,
+        calibration,
+        neighbourhood,
+        smoothing,
+        seed,
+    } = options;
+    let backbone = name(&BACKBONES_IN_FORM_1, *backbone)?;
+    let layers = layers.iter().map(|layer| name(&LAYERS_IN_FORM_1, *layer)).collect::<Option<Vec<_>>>()?.join(", ");
+    let method = name(&METHODS_IN_FORM_1, *coreset_method)?;
+    let calibration = name(&CALIBRATIONS_IN_FORM_1, *calibration)?;
+    let [coreset, pixel_pct, image_pct] = [coreset, pixel_pct, image_pct].map(|share| share_in_form_1(*share));
+    Some(format!(
+        "BuildOptions {{ backbone: {backbone}, shorter: {shorter}, stride: {stride}, layers: [{layers}], coreset: {coreset}, \
+         coreset_method: {method}, reservoir_max: {reservoir_max}, pixel_pct: {pixel_pct}, image_pct: {image_pct}, \
+         calibration: {calibration}, neighbourhood: {neighbourhood}, smoothing: {smoothing}, seed: {seed} }}"
+    ))
+}
+
+fn name<T: PartialEq>(names: &[(T, &'static str)], wanted: T) -> Option<&'static str> {
+    names.iter().find(|(value, _)| *value == wanted).map(|(_, name)| *name)
+}
+
+/// A share from 0 to 1: `0.02`, `1.0`, `5e-5`.
+fn share_in_form_1(share: f64) -> String {
+    if share != 0.0 && share.abs() < 1e-4 {
+        return format!("{share:e}");
+    }
+    let text = share.to_string();
+    if text.contains('.') { text } else { text + ".0" }
+}
+
+#[cfg(test)]
+impl From<&str> for Fingerprint {
+    fn from(text: &str) -> Self {
+        Self { form_2: text.to_owned(), form_1: None }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// No option has the value that form 2 leaves out.
+    pub(in crate::banks) fn all_other() -> BuildOptions {
+        BuildOptions {
+            backbone: Backbone::EfficientnetLite0,
+            shorter: 64,
+            stride: 1,
+            layers: vec![Layer::Layer1, Layer::Layer3],
+            coreset: 0.00005,
+            coreset_method: CoresetMethod::Kmeans,
+            reservoir_max: 5000,
+            pixel_pct: 1.0,
+            image_pct: 0.99,
+            calibration: Calibration::InSample,
+            neighbourhood: 1,
+            smoothing: 5,
+            seed: u64::MAX,
+        }
+    }
+
+    /// The databases of plants hold these values. If this test fails, the plants would rebuild their banks.
+    #[test]
+    fn the_options_are_written_as_ever() {
+        let default = BuildOptions::default();
+        assert_eq!(options_in_form_2(&default), "");
+        assert_eq!(options_in_form_2(&default.clone().guide()), "calibration=in_sample coreset_method=kmeans neighbourhood=1");
+        assert_eq!(
+            options_in_form_2(&all_other()),
+            "backbone=efficientnet_lite0 calibration=in_sample coreset=0.00005 coreset_method=kmeans image_pct=0.99 \
+             layers=layer1,layer3 neighbourhood=1 pixel_pct=1 reservoir_max=5000 seed=18446744073709551615 shorter=64 smoothing=5 stride=1"
+        );
+        assert_eq!(
+            options_in_form_1(&default).unwrap(),
+            "BuildOptions { backbone: Resnet50, shorter: 512, stride: 2, layers: [Layer2, Layer3, Layer4], coreset: 0.02, \
+             coreset_method: Greedy, reservoir_max: 100000, pixel_pct: 0.995, image_pct: 0.995, calibration: HeldOut, neighbourhood: 3, \
+             smoothing: 0, seed: 0 }"
+        );
+        assert_eq!(
+            options_in_form_1(&all_other()).unwrap(),
+            "BuildOptions { backbone: EfficientnetLite0, shorter: 64, stride: 1, layers: [Layer1, Layer3], coreset: 5e-5, \
+             coreset_method: Kmeans, reservoir_max: 5000, pixel_pct: 1.0, image_pct: 0.99, calibration: InSample, neighbourhood: 1, \
+             smoothing: 5, seed: 18446744073709551615 }"
+        );
+    }
+
+    #[test]
+    fn every_word_is_written_as_ever() {
+        let words = |backbone: Option<Backbone>, method: Option<CoresetMethod>, calibration: Option<Calibration>, layers: &[Layer]| {
+            let default = BuildOptions::default();
+            options_in_form_2(&BuildOptions {
+                backbone: backbone.unwrap_or(default.backbone),
+                coreset_method: method.unwrap_or(default.coreset_method),
+                calibration: calibration.unwrap_or(default.calibration),
+                layers: layers.to_vec(),
+                ..default
+            })
+        };
+        let usual = &BuildOptions::default().layers;
+        let of = |backbone| words(Some(backbone), None, None, usual);
+        assert_eq!(of(Backbone::Resnet18), "backbone=resnet18");
+        assert_eq!(of(Backbone::Resnet34), "backbone=resnet34");
+        assert_eq!(of(Backbone::Resnet50), "");
+        assert_eq!(of(Backbone::Resnet101), "backbone=resnet101");
+        assert_eq!(of(Backbone::WideResnet50), "backbone=wide_resnet50_2");
+        assert_eq!(of(Backbone::EfficientnetLite0), "backbone=efficientnet_lite0");
+        let of = |method| words(None, Some(method), None, usual);
+        assert_eq!(of(CoresetMethod::Greedy), "");
+        assert_eq!(of(CoresetMethod::Kmeans), "coreset_method=kmeans");
+        assert_eq!(of(CoresetMethod::Random), "coreset_method=random");
+        assert_eq!(words(None, None, Some(Calibration::InSample), usual), "calibration=in_sample");
+        let backwards = [Layer::Layer4, Layer::Layer3, Layer::Layer2, Layer::Layer1];
+        assert_eq!(words(None, None, None, &backwards), "layers=layer4,layer3,layer2,layer1");
+    }
+
+    /// The texts on the right come from version 0.1.0.
+    #[test]
+    fn shares_are_written_in_form_1_as_they_were() {
+        for (share, text) in [
+            (0.0, "0.0"),
+            (1.0, "1.0"),
+            (0.5, "0.5"),
+            (0.02, "0.02"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (1.0 / 3.0, "0.3333333333333333"),
+            (0.9999999999999999, "0.9999999999999999"),
+            (0.00015, "0.00015"),
+            (0.0001, "0.0001"),
+            (0.00009999, "9.999e-5"),
+            (0.00001, "1e-5"),
+            (0.00000015, "1.5e-7"),
+            (5e-324, "5e-324"),
+        ] {
+            assert_eq!(share_in_form_1(share), text);
+        }
+    }
+
+    #[test]
+    fn form_1_knows_every_word_of_version_0_1_0() {
+        let known = |backbone, layer, method, calibration| {
+            let options = BuildOptions { backbone, layers: vec![layer], coreset_method: method, calibration, ..BuildOptions::default() };
+            let text = options_in_form_1(&options).unwrap();
+            let words = ["backbone: ", "layers: [", "coreset_method: ", "calibration: "];
+            words.map(|key| text.split_once(key).unwrap().1.split([',', ']']).next().unwrap().to_owned())
+        };
+        use {Backbone as B, Calibration as C, CoresetMethod as M, Layer as L};
+        assert_eq!(known(B::Resnet18, L::Layer1, M::Greedy, C::HeldOut), ["Resnet18", "Layer1", "Greedy", "HeldOut"]);
+        assert_eq!(known(B::Resnet34, L::Layer2, M::Kmeans, C::InSample), ["Resnet34", "Layer2", "Kmeans", "InSample"]);
+        assert_eq!(known(B::Resnet50, L::Layer3, M::Random, C::HeldOut), ["Resnet50", "Layer3", "Random", "HeldOut"]);
+        assert_eq!(known(B::Resnet101, L::Layer4, M::Greedy, C::HeldOut), ["Resnet101", "Layer4", "Greedy", "HeldOut"]);
+        assert_eq!(known(B::WideResnet50, L::Layer1, M::Greedy, C::HeldOut)[0], "WideResnet50");
+        assert_eq!(known(B::EfficientnetLite0, L::Layer1, M::Greedy, C::HeldOut)[0], "EfficientnetLite0");
+    }
+
+    #[test]
+    fn both_forms_are_recognised_and_nothing_else() {
+        let of = |options: &BuildOptions| {
+            Fingerprint::of(options, |hasher| {
+                hasher.update(b"files");
+            })
+        };
+        let (default, other) = (of(&BuildOptions::default()), of(&all_other()));
+        for (fingerprint, stranger) in [(&default, &other), (&other, &default)] {
+            let stored = [fingerprint.to_string(), fingerprint.form_1.clone().unwrap()];
+            assert!(stored[0].starts_with("2:") && !stored[1].contains(':'));
+            for stored in stored {
+                assert!(fingerprint.matches(&stored) && !stranger.matches(&stored));
+                assert!(!fingerprint.matches(stored.trim_start_matches("2:")) || stored == fingerprint.form_1.clone().unwrap());
+            }
+            assert!(!fingerprint.matches("") && !fingerprint.matches("2:"));
+        }
+        let unknown_then = Fingerprint { form_1: None, ..default.clone() };
+        assert!(unknown_then.matches(&default.to_string()) && !unknown_then.matches(&default.form_1.unwrap()));
+    }
+}

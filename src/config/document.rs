@@ -1,0 +1,134 @@
+//! The whole file: its shape, and the checked configuration.
+
+use super::collector::{Problems, Scope};
+use super::problems::ConfigProblem;
+use super::sections::engine::{EngineConfig, RawEngine};
+use super::sections::intake::{IntakeConfig, RawIntake};
+use super::sections::metrics::{MetricsAddress, RawMetrics};
+use super::sections::mqtt::{MqttConfig, RawMqtt};
+use super::sections::product::{ProductConfig, RawProduct};
+use super::sections::profiles::Profiles;
+use super::sections::{engine, intake, metrics, mqtt, places, product, profiles};
+use super::values::FilePath;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+
+/// A checked configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `database:` the SQLite history.
+    pub database: PathBuf,
+    /// `engine:`
+    pub engine: EngineConfig,
+    /// `intake:`
+    pub intake: IntakeConfig,
+    /// `metrics:` the address for monitoring; `None` = no address.
+    pub metrics: Option<MetricsAddress>,
+    /// `mqtt:`; `None` = nothing is published.
+    pub mqtt: Option<MqttConfig>,
+    /// `products:` in file order; never empty.
+    pub products: Vec<ProductConfig>,
+    /// `profiles:`
+    pub profiles: Profiles,
+    /// The profile in use, one of `profiles`; `None` only without profiles. After loading, it is the one for the first start.
+    pub profile: Option<String>,
+    /// The file with `defaults` merged into each product, for comparisons.
+    document: serde_json::Value,
+}
+
+/// The configuration of patchcored. Durations are a whole number and a unit: 500ms, 30s, 10m, 24h. Relative paths start at the folder
+/// of the file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    /// The SQLite file with every inspection. Its folder must be on a local disk (SQLite cannot lock over NFS or Samba) and writable for
+    /// the service.
+    #[schemars(required)]
+    pub database: Option<FilePath>,
+    /// The network, and the banks in memory.
+    pub engine: Option<RawEngine>,
+    /// How the daemon finds and reads images.
+    pub intake: Option<RawIntake>,
+    /// Where a monitoring system asks for metrics (`/metrics`, for Prometheus) and for the state of the line (`/healthz`). Off unless you
+    /// set one of the two keys. A reload is enough to change it.
+    pub metrics: Option<RawMetrics>,
+    /// Decisions as messages for an MQTT broker.
+    pub mqtt: Option<RawMqtt>,
+    /// Values for all products, with any key of a product except `name`, `drop`, `ok` and `bank`. A value that a product sets itself wins,
+    /// key by key, also within sections.
+    #[schemars(transform = product::without_own_keys)]
+    pub defaults: Option<RawProduct>,
+    /// One entry per product and view that gets a bank of its own; at least one.
+    #[schemars(required, length(min = 1))]
+    pub products: Option<Vec<RawProduct>>,
+    /// Which products are made together: the name of each profile, and its products. One profile is in use at a time, and
+    /// `patchcored profile NAME` changes over to another; a product in no profile is always inspected. Products that are never made
+    /// together may take the same files.
+    #[schemars(extend("propertyNames" = {"pattern": product::NAME}))]
+    pub profiles: Option<Profiles>,
+    /// The profile in use at the first start. From then on the last change-over counts. Required beside `profiles`.
+    pub profile: Option<String>,
+}
+
+impl Config {
+    /// The keys and values of the file, with what `defaults` sets in each product.
+    pub fn document(&self) -> &serde_json::Value {
+        &self.document
+    }
+
+    /// The product of this name.
+    pub fn product(&self, name: &str) -> Option<&ProductConfig> {
+        self.products.iter().find(|product| product.name == name)
+    }
+
+    /// True when the daemon takes new images for this product: it belongs to the profile in use, or to none.
+    pub fn is_on(&self, product: &str) -> bool {
+        profiles::is_on(&self.profiles, self.profile.as_ref(), product)
+    }
+
+    /// Says for two products (by index) whether some profile, or a line without profiles, has both on.
+    pub fn on_together(&self) -> impl Fn(usize, usize) -> bool {
+        profiles::on_together(&self.profiles, &self.products)
+    }
+
+    /// The problems of how the folders contain each other, by their names; empty for a configuration as loaded. Meant for
+    /// one whose paths are those behind symbolic links.
+    pub fn place_problems(&self) -> Vec<ConfigProblem> {
+        let mut problems = Problems::new(Vec::new(), None);
+        places::check(&self.products, &mut problems);
+        problems.into_found()
+    }
+}
+
+/// Checks all sections. `inherited` has for each product the keys that came from `defaults`; `document` is the file as read.
+pub(super) fn check(raw: RawConfig, inherited: &[BTreeSet<String>], document: serde_json::Value, problems: &mut Problems) -> Config {
+    let RawConfig { database, engine, intake, metrics, mqtt, defaults, products, profiles, profile } = raw;
+    let database = problems.required_path("database", database, "/var/lib/patchcored/history.db");
+    let engine = engine::check(engine.unwrap_or_default(), problems);
+    let intake = intake::check(intake.unwrap_or_default(), problems);
+    let metrics = metrics::check(metrics.unwrap_or_default(), problems);
+    let mqtt = mqtt::check(mqtt.unwrap_or_default(), problems);
+    if let Some(defaults) = defaults {
+        product::refuse_in_defaults(&defaults, problems);
+    }
+    let products = products.unwrap_or_default();
+    problems.need(!products.is_empty(), "products", "is required; list at least one product with `name`, `drop`, `ok` and `bank`");
+    let products: Vec<_> = products
+        .into_iter()
+        .zip(inherited)
+        .enumerate()
+        .map(|(i, (raw, inherited))| product::check(raw, &Scope::new(i, inherited), &intake, problems))
+        .collect();
+    let mut names = HashMap::new();
+    for (i, product) in products.iter().enumerate().filter(|(_, product)| !product.name.is_empty()) {
+        let first = *names.entry(product.name.as_str()).or_insert(i);
+        let message = format!("`{}` is also the name of products[{first}]; give each its own", product.name);
+        problems.need(first == i, format!("products[{i}].name"), message);
+    }
+    places::check(&products, problems);
+    let profiles = profiles.unwrap_or_default();
+    profiles::check(&profiles, profile.as_deref(), &products, problems);
+    Config { database, engine, intake, metrics, mqtt, products, profiles, profile, document }
+}

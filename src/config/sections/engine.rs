@@ -1,0 +1,95 @@
+//! `engine:`: the network and the banks in memory.
+
+use crate::config::collector::Problems;
+use crate::config::values::{FilePath, Word};
+use crate::domain::{Backbone, DeviceChoice, PrecisionChoice};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The smallest and the largest value, here and in the schema.
+const THREADS: (u32, u32) = (0, 1024);
+const BANK_CACHE: (u32, u32) = (1, 10_000);
+
+/// `engine:`
+#[derive(Debug, Clone, PartialEq)]
+pub struct EngineConfig {
+    /// Where the network runs.
+    pub device: DeviceChoice,
+    /// Number format of the network.
+    pub precision: PrecisionChoice,
+    /// Threads of the engine; 0 = all cores.
+    pub threads: usize,
+    /// Banks held in memory; at least 1.
+    pub bank_cache: usize,
+    /// The state-dict file of each backbone; the daemon searches for the others.
+    pub weights: BTreeMap<Backbone, PathBuf>,
+}
+
+/// The shape of `engine:` in the file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawEngine {
+    /// Where the network runs: `auto`, `cpu` or `cuda:N`. `auto` takes the first CUDA device if there is one, else the processor.
+    pub device: Option<Word<DeviceChoice>>,
+    /// Number format of the network. `auto` takes bfloat16 only where the hardware is fast at it. A bank is always scored in the format
+    /// it was built in, so a change counts from the next rebuild on.
+    pub precision: Option<Word<PrecisionChoice>>,
+    /// Processor threads for the network; 0 = all cores. Set it lower if other software on this machine needs processor time.
+    #[schemars(range(min = THREADS.0, max = THREADS.1))]
+    pub threads: Option<u32>,
+    /// The number of banks in memory. The bank that was used longest ago makes room for another one. One ResNet50 bank of 2,000 rows takes
+    /// about 60 MB. If the banks of all your products fit, set it to their number.
+    #[schemars(range(min = BANK_CACHE.0, max = BANK_CACHE.1))]
+    pub bank_cache: Option<u32>,
+    /// Weights file (PyTorch state dict, .pth or .safetensors) per backbone. For a backbone that is not listed, the daemon looks for the
+    /// published file name in `$PATCHCORED_WEIGHTS`, `~/.cache/patchcored/weights` and `/var/lib/patchcored/weights`.
+    pub weights: Option<BTreeMap<Word<Backbone>, FilePath>>,
+}
+
+pub(in crate::config) fn check(raw: RawEngine, problems: &mut Problems) -> EngineConfig {
+    let threads = raw.threads.unwrap_or(0);
+    problems.need_range("engine.threads", threads, THREADS, " (0 = all cores)");
+    let bank_cache = raw.bank_cache.unwrap_or(3);
+    problems.need_range("engine.bank_cache", bank_cache, BANK_CACHE, " banks");
+    let weights = raw.weights.unwrap_or_default().into_iter();
+    let weights = weights.map(|(Word(b), FilePath(path))| (b, problems.path(&format!("engine.weights.{b}"), &path))).collect();
+    EngineConfig {
+        device: raw.device.map(|Word(d)| d).unwrap_or_default(),
+        precision: raw.precision.map(|Word(p)| p).unwrap_or_default(),
+        threads: threads as usize,
+        bank_cache: bank_cache as usize,
+        weights,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::collector::check_alone;
+
+    #[test]
+    fn what_is_left_out_takes_the_defaults() {
+        let (engine, problems) = check_alone("{}", check);
+        let expected = EngineConfig {
+            device: DeviceChoice::Auto,
+            precision: PrecisionChoice::Auto,
+            threads: 0,
+            bank_cache: 3,
+            weights: BTreeMap::new(),
+        };
+        assert_eq!((engine, problems.as_str()), (expected, ""));
+    }
+
+    #[test]
+    fn bounds_and_paths_are_checked() {
+        let (_, problems) = check_alone("{threads: 1025, bank_cache: 0, weights: {resnet50: ~/w}}", check);
+        let expected = [
+            "engine.threads: 1025 is out of range; use 0 to 1024 (0 = all cores)",
+            "engine.bank_cache: 0 is out of range; use 1 to 10000 banks",
+            "engine.weights.resnet50: `~/w`: `~` is not expanded; write the whole path, as /home/…",
+        ];
+        assert_eq!(problems, expected.join("\n"));
+    }
+}

@@ -1,0 +1,82 @@
+//! `outputs:` of a product: the files written for each image.
+
+use crate::config::collector::{Problems, Scope};
+use crate::config::values::FilePath;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// `outputs:`
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputsConfig {
+    /// `X.jpg.mask.png`
+    pub mask: bool,
+    /// `X.jpg.overlay.png`
+    pub overlay: bool,
+    /// `X.jpg.heat.png`
+    pub heat: bool,
+    /// `X.jpg.side_by_side.png`; needs `reference`.
+    pub side_by_side: bool,
+    /// `X.jpg.scores.json`
+    pub scores: bool,
+    /// Folder for the outputs; `None` = next to the image.
+    pub dir: Option<PathBuf>,
+}
+
+/// The shape of `outputs:` in the file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawOutputs {
+    /// `X.jpg.mask.png`, white where the defect is.
+    pub mask: Option<bool>,
+    /// `X.jpg.overlay.png`, the image with the mask in red.
+    pub overlay: Option<bool>,
+    /// `X.jpg.heat.png`, the distances as gray values.
+    pub heat: Option<bool>,
+    /// `X.jpg.side_by_side.png`: reference, image, mask and overlay in one picture. Needs `reference`.
+    pub side_by_side: Option<bool>,
+    /// `X.jpg.scores.json`, scores and thresholds.
+    pub scores: Option<bool>,
+    /// The folder for these files. Without it they are written next to the image. Set it if the camera's folder is read-only or is
+    /// cleared. Below it the daemon keeps the whole path of each image.
+    pub dir: Option<FilePath>,
+}
+
+/// Checks the section. `side_by_side` needs the reference image of the product.
+pub(in crate::config) fn check(raw: RawOutputs, has_reference: bool, scope: &Scope<'_>, problems: &mut Problems) -> OutputsConfig {
+    let outputs = OutputsConfig {
+        mask: raw.mask.unwrap_or(true),
+        overlay: raw.overlay.unwrap_or(true),
+        heat: raw.heat.unwrap_or(false),
+        side_by_side: raw.side_by_side.unwrap_or(false),
+        scores: raw.scores.unwrap_or(false),
+        dir: raw.dir.map(|FilePath(dir)| problems.path(&scope.key("outputs.dir"), &dir)),
+    };
+    problems.need(
+        has_reference || !outputs.side_by_side,
+        scope.key("outputs.side_by_side"),
+        "needs a golden image to show; add `reference: /path/to/golden.jpg` to the product, or set it to false",
+    );
+    outputs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::collector::check_of_product;
+
+    #[test]
+    fn what_is_left_out_takes_the_defaults() {
+        let expected = OutputsConfig { mask: true, overlay: true, heat: false, side_by_side: false, scores: false, dir: None };
+        let found = check_of_product("{}", |raw, scope, problems| check(raw, false, scope, problems));
+        assert_eq!(found, (expected, String::new()));
+    }
+
+    #[test]
+    fn the_side_by_side_needs_a_golden_image() {
+        for (has_reference, words) in [(true, ""), (false, "products[0].outputs.side_by_side: needs a golden image to show")] {
+            let (_, problems) = check_of_product("side_by_side: true", |raw, scope, problems| check(raw, has_reference, scope, problems));
+            assert!(problems.starts_with(words) && problems.is_empty() == words.is_empty(), "{problems}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! `retention:` of a product: how long its files are kept.
+
+use crate::config::collector::{Problems, Scope};
+use crate::config::duration::show;
+use crate::config::values::{Span, Word, within};
+use crate::domain::FileKind;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The shortest and the longest age, here and in the schema. For more than ten years, it is better to leave the key out.
+const AGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3650 * 24 * 3600));
+
+/// `retention:`
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetentionConfig {
+    /// How long after the decision the daemon deletes files of a kind. A missing kind is kept for ever.
+    pub ages: BTreeMap<FileKind, Duration>,
+    /// The free space to keep on the disks of the files.
+    pub min_free: Option<MinFree>,
+    /// The kinds that `min_free` may delete.
+    pub when_full: Vec<FileKind>,
+    /// No file is deleted earlier than this after the decision.
+    pub keep_at_least: Duration,
+}
+
+impl RetentionConfig {
+    /// True when anything may ever be deleted.
+    pub fn is_on(&self) -> bool {
+        !self.ages.is_empty() || self.min_free.is_some()
+    }
+
+    /// True when files of this kind may ever be deleted.
+    pub fn allows(&self, kind: FileKind) -> bool {
+        self.ages.contains_key(&kind) || (self.min_free.is_some() && self.when_full.contains(&kind))
+    }
+}
+
+/// `min_free:`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MinFree {
+    /// Relative to the size of the disk.
+    Percent(u32),
+    /// For a disk of any size.
+    Bytes(u64),
+}
+
+impl MinFree {
+    /// Bytes to keep free on a disk of `total` bytes.
+    pub fn bytes_of(self, total: u64) -> u64 {
+        match self {
+            Self::Percent(percent) => total / 100 * u64::from(percent),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Display for MinFree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Percent(percent) => write!(f, "{percent}%"),
+            Self::Bytes(bytes) => match UNITS.iter().find(|(_, factor)| *bytes >= *factor && bytes.is_multiple_of(*factor)) {
+                Some((unit, factor)) => write!(f, "{}{unit}", bytes / factor),
+                None => write!(f, "{bytes} bytes"),
+            },
+        }
+    }
+}
+
+/// Decimal units, as on the label of a disk.
+const UNITS: [(&str, u64); 3] = [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000)];
+
+/// A text that is not an amount of disk space. The message shows examples.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no amount of disk space; write a whole number and a unit: 10%, 500MB, 20GB or 2TB")]
+pub struct MinFreeError(pub String);
+
+impl FromStr for MinFree {
+    type Err = MinFreeError;
+
+    fn from_str(text: &str) -> Result<Self, MinFreeError> {
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let wrong = || MinFreeError(text.to_owned());
+        if unit == "%" {
+            return number.parse().map(Self::Percent).map_err(|_| wrong());
+        }
+        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+        number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor)).map(Self::Bytes).ok_or_else(wrong)
+    }
+}
+
+impl<'de> Deserialize<'de> for MinFree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = MinFree;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("disk space with its unit, as 10%, 500MB, 20GB or 2TB")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<MinFree, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+impl JsonSchema for MinFree {
+    fn schema_name() -> Cow<'static, str> {
+        "MinFree".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let units = UNITS.map(|(unit, _)| unit).join("|");
+        json_schema!({"type": "string", "pattern": format!("^[0-9]+(%|{units})$")})
+    }
+}
+
+/// The shape of `retention:` in the file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawRetention {
+    /// Mask, overlay and the other outputs of images decided `ok` are deleted this long after the decision, as `14d`. Without it, never.
+    #[schemars(transform = within(AGE))]
+    pub ok_outputs: Option<Span>,
+    /// The same for images decided `ng`. Without it, never.
+    #[schemars(transform = within(AGE))]
+    pub ng_outputs: Option<Span>,
+    /// The images themselves that were decided `ok` are deleted this long after the decision, as `30d`. Without it, never.
+    #[schemars(transform = within(AGE))]
+    pub ok_images: Option<Span>,
+    /// The same for images decided `ng`. Without it, never.
+    #[schemars(transform = within(AGE))]
+    pub ng_images: Option<Span>,
+    /// Free space to keep on the disks of the drop folders and of `outputs.dir`, as `10%` of the disk or `20GB`. If there is less, the
+    /// oldest files of the kinds in `when_full` are deleted, whatever their age, until there is enough again. Without it, nothing is
+    /// deleted because of too little space.
+    pub min_free: Option<MinFree>,
+    /// The files that `min_free` may delete: any of ok_outputs, ok_images, ng_outputs, ng_images. They always go in this order.
+    pub when_full: Option<Vec<Word<FileKind>>>,
+    /// No file is deleted earlier than this after the decision, even when the disk is full.
+    #[schemars(transform = within(AGE))]
+    pub keep_at_least: Option<Span>,
+}
+
+/// Checks the section.
+pub(in crate::config) fn check(raw: RawRetention, scope: &Scope<'_>, problems: &mut Problems) -> RetentionConfig {
+    let RawRetention { ok_outputs, ng_outputs, ok_images, ng_images, min_free, when_full, keep_at_least } = raw;
+    let keep_at_least = keep_at_least.map_or(Duration::from_secs(3600), |Span(s)| s);
+    problems.need_span(scope.key("retention.keep_at_least"), keep_at_least, AGE);
+    let given = [
+        (FileKind::OkOutputs, ok_outputs),
+        (FileKind::OkImages, ok_images),
+        (FileKind::NgOutputs, ng_outputs),
+        (FileKind::NgImages, ng_images),
+    ];
+    let ages: BTreeMap<FileKind, Duration> = given.into_iter().filter_map(|(kind, age)| age.map(|Span(age)| (kind, age))).collect();
+    for (kind, age) in &ages {
+        let key = scope.key(&format!("retention.{kind}"));
+        problems.need_span(key.clone(), *age, AGE);
+        let message = format!(
+            "{} is shorter than keep_at_least ({}), which holds for every file; make it at least as long, or shorten that",
+            show(*age),
+            show(keep_at_least)
+        );
+        problems.need(*age >= keep_at_least, key, message);
+    }
+    match min_free {
+        Some(MinFree::Percent(percent)) => problems.need_range(scope.key("retention.min_free"), percent, (1, 90), " percent of the disk"),
+        Some(MinFree::Bytes(0)) => problems.add(scope.key("retention.min_free"), "0 would keep nothing free; write for example 20GB"),
+        _ => {}
+    }
+    let when_full: Vec<FileKind> = match when_full {
+        Some(kinds) => kinds.into_iter().map(|Word(kind)| kind).collect(),
+        None => vec![FileKind::OkOutputs],
+    };
+    let useless = min_free.is_some() && when_full.is_empty();
+    problems.need(
+        !useless,
+        scope.key("retention.when_full"),
+        "is empty, so min_free could delete nothing; list what may go, as [ok_outputs]",
+    );
+    RetentionConfig { ages, min_free, when_full, keep_at_least }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::collector::check_of_product;
+
+    #[test]
+    fn disk_space_is_a_share_or_an_amount() {
+        for (text, space) in
+            [("10%", MinFree::Percent(10)), ("20GB", MinFree::Bytes(20_000_000_000)), ("500MB", MinFree::Bytes(500_000_000))]
+        {
+            assert_eq!(text.parse(), Ok(space));
+            assert_eq!(space.to_string(), text);
+        }
+        for text in ["", "20", "20G", "1.5GB", "-1%", "% 5", "20 GB", "99999999999999999999GB", "18446744073TB"] {
+            assert!(text.parse::<MinFree>().unwrap_err().to_string().contains("20GB"), "{text}");
+        }
+        assert_eq!(MinFree::Percent(10).bytes_of(1000), 100);
+        assert_eq!(MinFree::Bytes(7).bytes_of(1000), 7);
+    }
+
+    #[test]
+    fn nothing_is_deleted_by_default() {
+        let (retention, problems) = check_of_product("{}", check);
+        let keep_at_least = Duration::from_secs(3600);
+        let expected = RetentionConfig { ages: BTreeMap::new(), min_free: None, when_full: vec![FileKind::OkOutputs], keep_at_least };
+        assert!(!retention.is_on() && problems.is_empty());
+        assert_eq!(retention, expected);
+    }
+
+    #[test]
+    fn ages_and_disk_space_are_checked() {
+        for (text, words) in [
+            ("{ok_outputs: 30m}", "products[0].retention.ok_outputs: 30m is shorter than keep_at_least (1h)"),
+            ("{ng_outputs: 5000d}", "products[0].retention.ng_outputs: 5000d is out of range; use 1s to 3650d"),
+            ("{min_free: 95%}", "products[0].retention.min_free: 95 is out of range; use 1 to 90 percent of the disk"),
+            ("{min_free: 0GB}", "products[0].retention.min_free: 0 would keep nothing free"),
+            ("{min_free: 1GB, when_full: []}", "products[0].retention.when_full: is empty"),
+        ] {
+            let (_, problems) = check_of_product(text, check);
+            assert!(problems.starts_with(words), "{text}: {problems}");
+        }
+    }
+}

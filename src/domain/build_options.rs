@@ -1,0 +1,276 @@
+//! How a bank is built: the words of `build:` in the config and of `patchcored build`.
+
+use super::ParseWordError;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+words! {
+    /// The network that makes the features.
+    Backbone {
+        /// torchvision `resnet18`.
+        Resnet18 = "resnet18",
+        /// torchvision `resnet34`.
+        Resnet34 = "resnet34",
+        /// torchvision `resnet50`, the default.
+        Resnet50 = "resnet50",
+        /// torchvision `resnet101`.
+        Resnet101 = "resnet101",
+        /// torchvision `wide_resnet50_2`.
+        WideResnet50 = "wide_resnet50_2",
+        /// EfficientNet-Lite0: small and fast.
+        EfficientnetLite0 = "efficientnet_lite0",
+    }
+}
+
+words! {
+    /// A stage of the backbone; strides 4, 8, 16, 32.
+    Layer {
+        /// Stride 4.
+        Layer1 = "layer1",
+        /// Stride 8.
+        Layer2 = "layer2",
+        /// Stride 16.
+        Layer3 = "layer3",
+        /// Stride 32.
+        Layer4 = "layer4",
+    }
+}
+
+words! {
+    /// How the coreset is chosen from the reservoir.
+    CoresetMethod {
+        /// k-centre greedy on a seeded random projection; rows are real patches.
+        Greedy = "greedy",
+        /// Mini-batch k-means; rows are cluster centres.
+        Kmeans = "kmeans",
+        /// A seeded draw.
+        Random = "random",
+    }
+}
+
+words! {
+    /// What the OK images are measured against when tau is set.
+    Calibration {
+        /// The bank without the image's own patches: tau holds on parts not seen.
+        HeldOut = "held_out",
+        /// The bank they are in: what the Python scripts do.
+        InSample = "in_sample",
+    }
+}
+
+words! {
+    /// The number format of the backbone.
+    Precision {
+        /// 32-bit floats.
+        Float32 = "float32",
+        /// 16-bit brain floats inside the backbone; distances stay 32-bit.
+        Bfloat16 = "bfloat16",
+    }
+}
+
+/// `precision:` as asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum PrecisionChoice {
+    /// bfloat16 where the hardware computes it fast, else float32.
+    #[default]
+    Auto,
+    /// The named format.
+    Fixed(Precision),
+}
+
+impl TryFrom<String> for PrecisionChoice {
+    type Error = ParseWordError;
+    fn try_from(word: String) -> Result<Self, ParseWordError> {
+        word.parse()
+    }
+}
+
+impl From<PrecisionChoice> for String {
+    fn from(choice: PrecisionChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+impl FromStr for PrecisionChoice {
+    type Err = ParseWordError;
+    fn from_str(word: &str) -> Result<Self, ParseWordError> {
+        match word {
+            "auto" => Ok(Self::Auto),
+            _ => word.parse().map(Self::Fixed).map_err(|e: ParseWordError| ParseWordError { allowed: format!("auto, {}", e.allowed), ..e }),
+        }
+    }
+}
+
+impl fmt::Display for PrecisionChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.pad("auto"),
+            Self::Fixed(p) => p.fmt(f),
+        }
+    }
+}
+
+/// `device:` as asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DeviceChoice {
+    /// The first CUDA device if there is one, else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The CUDA device of this number.
+    Cuda(usize),
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = ParseWordError;
+    fn try_from(word: String) -> Result<Self, ParseWordError> {
+        word.parse()
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(choice: DeviceChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = ParseWordError;
+    fn from_str(word: &str) -> Result<Self, ParseWordError> {
+        match word {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            _ => word
+                .strip_prefix("cuda:")
+                .and_then(|n| n.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| ParseWordError { word: word.to_owned(), allowed: "auto, cpu, cuda:N".to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.pad("auto"),
+            Self::Cpu => f.pad("cpu"),
+            Self::Cuda(n) => f.pad(&format!("cuda:{n}")),
+        }
+    }
+}
+
+/// All options that shape a bank.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildOptions {
+    /// Network.
+    pub backbone: Backbone,
+    /// Short side of the resized image, pixels, at least 32.
+    pub shorter: u32,
+    /// Every `stride`-th row and column of the base grid is kept; at least 1.
+    pub stride: u32,
+    /// Feature layers; the first is the base grid. Not empty, none twice.
+    pub layers: Vec<Layer>,
+    /// Share of the reservoir kept as bank rows, 0..=1; 0 keeps all.
+    pub coreset: f64,
+    /// How the rows are chosen.
+    pub coreset_method: CoresetMethod,
+    /// The most patches held while building.
+    pub reservoir_max: usize,
+    /// Quantile of the OK patch distances that becomes `pixel_tau`, 0..=1.
+    pub pixel_pct: f64,
+    /// Quantile of the OK image scores that becomes `image_tau`, 0..=1.
+    pub image_pct: f64,
+    /// What the OK images are measured against.
+    pub calibration: Calibration,
+    /// K: feature maps are averaged K×K before they are joined; odd, 1 = off.
+    pub neighbourhood: u32,
+    /// The distance grid is averaged over S×S patches; odd, 0 = off.
+    pub smoothing: u32,
+    /// Seed of every random choice.
+    pub seed: u64,
+}
+
+impl Default for BuildOptions {
+    fn default() -> Self {
+        Self {
+            backbone: Backbone::Resnet50,
+            shorter: 512,
+            stride: 2,
+            layers: vec![Layer::Layer2, Layer::Layer3, Layer::Layer4],
+            coreset: 0.02,
+            coreset_method: CoresetMethod::Greedy,
+            reservoir_max: 100_000,
+            pixel_pct: 0.995,
+            image_pct: 0.995,
+            calibration: Calibration::HeldOut,
+            neighbourhood: 3,
+            smoothing: 0,
+            seed: 0,
+        }
+    }
+}
+
+impl BuildOptions {
+    /// Smallest and largest [`BuildOptions::shorter`].
+    pub const SHORTER: (u32, u32) = (32, 8192);
+    /// Smallest and largest [`BuildOptions::stride`].
+    pub const STRIDE: (u32, u32) = (1, 64);
+    /// Smallest and largest share: `coreset`, `pixel_pct`, `image_pct`.
+    pub const SHARE: (f64, f64) = (0.0, 1.0);
+    /// What `neighbourhood` may be; 1 = off.
+    pub const NEIGHBOURHOODS: [u32; 8] = [1, 3, 5, 7, 9, 11, 13, 15];
+    /// What `smoothing` may be; 0 = off.
+    pub const SMOOTHINGS: [u32; 9] = [0, 1, 3, 5, 7, 9, 11, 13, 15];
+
+    /// The preset `guide`: exactly the method of the Python scripts. Precision is float32 with it.
+    pub fn guide(self) -> Self {
+        Self { coreset_method: CoresetMethod::Kmeans, calibration: Calibration::InSample, neighbourhood: 1, smoothing: 0, ..self }
+    }
+
+    /// What is wrong with the values, as (key, reason and remedy); empty when all is well.
+    ///
+    /// ```
+    /// use patchcored::domain::BuildOptions;
+    /// assert!(BuildOptions::default().problems().is_empty());
+    /// let problems = BuildOptions { shorter: 8, ..BuildOptions::default() }.problems();
+    /// assert_eq!(problems[0], ("shorter", "8 is out of range; use 32 to 8192 pixels".to_owned()));
+    /// ```
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        let mut need = |ok: bool, key, text: String| {
+            if !ok {
+                found.push((key, text));
+            }
+        };
+        let within = |(low, high): (u32, u32), value: u32| (low..=high).contains(&value);
+        let share = |value: f64| (Self::SHARE.0..=Self::SHARE.1).contains(&value);
+        let range = |value: u32, (low, high): (u32, u32), unit: &str| format!("{value} is out of range; use {low} to {high}{unit}");
+        need(within(Self::SHORTER, self.shorter), "shorter", range(self.shorter, Self::SHORTER, " pixels"));
+        need(within(Self::STRIDE, self.stride), "stride", range(self.stride, Self::STRIDE, ""));
+        need(!self.layers.is_empty(), "layers", "is empty; name at least one of layer1, layer2, layer3, layer4".into());
+        let mut sorted = self.layers.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        need(sorted.len() == self.layers.len(), "layers", "names a layer twice; name each once".into());
+        need(share(self.coreset), "coreset", format!("{} is out of range; use 0 (keep all) to 1", self.coreset));
+        need(self.reservoir_max >= 1, "reservoir_max", "0 keeps no patch; use at least 1".into());
+        for (key, value) in [("pixel_pct", self.pixel_pct), ("image_pct", self.image_pct)] {
+            need(share(value), key, format!("{value} is out of range; use 0 to 1, e.g. 0.995"));
+        }
+        need(
+            Self::NEIGHBOURHOODS.contains(&self.neighbourhood),
+            "neighbourhood",
+            format!("{} is not possible; use an odd number from 1 (off) to 15", self.neighbourhood),
+        );
+        need(
+            Self::SMOOTHINGS.contains(&self.smoothing),
+            "smoothing",
+            format!("{} is not possible; use 0 (off) or an odd number up to 15", self.smoothing),
+        );
+        found
+    }
+}

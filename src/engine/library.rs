@@ -1,0 +1,57 @@
+//! The loaded banks: an LRU of at most `bank_cache`.
+
+use crate::patchcore::{BankRecord, EngineError, MemoryBank};
+use lru::LruCache;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+/// The key of a loaded bank: the SHA-256 of its rows and of its configuration. Its folder is not part of the key, as version numbers
+/// start again when a bank folder is emptied; nor are its thresholds, which people change.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BankKey {
+    rows_sha256: String,
+    config_sha256: String,
+}
+
+impl BankKey {
+    /// The key of the bank of this record.
+    pub fn of(record: &BankRecord) -> Self {
+        Self { rows_sha256: record.rows_sha256.clone(), config_sha256: record.config_sha256.clone() }
+    }
+}
+
+/// Banks held in memory; the least recently used one is dropped first.
+pub struct BankLibrary {
+    banks: LruCache<BankKey, MemoryBank>,
+}
+
+impl BankLibrary {
+    /// Holds at most `capacity` banks.
+    pub fn new(capacity: NonZeroUsize) -> Self {
+        Self { banks: LruCache::new(capacity) }
+    }
+
+    /// The banks in memory.
+    pub fn loaded(&self) -> Vec<BankKey> {
+        self.banks.iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The bank of this record, in the version folder `dir`. If it must be loaded, `place` then moves it to where it is used. Do not use
+    /// its thresholds: they belong to the record that it was loaded by.
+    ///
+    /// # Errors
+    /// When the bank cannot be read, is not the recorded one, or cannot be placed.
+    pub fn get(
+        &mut self,
+        dir: &Path,
+        record: &BankRecord,
+        place: impl FnOnce(MemoryBank) -> Result<MemoryBank, EngineError>,
+    ) -> Result<&MemoryBank, EngineError> {
+        let key = BankKey::of(record);
+        // Loading a bank before the old one is dropped would need room for one more.
+        if !self.banks.contains(&key) && self.banks.len() == self.banks.cap().get() {
+            self.banks.pop_lru();
+        }
+        self.banks.try_get_or_insert(key, || place(MemoryBank::load_recorded(dir, record)?))
+    }
+}

@@ -1,0 +1,79 @@
+//! Many images against one bank, by hand: while the engine works, the next image is read and the last one finished.
+
+use super::plan::{InspectionPlan, Prepared};
+use super::source::Expectation;
+use super::verdict::Verdict;
+use crate::config::MaskConfig;
+use crate::domain::{DecideBy, DistanceGrid, Picture, Tau};
+use crate::patchcore::{FeatureExtractor, MemoryBank, score};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+
+/// Images read ahead of the engine, and scored images that wait to be written.
+const IN_BETWEEN: usize = 2;
+
+/// A loaded bank with its network.
+pub struct BankScorer {
+    bank: MemoryBank,
+    extractor: FeatureExtractor,
+    plan: InspectionPlan,
+}
+
+impl BankScorer {
+    /// Judges images by their score, with the network of the bank.
+    pub fn new(bank: MemoryBank, extractor: FeatureExtractor, expect: Expectation) -> Self {
+        let shorter = bank.config().shorter;
+        let plan = InspectionPlan { expect, shorter, mask: MaskConfig::default(), decide_by: DecideBy::Image };
+        Self { bank, extractor, plan }
+    }
+
+    /// Judges images by their score, in the order of `paths`, and hands each to `finish`. While the engine works, the next image is read
+    /// and the last one finished.
+    ///
+    /// # Errors
+    /// Those of `finish`; an unreadable or unfit image is handed to it as such.
+    pub fn inspect_all(
+        &self,
+        paths: &[PathBuf],
+        mut finish: impl FnMut(&Path, anyhow::Result<(Picture, Verdict)>) -> anyhow::Result<()> + Send,
+    ) -> anyhow::Result<()> {
+        let plan = &self.plan;
+        let tau = self.bank.tau();
+        std::thread::scope(|scope| {
+            let (to_engine, read) = sync_channel(IN_BETWEEN);
+            let (to_finish, scored) = sync_channel::<(&Path, anyhow::Result<(Picture, DistanceGrid)>)>(IN_BETWEEN);
+            // A send fails only when the next stage has ended with an error, which then ends this stage too.
+            scope.spawn(move || paths.iter().all(|path| to_engine.send((path.as_path(), plan.prepare_linked(path))).is_ok()));
+            let finisher = scope.spawn(move || {
+                for (path, scored) in scored {
+                    let judged = scored.map(|(picture, grid)| {
+                        let verdict = plan.judge(&grid, &picture, tau);
+                        (picture, verdict)
+                    });
+                    finish(path, judged)?;
+                }
+                Ok(())
+            });
+            for (path, image) in read {
+                let scored = image
+                    .map_err(anyhow::Error::from)
+                    .and_then(|Prepared { source, resized }| Ok((source.picture, score(&self.extractor, &self.bank, &resized)?)));
+                if to_finish.send((path, scored)).is_err() {
+                    break;
+                }
+            }
+            drop(to_finish);
+            finisher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// The thresholds of the bank.
+    pub fn tau(&self) -> Tau {
+        self.bank.tau()
+    }
+
+    /// How images are inspected.
+    pub fn plan(&self) -> &InspectionPlan {
+        &self.plan
+    }
+}

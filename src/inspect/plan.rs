@@ -1,0 +1,55 @@
+//! How the images of one product are inspected: the steps before and after the engine.
+
+use super::source::{Expectation, Source, read_for_engine, read_linked};
+use super::verdict::{Verdict, judge};
+use crate::config::MaskConfig;
+use crate::domain::{DecideBy, DistanceGrid, Picture, ResizedImage, Tau};
+use crate::imaging::ImageError;
+use std::path::Path;
+
+/// How images are inspected.
+#[derive(Debug, Clone)]
+pub struct InspectionPlan {
+    /// The requirements for an image file.
+    pub expect: Expectation,
+    /// Short side that the engine's image is resized to, pixels.
+    pub shorter: u32,
+    /// How the mask is cleaned up.
+    pub mask: MaskConfig,
+    /// What makes an image `ng`.
+    pub decide_by: DecideBy,
+}
+
+/// An image that is ready for the engine.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The file as it was read.
+    pub source: Source,
+    /// The image, resized for the engine.
+    pub resized: ResizedImage,
+}
+
+impl InspectionPlan {
+    /// Reads an image and resizes it for the engine. It refuses a symbolic link, which could lead out of the drop folder.
+    ///
+    /// # Errors
+    /// An image that cannot be read, is not whole, or does not meet the requirements of the product.
+    pub fn prepare(&self, path: &Path) -> Result<Prepared, ImageError> {
+        let (source, resized) = read_for_engine(path, &self.expect, self.shorter)?;
+        Ok(Prepared { source, resized })
+    }
+
+    /// The same for a file that a person named: it follows symbolic links.
+    ///
+    /// # Errors
+    /// As [`InspectionPlan::prepare`].
+    pub fn prepare_linked(&self, path: &Path) -> Result<Prepared, ImageError> {
+        let (source, resized) = read_linked(path, &self.expect, self.shorter)?;
+        Ok(Prepared { source, resized })
+    }
+
+    /// Judges an image by the engine's distances `[h, w]` and the thresholds of the bank.
+    pub fn judge(&self, distances: &DistanceGrid, picture: &Picture, tau: Tau) -> Verdict {
+        judge(distances, picture, tau, &self.mask, self.decide_by)
+    }
+}

@@ -1,0 +1,265 @@
+//! One build, from the guards to the new version in use.
+//!
+//! The build runs as a child process of the same binary, so that a crash or a lack of memory there cannot stop the line. The current bank
+//! stays in use until the new one is whole, synced and linked; a failed or refused build changes nothing.
+
+use super::context::RebuildContext;
+use crate::banks::{
+    BankAway, BankFolder, BankFolderError, BuildJob, Built, Killed, NotStarted, OkFolder, OkListing, Refused, describe, folder_answers,
+    new_bank, refuse_build, rows_sha256, run_build_process,
+};
+use crate::codes::EventKind;
+use crate::config::{Config, EngineConfig, ProductConfig};
+use crate::domain::{BankTrigger, Precision, PrecisionChoice};
+use crate::history::{HistoryError, NewBank};
+use crate::platform::{crash_point, folder_io};
+use crate::telemetry::{Event, NotRebuilt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::sync::SemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+/// Pause before another try to record a published bank.
+const HISTORY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The order for a build.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order {
+    /// The reason, as the history has it.
+    pub trigger: BankTrigger,
+    /// A person asked to ignore the bank in use and the number of its images.
+    pub anew: bool,
+}
+
+/// How a build ended.
+pub(super) enum Ended {
+    /// A bank is in use.
+    WithBank {
+        /// Its version.
+        version: u64,
+        /// The fingerprint of its files, if it has one.
+        fingerprint: Option<String>,
+    },
+    /// There is no bank for this reason, which lies in the ok folder or in the build options.
+    Without(String),
+    /// There is no bank for this reason, which passes: a change of the ok folder would not help.
+    ForNow(String),
+    /// The build was cut: nobody wants it any more.
+    Cut,
+}
+
+/// Builds a bank and puts it in use, or records why there is none. `cut` ends a running build.
+pub(super) async fn build(
+    context: &RebuildContext,
+    product: &ProductConfig,
+    listing: &OkFolder,
+    order: Order,
+    cut: &CancellationToken,
+) -> Ended {
+    let begin = Instant::now();
+    match try_build(context, product, listing, order, cut).await {
+        Ok(ended) => ended,
+        Err(_) if cut.is_cancelled() => Ended::Cut,
+        Err(error) if error.is::<BankAway>() => {
+            tracing::debug!(product = %product.name, %error, "no bank is built now");
+            Ended::ForNow(error.to_string())
+        }
+        Err(error) => {
+            let for_now = error.is::<Killed>() || error.is::<NotStarted>() || error.is::<BankFolderError>() || error.is::<HistoryError>();
+            let again = if for_now && !error.is::<Killed>() { "; it is tried again" } else { "" };
+            let reason = format!("{error:#}{again}");
+            context.banks.telemetry.counters.not_rebuilt(&product.name, outcome(&error));
+            tracing::error!(product = %product.name, %reason, "bank not built; the one in use stays");
+            context.events().tell(Event::new(EventKind::BuildFailed, reason.as_str()).of_product(&product.name)).await;
+            if let Err(error) =
+                context.banks.store.failed_bank(&product.name, None, order.trigger, &reason, begin.elapsed().as_secs_f64()).await
+            {
+                tracing::error!(%error, "failed build not recorded");
+            }
+            if for_now { Ended::ForNow(reason) } else { Ended::Without(reason) }
+        }
+    }
+}
+
+/// The outcome for the counters.
+fn outcome(error: &anyhow::Error) -> NotRebuilt {
+    if error.is::<Killed>() {
+        NotRebuilt::Killed
+    } else if error.is::<Refused>() {
+        NotRebuilt::Refused
+    } else {
+        NotRebuilt::Failed
+    }
+}
+
+/// Asks the guards, which read the history. Then: 1. waits for its turn: one build at a time leaves the line its cores; 2. builds in a
+/// staging folder; 3. asks the guards again, about the usable images; 4. publishes; 5. records and puts in use; 6. removes old versions.
+async fn try_build(
+    context: &RebuildContext,
+    product: &ProductConfig,
+    listing: &OkFolder,
+    Order { trigger, anew }: Order,
+    cut: &CancellationToken,
+) -> anyhow::Result<Ended> {
+    if !anew {
+        folder_answers(&context.banks.store, product).await?;
+    }
+    let before = context.banks.store.active_bank(&product.name).await?;
+    let previous = before.as_ref().filter(|_| !anew).and_then(|row| row.images).map(|images| images as usize);
+    if let Some(reason) = refuse_build(listing.len(), "images", product.min_images, previous) {
+        return Err(Refused(reason).into());
+    }
+    let turn = tokio::select! {
+        turn = context.build_turn.acquire() => turn?,
+        () = cut.cancelled() => return Ok(Ended::Cut),
+    };
+    let folder = BankFolder::new(&product.bank);
+    let beginning = folder.clone();
+    let staging = folder_io::work(move || beginning.begin_version()).await??;
+    context.banks.telemetry.status.building(Some(&product.name));
+    tracing::info!(product = %product.name, images = listing.len(), trigger = trigger.as_str(), "building a bank");
+    crash_point::reach("build_begun");
+    let built = run_builder(context, product, &staging, turn, cut).await;
+    context.banks.telemetry.status.building(None);
+    let Some(built) = built else {
+        // The ended process may still write there, so the removal can fail; the next start tries again.
+        let _ = folder_io::work(move || std::fs::remove_dir_all(staging)).await;
+        return Ok(Ended::Cut);
+    };
+    crash_point::reach("build_ended");
+    let published = match built {
+        Ok(built) => check_and_publish(context, product, &folder, &staging, previous, &built, trigger).await,
+        Err(error) => Err(error),
+    };
+    let bank = match published {
+        Ok(published) => published,
+        Err(error) => {
+            // On a full disk the folder would take the space that the next one needs.
+            let _ = folder_io::work(move || std::fs::remove_dir_all(staging)).await;
+            return Err(error);
+        }
+    };
+    crash_point::reach("version_published");
+    let Some(bank_id) = record(context, &bank, cut).await? else { return Ok(Ended::Cut) };
+    context.banks.put(product, &bank, bank_id);
+    context.banks.telemetry.counters.rebuilt(&product.name, bank.seconds.unwrap_or_default());
+    prune(context, product, folder, before.map(|row| row.version as u64)).await;
+    Ok(Ended::WithBank { version: bank.version as u64, fingerprint: bank.ok_fingerprint })
+}
+
+/// Records the bank, which is on disk and current by now: "failed" would be false. Tries until the history can be written; `None` when
+/// `cut` came first, and the next start finds the bank.
+async fn record(context: &RebuildContext, bank: &NewBank, cut: &CancellationToken) -> Result<Option<i64>, HistoryError> {
+    loop {
+        match context.banks.store.publish_bank(bank).await {
+            Ok(bank_id) => return Ok(Some(bank_id)),
+            Err(error) if error.kind.is_fatal() => return Err(error),
+            Err(error) => {
+                tracing::error!(product = %bank.product, version = bank.version, %error, "bank built, but not recorded yet; tried again");
+            }
+        }
+        tokio::select! {
+            () = cut.cancelled() => return Ok(None),
+            () = tokio::time::sleep(HISTORY_PAUSE) => {}
+        }
+    }
+}
+
+/// Removes old versions. The new bank is in use even if that fails.
+async fn prune(context: &RebuildContext, product: &ProductConfig, folder: BankFolder, before: Option<u64>) {
+    let keep = product.rebuild.keep_versions;
+    let pruned = match folder_io::work(move || folder.prune(keep, before)).await {
+        Ok(Ok(pruned)) => pruned,
+        Ok(Err(error)) => return not_removed(context, product, &error.to_string()).await,
+        Err(error) => return not_removed(context, product, &error.to_string()).await,
+    };
+    for version in pruned.removed {
+        tracing::info!(product = %product.name, version, "old bank version removed");
+    }
+    if !pruned.left.is_empty() {
+        let left: Vec<String> = pruned.left.iter().map(|(version, error)| format!("version {version}: {error}")).collect();
+        not_removed(context, product, &left.join("; ")).await;
+    }
+}
+
+async fn not_removed(context: &RebuildContext, product: &ProductConfig, what: &str) {
+    let detail = format!("{}: old versions stay: {what}; the new bank is in use", product.bank.display());
+    context.events().tell(Event::new(EventKind::VersionsNotRemoved, detail).of_product(&product.name)).await;
+}
+
+/// Runs the build process; `None` when `cut` came first. A build that hangs with its ok folder gives its `turn` to others.
+async fn run_builder(
+    context: &RebuildContext,
+    product: &ProductConfig,
+    staging: &Path,
+    turn: SemaphorePermit<'_>,
+    cut: &CancellationToken,
+) -> Option<anyhow::Result<Built>> {
+    let (job, listing) = (job(&context.config, product, staging), OkListing { product, events: context.events() });
+    let mut building = std::pin::pin!(run_build_process(&product.name, &job, &context.banks.telemetry.progress));
+    tokio::select! {
+        built = &mut building => return Some(built),
+        // Dropping the child ends it.
+        () = cut.cancelled() => return None,
+        () = listing.until_no_answer() => {}
+    }
+    drop(turn);
+    listing.no_answer().await;
+    let built = tokio::select! {
+        built = &mut building => built,
+        () = cut.cancelled() => return None,
+    };
+    listing.answers().await;
+    Some(built)
+}
+
+/// The order for the build process.
+fn job(config: &Config, product: &ProductConfig, staging: &Path) -> BuildJob {
+    let EngineConfig { device, precision, threads, .. } = config.engine;
+    let guide = product.guide && precision == PrecisionChoice::Auto;
+    BuildJob {
+        ok_dir: product.ok.clone(),
+        out_dir: staging.to_owned(),
+        options: product.build.clone(),
+        weights: config.engine.weights.get(&product.build.backbone).cloned(),
+        device,
+        precision: if guide { PrecisionChoice::Fixed(Precision::Float32) } else { precision },
+        threads,
+        bit_depth: product.input.bit_depth,
+        max_megapixels: config.intake.max_megapixels,
+    }
+}
+
+/// Applies the guards to the images that the bank was really built from, and publishes it.
+async fn check_and_publish(
+    context: &RebuildContext,
+    product: &ProductConfig,
+    folder: &BankFolder,
+    staging: &Path,
+    previous: Option<usize>,
+    built: &Built,
+    trigger: BankTrigger,
+) -> anyhow::Result<NewBank> {
+    let facts = describe(staging.to_owned()).await?;
+    if let Some(used) = facts.config.images
+        && let Some(reason) = refuse_build(used, "usable images", product.min_images, previous)
+    {
+        return Err(Refused(format!("{reason} ({})", left_out(built))).into());
+    }
+    let sha256 = rows_sha256(&facts, staging.to_owned()).await?;
+    if !built.left_out.is_empty() {
+        context.events().tell(Event::new(EventKind::OkImagesLeftOut, left_out(built)).of_product(&product.name)).await;
+    }
+    let (folder, staging) = (folder.clone(), staging.to_owned());
+    let version = folder_io::work(move || folder.publish(&staging)).await??;
+    Ok(NewBank { seconds: Some(built.seconds), ..new_bank(product, version, &facts, sha256, trigger) })
+}
+
+/// A text about the images left out, with the first few names.
+fn left_out(built: &Built) -> String {
+    const NAMED: usize = 5;
+    let names = &built.left_out[..built.left_out.len().min(NAMED)];
+    let more = built.left_out.len() - names.len();
+    let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{} images left out: {}{rest}", built.left_out.len(), names.join("; "))
+}

@@ -1,0 +1,27 @@
+//! The context of every rebuilder.
+
+use crate::banks::BanksInUse;
+use crate::config::Config;
+use crate::history::BankRequest;
+use crate::telemetry::Events;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
+
+/// The context of every rebuilder.
+#[derive(Clone)]
+pub struct RebuildContext {
+    /// The banks in use.
+    pub banks: BanksInUse,
+    /// The configuration, of which the build process gets its part.
+    pub config: Arc<Config>,
+    /// One build at a time leaves the line its cores.
+    pub build_turn: Arc<Semaphore>,
+    /// The requests of people that are still pending.
+    pub asked: watch::Sender<Vec<BankRequest>>,
+}
+
+impl RebuildContext {
+    pub(super) fn events(&self) -> &Events {
+        &self.banks.telemetry.events
+    }
+}
