@@ -3,6 +3,7 @@
 use super::families;
 use crate::history::ActionEnd;
 use crate::platform::crash_point;
+use crate::supervisor::END_WORKER;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -22,7 +23,8 @@ const FULLEST_PIPE: usize = 1 << 20;
 const DEATH: Duration = Duration::from_secs(2);
 
 /// Variables with which systemd talks only to the daemon, and with which a test chooses its end.
-const NOT_INHERITED: [&str; 6] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", crash_point::VARIABLE];
+const NOT_INHERITED: [&str; 7] =
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", crash_point::VARIABLE, END_WORKER];
 
 /// What to run.
 pub struct Job {

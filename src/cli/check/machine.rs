@@ -3,6 +3,7 @@
 use crate::banks::try_links;
 use crate::config::{Config, ProductConfig};
 use crate::domain::TEMPORARY_PREFIX;
+use crate::platform::disk_space::{DiskSpace, disk_space};
 use crate::platform::files;
 use crate::routing::rules::{enters, routing_problems};
 use std::collections::BTreeSet;
@@ -256,8 +257,7 @@ fn check_space(written: &[(String, PathBuf)], findings: &mut Findings) {
     let mut seen = BTreeSet::new();
     for (key, path) in written {
         let Some((folder, device)) = path.ancestors().find_map(|p| fs::metadata(p).ok().map(|m| (p, m.dev()))) else { continue };
-        let Ok(space) = rustix::fs::statvfs(folder) else { continue };
-        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        let Ok(DiskSpace { free, .. }) = disk_space(folder) else { continue };
         if free < LITTLE_SPACE && seen.insert(device) {
             let message = format!("{} has only {} MiB free; make room, at least 1 GiB", folder.display(), free >> 20);
             findings.warning(key, message);

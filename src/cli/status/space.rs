@@ -1,7 +1,8 @@
 //! Free disk space, asked so that a share that hangs does not hold up the rest.
 
+use crate::platform::disk_space::disk_space;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -15,17 +16,12 @@ pub fn free_bytes(folders: BTreeSet<PathBuf>) -> BTreeMap<PathBuf, u64> {
         let sender = sender.clone();
         // A thread that hangs ends with the program.
         std::thread::spawn(move || {
-            if let Some(bytes) = ask(&folder) {
-                let _ = sender.send((folder, bytes));
+            if let Ok(space) = disk_space(&folder) {
+                let _ = sender.send((folder, space.free));
             }
         });
     }
     drop(sender);
     let deadline = Instant::now() + PATIENCE;
     std::iter::from_fn(|| answers.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()).collect()
-}
-
-fn ask(folder: &Path) -> Option<u64> {
-    let space = rustix::fs::statvfs(folder).ok()?;
-    Some(space.f_bavail.saturating_mul(space.f_frsize))
 }
