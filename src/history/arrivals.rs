@@ -52,13 +52,19 @@ impl HistoryStore {
               AND ifnull(i.image_path_raw, x'') = unhex(a.value ->> 3)
              WHERE (i.state <> 'failed' OR i.reason_code NOT IN (?2, ?3)) AND (i.state <> 'pending' OR i.said_whole OR NOT a.value ->> 4)
                AND NOT EXISTS (SELECT 1 FROM sightings AS s WHERE s.inspection_id = i.id)
+               AND NOT ifnull((SELECT s.seen_at > i.seen_at FROM sightings AS s
+                               WHERE s.image_path = i.image_path AND ifnull(s.image_path_raw, x'') = ifnull(i.image_path_raw, x'')
+                               ORDER BY s.id DESC LIMIT 1), FALSE)
              UNION ALL
              SELECT a.key, s.inspection_id
              FROM json_each(?1) AS a
              CROSS JOIN sightings AS s
                ON s.image_path = a.value ->> 0 AND s.file_size = a.value ->> 1 AND s.mtime_ns = a.value ->> 2
               AND ifnull(s.image_path_raw, x'') = unhex(a.value ->> 3)
-             WHERE s.id = (SELECT max(id) FROM sightings WHERE inspection_id = s.inspection_id)",
+             WHERE s.id = (SELECT max(id) FROM sightings WHERE inspection_id = s.inspection_id)
+               AND s.id = (SELECT id FROM sightings AS l
+                           WHERE l.image_path = s.image_path AND ifnull(l.image_path_raw, x'') = ifnull(s.image_path_raw, x'')
+                           ORDER BY id DESC LIMIT 1)",
         )
         .bind(serde_json::Value::from(keys).to_string())
         .bind(ReasonCode::NotClosed.as_str())
@@ -128,8 +134,12 @@ async fn record_one(connection: &mut SqliteConnection, arrival: &Arrival, long_a
     .fetch_optional(&mut *connection)
     .await?;
     match found {
-        Some((id, true, _)) if was_sighted(connection, id).await? => sight(connection, id, arrival, &path).await,
-        Some((id, true, _)) => say_whole(connection, id, arrival).await,
+        Some((id, true, _)) => {
+            if was_sighted(connection, id, &path).await? {
+                sight(connection, id, arrival, &path).await?;
+            }
+            say_whole(connection, id, arrival).await
+        }
         Some((id, false, _)) => change(connection, id, arrival, &path).await,
         None => match sighted(connection, arrival, &path).await? {
             Some(id) => sight(connection, id, arrival, &path).await,

@@ -7,8 +7,8 @@
 //!    (device, inode, size and time) of a pending row whose path is gone: somebody renamed it, and the row takes its new name;
 //! 3. **the same arrival** as a decided image of the same product when its bytes are the same (size and BLAKE3, never the inode alone:
 //!    shares change inodes, and every file system gives the inode of a removed file to the next file) and
-//!    - it has the path of the decided image, which was decided not longer than [`WINDOW`] ago: an uploader set the time afterwards,
-//!      somebody copied it over itself or touched it; or
+//!    - it has the path of the decided image, which was decided not longer than [`WINDOW`] ago and was the last one there: an uploader
+//!      set the time afterwards, somebody copied it over itself or touched it; or
 //!    - it has its device and inode, and its time is not later than the decided one, however long ago: somebody moved or renamed it, gave
 //!      it a second name, or set its time back. A camera that writes an image again gives it a later time;
 //! 4. else **new**.
@@ -62,8 +62,8 @@ fn key<'a>(arrival: &'a Arrival, path: &'a PathColumns) -> Option<Key<'a>> {
     Some(Key { path, product, size: arrival.size as i64, mtime_ns: arrival.mtime_ns, id, own: 0 })
 }
 
-/// Rules 2 (renamed) and 3, without the bytes. Of each path and each inode only the newest version counts. `long_ago` are the times that
-/// are further back than [`WINDOW`].
+/// Rules 2 (renamed) and 3, without the bytes. Of each path and each inode only the newest version counts: a path holds the image that was
+/// written or moved there last. `long_ago` are the times that are further back than [`WINDOW`].
 pub(super) async fn kin(connection: &mut SqliteConnection, key: &Key<'_>, long_ago: &str) -> Result<Vec<Kin>, sqlx::Error> {
     // Each branch is one index look-up, because a camera that always writes the same name makes one path with a million rows. For the same
     // reason the query finds later versions of the path, of another size, among the newest rows and not by the path (hence the `+`).
@@ -79,7 +79,10 @@ pub(super) async fn kin(connection: &mut SqliteConnection, key: &Key<'_>, long_a
                                            ORDER BY mtime_ns DESC LIMIT 1)
              UNION ALL
              SELECT id, 0 FROM (SELECT id FROM inspections WHERE inode = ?5 AND device = ?4 AND product = ?6 AND id <> ?7
-                                ORDER BY id DESC LIMIT 1))
+                                ORDER BY id DESC LIMIT 1)),
+         last_sighting (inspection_id, seen_at) AS (
+             SELECT inspection_id, seen_at FROM sightings
+             WHERE image_path = ?1 AND ifnull(image_path_raw, x'') = ifnull(?2, x'') ORDER BY id DESC LIMIT 1)
          SELECT i.id, i.image_path, i.image_path_raw, i.mtime_ns, i.content_hash, i.state = 'pending' AS waits
          FROM newest JOIN inspections AS i ON i.id = newest.id
          WHERE i.product = ?6 AND i.id <> ?7 AND i.file_size = ?3
@@ -89,7 +92,11 @@ pub(super) async fn kin(connection: &mut SqliteConnection, key: &Key<'_>, long_a
                             WHEN EXISTS (SELECT 1 FROM json_each(?9) WHERE i.decided_at BETWEEN value ->> 0 AND value ->> 1) THEN FALSE
                             ELSE NOT EXISTS (SELECT 1 FROM inspections AS l
                                              WHERE l.id > i.id AND l.id <> ?7 AND +l.image_path = ?1
-                                               AND ifnull(l.image_path_raw, x'') = ifnull(?2, x'') AND +l.product = ?6) END)
+                                               AND ifnull(l.image_path_raw, x'') = ifnull(?2, x'') AND +l.product = ?6
+                                               AND NOT EXISTS (SELECT 1 FROM last_sighting AS s
+                                                               WHERE s.inspection_id = i.id AND s.seen_at > l.seen_at))
+                                 AND NOT EXISTS (SELECT 1 FROM last_sighting AS s
+                                                 WHERE s.inspection_id <> i.id AND s.seen_at > i.seen_at) END)
          ORDER BY i.id DESC",
     )
     .bind(&key.path.shown)
@@ -208,7 +215,16 @@ pub(super) async fn sighted(connection: &mut SqliteConnection, arrival: &Arrival
     .await
 }
 
-/// True when the row's file was found elsewhere, or with another time, since it was recorded.
-pub(super) async fn was_sighted(connection: &mut SqliteConnection, id: i64) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sightings WHERE inspection_id = ?)").bind(id).fetch_one(connection).await
+/// True when the row's file was found elsewhere, or with another time, since it was recorded; or when another image was moved to this path.
+pub(super) async fn was_sighted(connection: &mut SqliteConnection, id: i64, path: &PathColumns) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM sightings WHERE inspection_id = ?1)
+             OR ifnull((SELECT s.seen_at > (SELECT seen_at FROM inspections WHERE id = ?1) FROM sightings AS s
+                        WHERE s.image_path = ?2 AND ifnull(s.image_path_raw, x'') = ifnull(?3, x'') ORDER BY s.id DESC LIMIT 1), FALSE)",
+    )
+    .bind(id)
+    .bind(&path.shown)
+    .bind(&path.raw)
+    .fetch_one(connection)
+    .await
 }

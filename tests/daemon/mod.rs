@@ -22,6 +22,7 @@ mod requeue;
 mod retention;
 mod rollback;
 mod service;
+mod statements;
 mod status;
 mod stop;
 mod systemd;

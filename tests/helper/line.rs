@@ -157,6 +157,16 @@ impl Line {
         super::sql::value(&self.path("history.db"), query)
     }
 
+    /// The texts of one column by SQL.
+    pub fn list(&self, query: &str) -> Vec<String> {
+        super::sql::list(&self.path("history.db"), query)
+    }
+
+    /// How SQLite goes about a statement: the steps of its query plan.
+    pub fn plan(&self, statement: &str) -> Vec<String> {
+        super::sql::plan(&self.path("history.db"), statement)
+    }
+
     /// What `patchcored status --json` says.
     pub fn status(&self) -> serde_json::Value {
         serde_json::from_str(&run_ok(&["status", "--json", "--config", arg(&self.config())])).unwrap()

@@ -76,3 +76,26 @@ pub fn rows(database: &Path, query: &str) -> Result<usize, String> {
         rows.map(|rows| rows.len())
     })
 }
+
+/// The texts of the query's one column.
+pub fn list(database: &Path, query: &str) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = SqliteConnectOptions::new().filename(database).read_only(true).connect().await.unwrap();
+        let texts = sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap();
+        let _ = connection.close().await;
+        texts
+    })
+}
+
+/// How SQLite goes about a statement: the steps of its query plan.
+pub fn plan(database: &Path, statement: &str) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = SqliteConnectOptions::new().filename(database).read_only(true).connect().await.unwrap();
+        let statement = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(statement).fetch_all(&mut connection).await.unwrap();
+        let _ = connection.close().await;
+        steps.into_iter().map(|(.., step)| step).collect()
+    })
+}

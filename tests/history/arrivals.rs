@@ -72,6 +72,34 @@ async fn only_bytes_tell_that_a_file_is_the_same_and_the_row_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_path_holds_the_image_that_came_there_last() {
+    let line = Line::new().await;
+    let bank = line.store.publish_bank(&bank("p", 1)).await.unwrap();
+    let at = |seconds, inode, arrival: Arrival| Arrival { seen_at: time(seconds), file_id: Some((8, inode)), ..arrival };
+    let hash = |id: i64| format!("{id:064x}");
+    // Two parts under names of their own, both decided.
+    for (id, path) in [(1, "/drop/a.jpg"), (2, "/drop/b.jpg")] {
+        assert_eq!(line.arrive(at(id, id as u64, known(path, id, None))).await, Recorded::New(id));
+        line.decide(&Finished { decided_at: Timestamp::now(), ..finished(id, bank, 9.0) }).await;
+    }
+
+    // The second is renamed over the first: no part is new.
+    assert_eq!(line.arrive(at(3, 2, known("/drop/a.jpg", 2, Some(&hash(2))))).await, Recorded::Known(2));
+    // So what is written there next is a new part, though its bytes are those of the first.
+    let again = |content| at(4, 3, known("/drop/a.jpg", 5, content));
+    assert_eq!(line.arrive(again(Some(&hash(1)))).await, Recorded::New(3));
+    line.decide(&Finished { content_hash: hash(1), decided_at: Timestamp::now(), ..finished(3, bank, 9.0) }).await;
+
+    // The other way: the older row was moved to the name of the newer one, and is touched there.
+    assert_eq!(line.arrive(at(5, 1, known("/drop/b.jpg", 1, Some(&hash(1))))).await, Recorded::Known(1));
+    assert_eq!(line.arrive(at(6, 4, known("/drop/b.jpg", 7, Some(&hash(1))))).await, Recorded::Known(1));
+    // It is moved away and back, and touched again.
+    assert_eq!(line.arrive(at(7, 2, known("/drop/b.jpg", 2, None))).await, Recorded::Known(2));
+    assert_eq!(line.arrive(at(8, 1, known("/drop/b.jpg", 1, Some(&hash(1))))).await, Recorded::Known(1));
+    assert_eq!(line.arrive(at(9, 4, known("/drop/b.jpg", 8, Some(&hash(1))))).await, Recorded::Known(1));
+}
+
+#[tokio::test]
 async fn what_slipped_through_is_found_when_it_is_decided() {
     let line = Line::new().await;
     let bank = line.store.publish_bank(&bank("p", 1)).await.unwrap();
