@@ -14,8 +14,12 @@
 
 mod bmp;
 mod canvas;
+mod decoded;
+mod fault;
+mod header;
 mod ifd;
 mod jpeg;
+mod limits;
 mod orientation;
 mod palette;
 mod png;
@@ -24,91 +28,17 @@ mod tiff;
 
 use super::error::ImageError;
 use crate::codes::ReasonCode;
-use crate::domain::Picture;
+use decoded::Want;
+use fault::Fault;
 use samples::Raw;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+pub use decoded::{Decoded, DefectMask};
+pub use limits::DecodeLimits;
+
 /// The fewest bytes that show a supported format.
 const SHORTEST_FILE: usize = 12;
-
-/// The limits of a file. The decoder checks them against the header, before it allocates any pixel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecodeLimits {
-    /// The most pixels (width × height) that are accepted.
-    pub max_pixels: u64,
-}
-
-/// A decoded file, and what the file says about its samples.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Decoded {
-    /// The pixels, gray or RGB, the right way up.
-    pub picture: Picture,
-    /// Channels as stored: 1 gray, 3 RGB, 4 with alpha (gray with alpha counts as 1). A palette of grays counts as 1 in a BMP.
-    pub file_channels: u8,
-    /// Bits per sample as stored: 8 (also for fewer, which are expanded) or 16 (also for 9 to 15).
-    pub file_bit_depth: u8,
-}
-
-/// A picture of the places where another one has defects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DefectMask {
-    /// Pixels per row.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-    /// `height * width` of 0 good, 1 defect.
-    pub defect: Vec<u8>,
-}
-
-/// The use of the pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Want {
-    /// The colours alone.
-    Picture,
-    /// The colours, and where they are visible.
-    Mask,
-}
-
-/// Why one file was not decoded, before its path is known.
-#[derive(Debug)]
-enum Fault {
-    /// Cut, holed or damaged: somebody may still be writing it.
-    Incomplete(String),
-    /// Whole, but of a kind that this program does not inspect.
-    Rejected(ReasonCode, String),
-}
-
-impl Fault {
-    /// An image of a kind that the program does not read.
-    fn unsupported(reason: impl Into<String>) -> Fault {
-        Fault::Rejected(ReasonCode::UnsupportedFormat, reason.into())
-    }
-
-    /// Bits per sample that do not fit the product's `input.bit_depth`.
-    fn wrong_depth(reason: impl Into<String>) -> Fault {
-        Fault::Rejected(ReasonCode::WrongDepth, reason.into())
-    }
-
-    /// A picture whose decoding would take `needed` bytes.
-    fn too_much_memory(needed: u64, limits: &DecodeLimits) -> Fault {
-        let text = format!(
-            "needs {} MB of memory to be read, above the {} MB for {:.1} megapixels; save it with 8 bits per sample, without alpha and not \
-             interlaced, or raise intake.max_megapixels",
-            needed / 1_000_000,
-            limits.memory() / 1_000_000,
-            limits.max_pixels as f64 / 1e6,
-        );
-        Fault::Rejected(ReasonCode::TooLarge, text)
-    }
-
-    fn of(self, path: &Path) -> ImageError {
-        match self {
-            Fault::Incomplete(reason) => ImageError::Incomplete { path: path.to_owned(), reason },
-            Fault::Rejected(code, reason) => ImageError::rejected(path, code, reason),
-        }
-    }
-}
 
 /// Decodes `bytes`, the content of `path` (which is used in messages only).
 ///
@@ -183,43 +113,4 @@ impl Format {
             )),
         }
     }
-}
-
-impl DecodeLimits {
-    /// Refuses a picture above `max_pixels`, and an empty one: no encoder writes it, but a half-written header shows it.
-    fn check(&self, width: u32, height: u32) -> Result<(), Fault> {
-        let pixels = u64::from(width) * u64::from(height);
-        if pixels == 0 {
-            return Err(Fault::Incomplete(format!("is {width}x{height} pixels: its header has not been written in full")));
-        }
-        if pixels > self.max_pixels {
-            let text = format!(
-                "is {width}x{height} = {:.1} megapixels, above the {:.1} allowed; raise intake.max_megapixels if that is right",
-                pixels as f64 / 1e6,
-                self.max_pixels as f64 / 1e6
-            );
-            return Err(Fault::Rejected(ReasonCode::TooLarge, text));
-        }
-        Ok(())
-    }
-
-    /// The most bytes that reading a picture may take, its file included: 16-bit RGB of the largest size as an uncompressed file and as
-    /// pixels, and room for tables. 8-bit RGB and 16-bit gray of that size need less in every format.
-    fn memory(&self) -> u64 {
-        self.max_pixels.saturating_mul(12).saturating_add(16 << 20)
-    }
-
-    /// Refuses a picture whose decoding takes more than [`DecodeLimits::memory`].
-    fn check_memory(&self, needed: u64) -> Result<(), Fault> {
-        if needed > self.memory() { Err(Fault::too_much_memory(needed, self)) } else { Ok(()) }
-    }
-}
-
-/// `N` bytes at `at`, or the fault that the file ends before them.
-fn take<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Fault> {
-    bytes
-        .get(at..)
-        .and_then(|rest| rest.first_chunk::<N>())
-        .copied()
-        .ok_or_else(|| Fault::Incomplete(format!("ends after {} bytes, within its header", bytes.len())))
 }

@@ -1,6 +1,6 @@
 //! From a resized image to the feature maps of a backbone.
 
-use super::backbone::{Network, Target};
+use super::backbone::{self, Network, Target};
 use super::device::{resolve_device, resolve_precision};
 use super::error::{EngineError, TorchContext};
 use super::weights::{StateDict, file_sha256};
@@ -45,7 +45,7 @@ impl FeatureExtractor {
         target: Target,
         precision: Precision,
     ) -> Result<Self, EngineError> {
-        let network = tch::no_grad(|| Network::load(backbone, dict, target))?;
+        let network = tch::no_grad(|| backbone::load(backbone, dict, target))?;
         Ok(Self { backbone, precision, weights_sha256, target, network })
     }
 

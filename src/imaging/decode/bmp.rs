@@ -1,9 +1,12 @@
 //! BMP, uncompressed. Facts that the header states twice must agree: its size, the place of the pixels, the length of the palette.
 
 use super::canvas::Canvas;
+use super::decoded::Want;
+use super::fault::Fault;
+use super::header::take;
+use super::limits::DecodeLimits;
 use super::palette::Palette;
 use super::samples::Raw;
-use super::{DecodeLimits, Fault, Want, take};
 
 /// The bytes before the header that states its own size.
 const FILE_HEADER: usize = 14;

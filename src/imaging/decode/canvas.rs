@@ -1,6 +1,6 @@
 //! The target of the decoders' rows. It keeps the colours and drops alpha on the way, so no second copy of a picture is made.
 
-use super::Want;
+use super::decoded::Want;
 use crate::domain::Samples;
 
 /// The colours of a picture that is being read.

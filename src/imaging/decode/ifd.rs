@@ -1,6 +1,7 @@
 //! The first directory of fields of a TIFF. Exif data has the same form.
 
-use super::{Fault, take};
+use super::fault::Fault;
+use super::header::take;
 
 /// A directory of fields: tag → numbers. It copies nothing out of the file.
 pub(super) struct Ifd<'a> {

@@ -8,15 +8,16 @@
 mod walk;
 
 use super::canvas::Canvas;
+use super::fault::Fault;
+use super::limits::DecodeLimits;
 use super::samples::Raw;
-use super::{DecodeLimits, Fault};
 use mozjpeg::Decompress;
 use mozjpeg::decompress::Format;
 use mozjpeg_sys::{jpeg_common_struct, jpeg_error_mgr};
 use std::borrow::Cow;
 use std::ffi::c_int;
 use std::panic::{catch_unwind, resume_unwind};
-use walk::walk;
+use walk::{damaged, walk};
 
 pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Raw, Fault> {
     let told = walk(bytes, limits)?;
@@ -30,10 +31,6 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Raw, Fault> 
     }
     let canvas = Canvas::of_bytes((width, height), channels.into(), pixels);
     Ok(Raw { orientation: told.orientation, lossy: true, ..Raw::new(canvas) })
-}
-
-fn damaged(what: impl std::fmt::Display) -> Fault {
-    Fault::Incomplete(format!("damaged JPEG: {what}"))
 }
 
 /// Width, height, channels and the samples, interleaved. Unwinds, without a message, on the first complaint of libjpeg.

@@ -1,6 +1,6 @@
 //! Pixels that are colour numbers.
 
-use super::Fault;
+use super::fault::Fault;
 
 /// The samples of each colour in sequence.
 pub(super) struct Palette {

@@ -1,10 +1,13 @@
 //! PNG: a walk over the chunks checks that the file is whole, then the crate `png` decodes it row by row.
 
 use super::canvas::Canvas;
+use super::decoded::Want;
+use super::fault::Fault;
+use super::header::take;
+use super::limits::DecodeLimits;
 use super::orientation::Orientation;
 use super::palette::Palette;
 use super::samples::{FileDepth, Raw};
-use super::{DecodeLimits, Fault, Want, take};
 use crate::codes::ReasonCode;
 use png::{BitDepth, ColorType, Decoder, DecodingError, Limits, Reader, Transformations};
 use std::io::{BufRead, Cursor, Seek};
@@ -33,7 +36,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits, want: Want) -> Result<
     };
     let (size, wide) = (reader.info().size(), depth == BitDepth::Sixteen);
     let whole = if reader.info().interlaced { reader.output_buffer_size() } else { reader.output_line_size(size.0) };
-    let Some(buffer) = whole else { return Err(Fault::too_much_memory(u64::MAX, limits)) };
+    let Some(buffer) = whole else { return Err(limits.too_much_memory(u64::MAX)) };
     let row = u64::from(size.0) * 8;
     limits.check_memory(bytes.len() as u64 + told.orientation.copies() * Canvas::bytes(size, colors, wide) + buffer as u64 + row)?;
 

@@ -1,8 +1,9 @@
 //! The common last steps of all formats: settle the bit depth, and turn the picture upright.
 
 use super::canvas::Canvas;
+use super::decoded::{Decoded, DefectMask};
+use super::fault::Fault;
 use super::orientation::Orientation;
-use super::{Decoded, DefectMask, Fault};
 use crate::domain::{Picture, Samples};
 
 /// A read file.

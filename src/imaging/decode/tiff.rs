@@ -6,9 +6,11 @@ mod data;
 mod fields;
 
 use super::canvas::Canvas;
+use super::decoded::Want;
+use super::fault::Fault;
 use super::ifd::Ifd;
+use super::limits::DecodeLimits;
 use super::samples::{FileDepth, Raw};
-use super::{DecodeLimits, Fault, Want};
 use crate::domain::Samples;
 use data::{reader, undo_differences, unpack};
 use fields::Layout;

@@ -1,43 +1,12 @@
 //! A convolution with its batch normalisation folded in, and its activation.
 
-use super::Target;
-use super::fused::Fused;
 use super::kernel::{Kernel, Ready};
+use super::shape::{Activation, Shape};
+use super::shim::Fused;
+use super::target::Target;
 use crate::patchcore::error::{EngineError, TorchContext};
 use crate::patchcore::weights::StateDict;
 use tch::{TchError, Tensor};
-
-/// What follows a convolution. The numbers are those of `shim.cpp`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[repr(i32)]
-pub(super) enum Activation {
-    None = 0,
-    Relu = 1,
-    Relu6 = 2,
-}
-
-/// Zeros around the input.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Padding {
-    /// As many on each side: torch's way.
-    Fixed(i64),
-    /// As many as make the output `ceil(input / stride)`, the odd one at the bottom and right: TensorFlow's "same".
-    Same,
-}
-
-/// The fixed properties of a convolution; its weight is `[outputs, inputs / groups, kernel, kernel]`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shape {
-    pub inputs: i64,
-    pub outputs: i64,
-    pub kernel: i64,
-    pub stride: i64,
-    pub groups: i64,
-    pub padding: Padding,
-    pub activation: Activation,
-    /// Epsilon of the batch normalisation.
-    pub epsilon: f64,
-}
 
 /// A convolution ready to run.
 #[derive(Debug)]

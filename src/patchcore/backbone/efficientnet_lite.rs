@@ -3,8 +3,10 @@
 //!
 //! Its inverted residual blocks are those of MobileNetV2, arXiv:1801.04381.
 
-use super::conv::{Activation, Conv, Padding, Shape};
-use super::{Block, Network, Target};
+use super::conv::Conv;
+use super::network::{Block, Network};
+use super::shape::{Activation, Padding, Shape};
+use super::target::Target;
 use crate::patchcore::error::EngineError;
 use crate::patchcore::weights::StateDict;
 use tch::{TchError, Tensor};

@@ -1,34 +1,12 @@
-//! oneDNN's fused convolutions: bias, addition and activation in the pass that convolves, on weights packed beforehand.
+//! oneDNN's fused convolutions: bias, addition and activation in the pass that convolves, on weights packed beforehand. Here are the
+//! packing and the question whether they work; `shim` calls them.
 //!
 //! libtorch has them as the operators `mkldnn::_convolution_pointwise` and `mkldnn::_convolution_pointwise_.binary`.
 
-use super::conv::Activation;
-use super::shim;
+use super::shape::Activation;
+use super::shim::Fused;
 use crate::patchcore::error::brief;
 use tch::{Device, Kind, TchError, Tensor};
-
-/// A convolution and what follows it; `weight` as [`pack`] gives it.
-pub(super) struct Fused<'a> {
-    pub weight: &'a Tensor,
-    pub bias: &'a Tensor,
-    /// Zeros above and below, and left and right.
-    pub padding: [i64; 2],
-    pub stride: i64,
-    pub groups: i64,
-    pub activation: Activation,
-}
-
-impl Fused<'_> {
-    /// `activation(convolution(input) + bias)`; `input` and the result are channels-last.
-    pub(super) fn convolve(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        shim::convolve(self, input, None)
-    }
-
-    /// `activation(convolution(input) + bias + other)`, written over `other`. Knows no [`Activation::Relu6`].
-    pub(super) fn convolve_onto(&self, input: &Tensor, other: Tensor) -> Result<Tensor, TchError> {
-        shim::convolve(self, input, Some(other))
-    }
-}
 
 /// `weight` (any layout) in the order that oneDNN takes for an input of `input` = `[1, C, H, W]`. Other input sizes give the same
 /// values with it, but may reorder it again in every call.

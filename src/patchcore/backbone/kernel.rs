@@ -1,7 +1,7 @@
 //! A convolution's weight, made ready for the size of the input at hand.
 
-use super::conv::{Padding, Shape};
 use super::fused;
+use super::shape::{Padding, Shape};
 use std::cell::{Ref, RefCell};
 use tch::{TchError, Tensor};
 

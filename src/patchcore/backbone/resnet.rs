@@ -3,8 +3,10 @@
 //! "Deep Residual Learning for Image Recognition", arXiv:1512.03385; the stride of a bottleneck is on its 3×3 convolution
 //! as in torchvision. `wide_resnet50_2` has 3×3 convolutions of twice the width (arXiv:1605.07146).
 
-use super::conv::{Activation, Conv, Padding, Shape};
-use super::{Block, Network, Target};
+use super::conv::Conv;
+use super::network::{Block, Network};
+use super::shape::{Activation, Padding, Shape};
+use super::target::Target;
 use crate::patchcore::error::EngineError;
 use crate::patchcore::weights::StateDict;
 use tch::{TchError, Tensor};

@@ -1,7 +1,7 @@
 //! Calls that tch has not: one of the two files with `unsafe` code, with `platform/allocator.rs`.
 #![allow(unsafe_code)]
 
-use super::fused::Fused;
+use super::shape::Activation;
 use std::ffi::{CStr, c_char};
 use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
@@ -22,11 +22,34 @@ unsafe extern "C" {
     ) -> *mut C_tensor;
 }
 
+/// A convolution and what follows it; `weight` as `fused::pack` gives it.
+pub(super) struct Fused<'a> {
+    pub weight: &'a Tensor,
+    pub bias: &'a Tensor,
+    /// Zeros above and below, and left and right.
+    pub padding: [i64; 2],
+    pub stride: i64,
+    pub groups: i64,
+    pub activation: Activation,
+}
+
+impl Fused<'_> {
+    /// `activation(convolution(input) + bias)`; `input` and the result are channels-last.
+    pub(super) fn convolve(&self, input: &Tensor) -> Result<Tensor, TchError> {
+        convolve(self, input, None)
+    }
+
+    /// `activation(convolution(input) + bias + other)`, written over `other`. Knows no [`Activation::Relu6`].
+    pub(super) fn convolve_onto(&self, input: &Tensor, other: Tensor) -> Result<Tensor, TchError> {
+        convolve(self, input, Some(other))
+    }
+}
+
 /// `activation(convolution(input) + bias)`; with `other`, that plus `other`, written over it.
 ///
 /// # Errors
 /// What libtorch says: an operator that it has not, tensors that do not fit, or want of memory.
-pub(super) fn convolve(fused: &Fused, input: &Tensor, mut other: Option<Tensor>) -> Result<Tensor, TchError> {
+fn convolve(fused: &Fused, input: &Tensor, mut other: Option<Tensor>) -> Result<Tensor, TchError> {
     let mut error: [c_char; 1024] = [0; 1024];
     // SAFETY: the tensors live until the end of this function, and libtorch checks their kinds, devices and sizes. Tensors that
     // share memory are what tch makes too; none of them is used by another thread meanwhile, since tch's tensors are not `Sync`.

@@ -5,7 +5,7 @@
 //! rows are nearly the same distance away the product may pick the wrong one; the squared distance is then too large by at most
 //! about 1e-6·(|q|² + |r|²).
 
-use super::Nearest;
+use super::answer::Nearest;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Patches compared at a time.

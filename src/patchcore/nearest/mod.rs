@@ -5,6 +5,7 @@
 //! 1e-4 of |q||r|, both less the bank's centre) may it be that of another of these. It is never smaller than it should be.
 //! On a graphics processor `device` does it with libtorch.
 
+mod answer;
 mod bank;
 mod candidates;
 mod device;
@@ -17,6 +18,7 @@ mod tests;
 mod threads;
 
 use super::embedding::{PatchEmbeddings, averaged};
+pub(super) use answer::Nearest;
 use bank::Bank;
 use device::DeviceRows;
 use grid::PatchGrid;
@@ -38,14 +40,6 @@ enum Rows {
     },
     /// On a graphics processor.
     Device(DeviceRows),
-}
-
-/// The answer for N patches.
-pub(super) struct Nearest {
-    /// `[N]` float32: Euclidean distances.
-    pub distances: Tensor,
-    /// `[N]` int64: the row that is so near.
-    pub rows: Tensor,
 }
 
 impl NearestRows {

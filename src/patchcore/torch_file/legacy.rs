@@ -2,8 +2,9 @@
 //! five pickles (magic number, protocol version, facts about the machine, the object, the storage keys), then for every
 //! key the number of elements (8 bytes) and the elements.
 
-use super::pickle::{Pickle, Storage, Value};
-use super::{MAX_PICKLE, Storages, byte_length, read_elements};
+use super::pickle::{MAX_PICKLE, Pickle};
+use super::storages::{Storages, byte_length, read_elements};
+use super::values::{Storage, Value};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};

@@ -1,6 +1,6 @@
-//! The stack machine that runs a pickle. See [`super::pickle`].
+//! The stack machine that runs a pickle. `pickle` says what it keeps to.
 
-use super::pickle::{Global, Object, Storage, Value, View, fits};
+use super::values::{Global, Object, Storage, Value, View, fits};
 use std::collections::HashMap;
 use tch::Kind;
 

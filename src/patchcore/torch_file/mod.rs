@@ -8,26 +8,24 @@ mod legacy;
 mod machine;
 mod pickle;
 mod safetensors;
+mod storages;
 #[cfg(test)]
 mod tests;
+mod values;
 mod write;
 mod zip;
 
 pub(crate) use write::write_tensor;
 
-use super::error::{EngineError, brief};
-use pickle::{Pickle, Storage, View};
+use super::error::EngineError;
+use pickle::Pickle;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek};
+use std::io::{Read, Seek};
 use std::path::Path;
-use tch::{Device, Kind, TchError, Tensor};
-
-// Storages are raw memory of the machine that wrote them; torch writes little-endian ones everywhere that matters.
-const _: () = assert!(cfg!(target_endian = "little"), "tensor files are read and written on little-endian machines only");
-
-/// The largest pickle accepted; that of a network with a thousand tensors takes 0.2 MB.
-const MAX_PICKLE: u64 = 16 << 20;
+use storages::{Storages, torch};
+use tch::{Kind, Tensor};
+use values::{Storage, View};
 
 /// Reads a state dict: tensor name → tensor, on the CPU, in the file's number formats.
 ///
@@ -70,12 +68,6 @@ pub(crate) fn read_fitting_tensor(path: &Path, fits: &Fits<'_>) -> Result<Tensor
 
 /// Says what is wrong with a tensor of this size and number format.
 pub(crate) type Fits<'a> = dyn Fn(&[i64], Kind) -> Result<(), String> + 'a;
-
-/// Where the storages of a file lie.
-trait Storages {
-    /// Reads one as a flat tensor.
-    fn read(&mut self, storage: &Storage<'_>) -> Result<Tensor, String>;
-}
 
 #[derive(Clone, Copy)]
 enum Format {
@@ -137,49 +129,10 @@ fn tensor(view: &View<'_>, storage: &Tensor) -> Result<Tensor, String> {
     storage.f_as_strided(&view.size, &view.stride, view.offset).map_err(torch)
 }
 
-/// Reads a flat tensor of `storage.numel` elements in pieces, so that memory holds it once.
-///
-/// The caller has checked the length against the file.
-fn read_elements(mut source: impl Read, storage: &Storage<'_>) -> Result<Tensor, String> {
-    const PIECE: usize = 1 << 20;
-    let flat = Tensor::f_empty([int(storage.numel)?], (storage.kind, Device::Cpu)).map_err(torch)?;
-    let width = storage.kind.elt_size_in_bytes();
-    let mut buffer = vec![0; PIECE.min(storage.numel) * width];
-    let mut done = 0;
-    while done < storage.numel {
-        let count = PIECE.min(storage.numel - done);
-        let bytes = &mut buffer[..count * width];
-        source.read_exact(bytes).map_err(|e| match e.kind() {
-            ErrorKind::UnexpectedEof => {
-                format!("it ends before the last of the {} numbers it announces; copy the file again", storage.numel)
-            }
-            _ => format!("reading its numbers failed: {e}; copy the file again"),
-        })?;
-        let piece = Tensor::f_from_data_size(bytes, &[int(count)?], storage.kind).map_err(torch)?;
-        flat.f_narrow(0, int(done)?, int(count)?).and_then(|mut part| part.f_copy_(&piece)).map_err(torch)?;
-        done += count;
-    }
-    Ok(flat)
-}
-
-/// The size of a storage in bytes.
-fn byte_length(storage: &Storage<'_>) -> Result<u64, String> {
-    let bytes = storage.numel.checked_mul(storage.kind.elt_size_in_bytes()).and_then(|n| u64::try_from(n).ok());
-    bytes.ok_or_else(|| "it announces more numbers than any memory holds; copy or save the file again".to_owned())
-}
-
 fn without_module_prefix(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
     const PREFIX: &str = "module.";
     if !tensors.keys().all(|name| name.starts_with(PREFIX)) {
         return tensors;
     }
     tensors.into_iter().map(|(name, tensor)| (name[PREFIX.len()..].to_owned(), tensor)).collect()
-}
-
-fn int(n: usize) -> Result<i64, String> {
-    i64::try_from(n).map_err(|e| e.to_string())
-}
-
-fn torch(error: TchError) -> String {
-    format!("libtorch could not hold it: {}", brief(error))
 }

@@ -1,6 +1,6 @@
 //! `.safetensors`: a JSON header and the elements behind it.
 
-use super::{int, torch};
+use super::storages::{int, torch};
 use ::safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -4,7 +4,7 @@ use super::*;
 use serde_json::Value as Json;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use tch::Kind;
+use tch::{Device, Kind};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/torch").join(name)

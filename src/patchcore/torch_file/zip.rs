@@ -1,8 +1,9 @@
 //! The zip format of `torch.save` (torch 1.6 and later): `NAME/data.pkl`, `NAME/byteorder` and one `NAME/data/KEY` per storage,
 //! in one top folder of any name. torch stores the members as they are; archives packed again with deflate are read too.
 
-use super::pickle::Storage;
-use super::{MAX_PICKLE, Storages, byte_length, read_elements};
+use super::pickle::MAX_PICKLE;
+use super::storages::{Storages, byte_length, read_elements};
+use super::values::Storage;
 use ::zip::read::ZipFile;
 use ::zip::result::ZipError;
 use ::zip::{CompressionMethod, ZipArchive};

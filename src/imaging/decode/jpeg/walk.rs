@@ -1,8 +1,9 @@
 //! Walks from marker to marker of a JPEG. Checks that it is whole, of an inspected kind, and within the limits.
 
-use super::damaged;
+use crate::imaging::decode::fault::Fault;
+use crate::imaging::decode::header::take;
+use crate::imaging::decode::limits::DecodeLimits;
 use crate::imaging::decode::orientation::Orientation;
-use crate::imaging::decode::{DecodeLimits, Fault, take};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -155,6 +156,10 @@ impl Told {
             }
         }
     }
+}
+
+pub(super) fn damaged(what: impl std::fmt::Display) -> Fault {
+    Fault::Incomplete(format!("damaged JPEG: {what}"))
 }
 
 fn unsupported(what: &str) -> Fault {

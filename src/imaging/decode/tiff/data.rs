@@ -1,7 +1,7 @@
 //! From the bytes of a strip or tile to samples.
 
 use super::fields::Compression;
-use crate::imaging::decode::Fault;
+use crate::imaging::decode::fault::Fault;
 use flate2::read::ZlibDecoder;
 use std::io::{self, Read};
 use weezl::{BitOrder, LzwStatus, decode::Decoder as LzwDecoder};

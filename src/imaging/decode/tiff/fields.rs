@@ -1,9 +1,10 @@
 //! What the fields of a TIFF say about its pixels. Each is honoured or refused; none is guessed.
 
 use crate::imaging::decode::canvas::Canvas;
+use crate::imaging::decode::fault::Fault;
 use crate::imaging::decode::ifd::{Ifd, Values};
+use crate::imaging::decode::limits::DecodeLimits;
 use crate::imaging::decode::orientation::Orientation;
-use crate::imaging::decode::{DecodeLimits, Fault};
 
 /// The smallest width and height of a tile; both are multiples of it (TIFF 6.0, section 15).
 const TILE: u64 = 16;
