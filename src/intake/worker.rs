@@ -1,57 +1,40 @@
 //! The work of a drop folder's thread: hints and scans in, complete files out.
 
+mod arriving;
 mod visit;
 
 use super::inotify::{Hint, Watches};
-use super::marker::is_marked;
 use super::mounts::MountTable;
 use super::pulse::IntakePulse;
-use super::root::{FoundFile, IntakeReport, RootSpec};
-use super::scan::{self, FileId, RootState};
-use super::settle::{FileVersion, Settle, Sighting};
-use rustix::io::Errno;
+use super::report::IntakeReport;
+use super::scan::{self, RootState};
+use super::settle::Settle;
+use super::spec::RootSpec;
+use arriving::{ArrivingFiles, Ended};
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 use visit::Scan;
 
 /// Hints kept while the thread scans. If more come, a full scan replaces them, so the limit costs time, never an image.
 const HINTS: usize = 4096;
-/// Files per report; each report is one database transaction. A backlog on its way takes this times the channel's limit in memory.
-const BATCH: usize = 500;
-/// Files that a scan visits before it looks for new hints: some milliseconds.
-const SCAN_SLICE: usize = 256;
 /// How often the thread looks at the folder itself: it notices an unmount or a replacement within this time.
 const ROOT_CHECK: Duration = Duration::from_secs(2);
 
-/// The receiver of the reports is gone: the daemon stops.
-pub(super) struct Ended;
-
 pub(super) struct RootThread {
-    spec: RootSpec,
-    reports: Sender<IntakeReport>,
-    pulse: Arc<IntakePulse>,
+    files: ArrivingFiles,
     stop: Arc<AtomicBool>,
-    settle: Settle,
     hint_sender: SyncSender<Hint>,
-    hints: Receiver<Hint>,
     lost: Arc<AtomicBool>,
-    /// The watches, or why there are none. The next full scan tries again.
-    watches: Result<Watches, String>,
     /// True when the watches may be wrong; the next full scan sets them again.
     watches_are_stale: bool,
     /// True when the present scan set them.
     watches_are_new: bool,
     /// True when it was reported that some folders are not watched.
     not_watched: bool,
-    /// Sub-folders that hints reported. They may hold files that were written before the watch was set.
-    new_folders: BTreeSet<PathBuf>,
     mounts: MountTable,
     /// The folder as last seen; `None` when the thread could not look at it.
     root: Option<RootState>,
@@ -66,20 +49,16 @@ impl RootThread {
     pub(super) fn new(spec: RootSpec, reports: Sender<IntakeReport>, pulse: Arc<IntakePulse>, stop: Arc<AtomicBool>) -> Self {
         let (hint_sender, hints) = sync_channel(HINTS);
         let now = Instant::now();
+        let watches = Err(String::new());
+        let files = ArrivingFiles { spec, reports, pulse, settle: Settle::default(), hints, watches, new_folders: BTreeSet::new() };
         Self {
-            spec,
-            reports,
-            pulse,
+            files,
             stop,
-            settle: Settle::default(),
             hint_sender,
-            hints,
             lost: Arc::new(AtomicBool::new(false)),
-            watches: Err(String::new()),
             watches_are_stale: true,
             watches_are_new: false,
             not_watched: false,
-            new_folders: BTreeSet::new(),
             mounts: MountTable::open(),
             root: None,
             was_mount: false,
@@ -95,7 +74,7 @@ impl RootThread {
                 break;
             }
         }
-        self.pulse.rest();
+        self.files.pulse.rest();
     }
 
     /// In this order:
@@ -104,7 +83,7 @@ impl RootThread {
     /// 3. hands on the files that have settled;
     /// 4. waits for a hint or the next of these times.
     fn turn(&mut self) -> Result<(), Ended> {
-        self.pulse.work();
+        self.files.pulse.work();
         let now = Instant::now();
         if now >= self.next_root_check {
             self.check_root()?;
@@ -114,23 +93,23 @@ impl RootThread {
             // Folders may have been made or moved without a hint.
             self.watches_are_stale = true;
             self.next_scan = now;
-            self.report(IntakeReport::Overflow { root: self.spec.path.clone() })?;
+            self.files.report(IntakeReport::Overflow { root: self.files.spec.path.clone() })?;
         }
         if now >= self.next_scan {
-            self.next_scan = now + self.spec.rescan;
+            self.next_scan = now + self.files.spec.rescan;
             self.scan()?;
         } else {
             self.list_new_folders()?;
         }
-        self.hand_on()?;
-        self.wait();
+        self.files.hand_on()?;
+        self.files.wait(self.next_scan.min(self.next_root_check));
         Ok(())
     }
 
     fn check_root(&mut self) -> Result<(), Ended> {
         // Asked first, so that the next check sees a change that comes later.
-        let mounts_changed = self.mounts.concerns(&self.spec.path);
-        let seen = match scan::root_state(&self.spec.path) {
+        let mounts_changed = self.mounts.concerns(&self.files.spec.path);
+        let seen = match scan::root_state(&self.files.spec.path) {
             Ok(seen) => seen,
             Err(error) => {
                 self.root = None;
@@ -153,7 +132,7 @@ impl RootThread {
                 self.root_lost("another folder stands in its place".to_owned())?;
             }
             if std::mem::take(&mut self.root_is_lost) {
-                self.report(IntakeReport::RootBack { root: self.spec.path.clone() })?;
+                self.files.report(IntakeReport::RootBack { root: self.files.spec.path.clone() })?;
             }
             self.was_mount = seen.is_mount;
         }
@@ -166,47 +145,48 @@ impl RootThread {
         if std::mem::replace(&mut self.root_is_lost, true) {
             return Ok(());
         }
-        self.report(IntakeReport::RootLost { root: self.spec.path.clone(), reason })
+        self.files.report(IntakeReport::RootLost { root: self.files.spec.path.clone(), reason })
     }
 
     /// Scans the whole folder. Hints are served meanwhile, so a new file does not wait for the end of a long scan.
     fn scan(&mut self) -> Result<(), Ended> {
         let Some(RootState { id, .. }) = self.root else { return Ok(()) };
-        let root = self.spec.path.clone();
-        if std::mem::take(&mut self.watches_are_stale) || self.watches.is_err() {
+        let root = self.files.spec.path.clone();
+        if std::mem::take(&mut self.watches_are_stale) || self.files.watches.is_err() {
             // Remove the old watches first, because they count against the limits. Until the new ones are set, a close is missed.
-            self.watches = Err(String::new());
-            self.spec.writers.doubt(&root);
+            self.files.watches = Err(String::new());
+            self.files.spec.writers.doubt(&root);
             self.mounts.look_at(&root);
             self.watches_are_new = true;
-            self.watches = Watches::open(root.clone(), self.hint_sender.clone(), Arc::clone(&self.lost), Arc::clone(&self.spec.writers));
+            self.files.watches =
+                Watches::open(root.clone(), self.hint_sender.clone(), Arc::clone(&self.lost), Arc::clone(&self.files.spec.writers));
         }
-        self.new_folders.clear();
-        self.settle.begin_scan();
-        let mut scan = Scan::new(self);
-        let outcome = scan::walk(&root, id, scan.worker.spec.recursive, &mut scan);
+        self.files.new_folders.clear();
+        self.files.settle.begin_scan();
+        let mut scan = Scan::new(&mut self.files);
+        let outcome = scan::walk(&root, id, scan.files.spec.recursive, &mut scan);
         let watched = scan.end()?;
         if let Err(error) = outcome {
             // The next look at the folder shows whether it is gone.
             tracing::warn!(folder = %root.display(), %error, "drop folder not read");
             return Ok(());
         }
-        self.settle.end_scan();
-        self.pulse.scanned();
+        self.files.settle.end_scan();
+        self.files.pulse.scanned();
         if std::mem::take(&mut self.watches_are_new) {
             self.mounts.set_alarm(&root);
         }
         match watched {
             Err(reason) => self.tell_not_watched(reason),
-            Ok(()) if std::mem::take(&mut self.not_watched) => self.report(IntakeReport::Watched { root }),
+            Ok(()) if std::mem::take(&mut self.not_watched) => self.files.report(IntakeReport::Watched { root }),
             Ok(()) => Ok(()),
         }
     }
 
     fn list_new_folders(&mut self) -> Result<(), Ended> {
-        for folder in std::mem::take(&mut self.new_folders) {
+        for folder in std::mem::take(&mut self.files.new_folders) {
             let Some(id) = scan::folder_id(&folder) else { continue };
-            let mut scan = Scan::new(self);
+            let mut scan = Scan::new(&mut self.files);
             let outcome = scan::walk(&folder, id, true, &mut scan);
             if let Err(reason) = scan.end()? {
                 self.tell_not_watched(reason)?;
@@ -222,114 +202,6 @@ impl RootThread {
         if std::mem::replace(&mut self.not_watched, true) {
             return Ok(());
         }
-        self.report(IntakeReport::NotWatched { root: self.spec.path.clone(), reason })
-    }
-
-    /// Takes the waiting hints and hands on the files that have settled.
-    fn serve_hints(&mut self) -> Result<(), Ended> {
-        let mut any = false;
-        while let Ok(hint) = self.hints.try_recv() {
-            self.take(hint);
-            any = true;
-        }
-        if any { self.hand_on() } else { Ok(()) }
-    }
-
-    /// Hands on one report of settled files. The rest comes after the hints that arrived meanwhile.
-    fn hand_on(&mut self) -> Result<(), Ended> {
-        let now = Instant::now();
-        let mut batch = Vec::new();
-        for path in self.settle.due(now, BATCH) {
-            let said_whole = self.settle.waiting(&path).is_some_and(|(_, said_whole)| said_whole);
-            let Some((version, id)) = self.look(&path) else { continue };
-            if self.settle.settle(&path, version, now) {
-                let FileVersion { size, mtime_ns } = version;
-                batch.push(FoundFile { path: path.to_path_buf(), size, mtime_ns, id, said_whole });
-            }
-        }
-        if batch.is_empty() { Ok(()) } else { self.report(IntakeReport::Found(batch)) }
-    }
-
-    fn wait(&mut self) {
-        let mut until = self.next_scan.min(self.next_root_check);
-        if let Some(due) = self.settle.next_due() {
-            until = until.min(due);
-        }
-        // Short, so the thread soon notices a stop, or a loss that the handler flagged.
-        let patience = until.saturating_duration_since(Instant::now()).min(Duration::from_millis(200));
-        let hint = self.hints.recv_timeout(patience);
-        self.pulse.work();
-        match hint {
-            Ok(hint) => {
-                self.take(hint);
-                while let Ok(hint) = self.hints.try_recv() {
-                    self.take(hint);
-                }
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-        }
-    }
-
-    fn take(&mut self, hint: Hint) {
-        self.pulse.work();
-        match hint {
-            Hint::Gone(path) => {
-                self.settle.forget(&path);
-                if let Ok(watches) = &mut self.watches {
-                    watches.forget(&path);
-                }
-            }
-            Hint::Sighted(path, sighting) => {
-                for marker in &self.spec.markers {
-                    if let Some(marked) = path.as_os_str().as_bytes().strip_suffix(marker.as_bytes()) {
-                        let marked = PathBuf::from(OsStr::from_bytes(marked));
-                        self.sighted(&marked, Sighting::Seen);
-                        return;
-                    }
-                }
-                self.sighted(&path, sighting);
-            }
-        }
-    }
-
-    fn sighted(&mut self, path: &Path, sighting: Sighting) {
-        let now = Instant::now();
-        if let Some(readiness) = (self.spec.classify)(path)
-            && let Some((version, _)) = self.look(path)
-        {
-            let marked = is_marked(path, &readiness);
-            self.settle.observe(path, version, sighting, readiness, marked, now);
-            return;
-        }
-        if self.spec.recursive && sighting != Sighting::Closed && (self.spec.enters)(path) && scan::folder_id(path).is_some() {
-            self.new_folders.insert(path.to_owned());
-        }
-    }
-
-    fn look(&mut self, path: &Path) -> Option<(FileVersion, Option<FileId>)> {
-        match scan::file_state(path) {
-            Ok(Some(state)) => Some(state),
-            Ok(None) => {
-                self.settle.forget(path);
-                None
-            }
-            // The folder could be listed, but nobody can open this name. The file is handed on as it was listed, and recorded as failed.
-            Err(error) if error.raw_os_error() == Some(Errno::NAMETOOLONG.raw_os_error()) => {
-                self.settle.waiting(path).map(|(version, _)| (version, None))
-            }
-            // The next scan sees the file again if it still exists.
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "file not examined; it is tried again at the next scan");
-                self.settle.forget(path);
-                None
-            }
-        }
-    }
-
-    fn report(&self, report: IntakeReport) -> Result<(), Ended> {
-        self.pulse.rest();
-        let taken = self.reports.blocking_send(report).map_err(|_| Ended);
-        self.pulse.work();
-        taken
+        self.files.report(IntakeReport::NotWatched { root: self.files.spec.path.clone(), reason })
     }
 }

@@ -1,6 +1,6 @@
 //! A walk through a drop folder: watches its folders and collects its files.
 
-use super::{Ended, RootThread, SCAN_SLICE};
+use super::arriving::{ArrivingFiles, Ended};
 use crate::domain::Readiness;
 use crate::intake::marker::is_marked;
 use crate::intake::scan::{FolderId, Visitor};
@@ -9,9 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+/// Files that a scan visits before it looks for new hints: some milliseconds.
+const SCAN_SLICE: usize = 256;
+
 /// One walk through the drop folder or a part of it.
 pub(super) struct Scan<'a> {
-    pub(super) worker: &'a mut RootThread,
+    pub(super) files: &'a mut ArrivingFiles,
     /// Only files that were not handed on yet: mostly none, however full the folder is.
     found: Vec<(PathBuf, FileVersion, Readiness)>,
     looked_at: usize,
@@ -23,8 +26,8 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    pub(super) fn new(worker: &'a mut RootThread) -> Self {
-        Self { worker, found: Vec::new(), looked_at: 0, served: Ok(()), folders: 0, unwatched: 0, reason: String::new() }
+    pub(super) fn new(files: &'a mut ArrivingFiles) -> Self {
+        Self { files, found: Vec::new(), looked_at: 0, served: Ok(()), folders: 0, unwatched: 0, reason: String::new() }
     }
 
     /// Gives the found files to settling. Returns whether all folders are watched, or why not.
@@ -33,9 +36,9 @@ impl<'a> Scan<'a> {
         // One time for all files, so that one scan's files are handed on in the order of their writing.
         let now = Instant::now();
         for (path, version, readiness) in self.found {
-            self.worker.pulse.work();
+            self.files.pulse.work();
             let marked = is_marked(&path, &readiness);
-            self.worker.settle.observe(&path, version, Sighting::Seen, readiness, marked, now);
+            self.files.settle.observe(&path, version, Sighting::Seen, readiness, marked, now);
         }
         Ok(match self.unwatched {
             0 => Ok(()),
@@ -46,14 +49,14 @@ impl<'a> Scan<'a> {
 
 impl Visitor for Scan<'_> {
     fn enters(&self, folder: &Path) -> bool {
-        (self.worker.spec.enters)(folder)
+        (self.files.spec.enters)(folder)
     }
 
     fn folder(&mut self, folder: &Path, id: FolderId) {
-        self.worker.pulse.work();
+        self.files.pulse.work();
         self.folders += 1;
-        let watched = match &mut self.worker.watches {
-            Ok(watches) => self.worker.pulse.asking_for_watch(|| watches.add(folder, id)),
+        let watched = match &mut self.files.watches {
+            Ok(watches) => self.files.pulse.asking_for_watch(|| watches.add(folder, id)),
             Err(reason) => Err(reason.clone()),
         };
         if let Err(reason) = watched {
@@ -65,13 +68,13 @@ impl Visitor for Scan<'_> {
     }
 
     fn file(&mut self, path: PathBuf, version: FileVersion) {
-        self.worker.pulse.work();
+        self.files.pulse.work();
         self.looked_at += 1;
         if self.looked_at.is_multiple_of(SCAN_SLICE) && self.served.is_ok() {
-            self.served = self.worker.serve_hints();
+            self.served = self.files.serve_hints();
         }
-        if !self.worker.settle.is_handed_on(&path, version)
-            && let Some(readiness) = (self.worker.spec.classify)(&path)
+        if !self.files.settle.is_handed_on(&path, version)
+            && let Some(readiness) = (self.files.spec.classify)(&path)
         {
             self.found.push((path, version, readiness));
         }
