@@ -2,8 +2,9 @@
 
 use super::output::say;
 use super::{Coded, UsageError};
-use crate::config::{Config, parse_duration};
+use crate::config::Config;
 use crate::daemon::profile;
+use crate::domain::duration::parse_duration;
 use crate::history::{HistoryStore, RequeueFilter, Requeued};
 use crate::routing::rules::Owners;
 use anyhow::Context;

@@ -1,9 +1,9 @@
 //! Collects the problems of the sections, each with its key path and remedy.
 
-use super::duration::show;
 use super::paths;
 use super::problems::ConfigProblem;
 use super::values::FilePath;
+use crate::domain::duration::show;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,12 +1,13 @@
 //! Values of several sections: words, durations and paths. Each with its reading and its schema.
 
-use super::duration::{self, parse_duration, show};
+use crate::domain::duration::{self, parse_duration, show};
 use crate::domain::{Backbone, Calibration, CoresetMethod, DecideBy, DeviceChoice, FileKind, Layer, Precision, PrecisionChoice, Publish};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -66,23 +67,32 @@ impl Allowed for DeviceChoice {
     }
 }
 
+/// Reads a value that the file has as a text in a form of its own. Anything but a text is refused, with the words for what was expected.
+pub(super) fn read_text<'de, D: Deserializer<'de>, T, E: fmt::Display>(
+    deserializer: D,
+    expected: &'static str,
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, D::Error> {
+    struct Text<F>(&'static str, F);
+    impl<T, E: fmt::Display, F: FnOnce(&str) -> Result<T, E>> Visitor<'_> for Text<F> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+        fn visit_str<R: Error>(self, text: &str) -> Result<T, R> {
+            (self.1)(text).map_err(R::custom)
+        }
+    }
+    deserializer.deserialize_any(Text(expected, read))
+}
+
 /// A duration with its unit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span(pub Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Span;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration with its unit, as 500ms, 30s, 10m, 24h or 14d")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
-                parse_duration(text).map(Span).map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Text)
+        read_text(deserializer, "a duration with its unit, as 500ms, 30s, 10m, 24h or 14d", |text| parse_duration(text).map(Span))
     }
 }
 
@@ -104,17 +114,7 @@ pub(super) struct FilePath(pub PathBuf);
 
 impl<'de> Deserialize<'de> for FilePath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = FilePath;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a path as /srv/camera/line1")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<FilePath, E> {
-                Ok(FilePath(text.into()))
-            }
-        }
-        deserializer.deserialize_any(Text)
+        read_text(deserializer, "a path as /srv/camera/line1", |text| Ok::<_, Infallible>(FilePath(text.into())))
     }
 }
 

@@ -8,10 +8,12 @@ mod words;
 mod bank_trigger;
 mod build_options;
 mod clock;
+pub mod duration;
 mod file_kind;
 mod folder_state;
 mod held_up;
 mod left_out;
+mod min_free;
 mod trouble;
 
 pub use bank_trigger::BankTrigger;
@@ -21,6 +23,7 @@ pub use file_kind::FileKind;
 pub use folder_state::FolderState;
 pub use held_up::{HeldUp, MQTT, ON_NG, WAITS_TOO_LONG};
 pub use left_out::{SYSTEM_FOLDERS, is_left_out};
+pub use min_free::{MinFree, MinFreeError};
 pub use trouble::{BankTrouble, FolderTrouble, Place, Trouble, WriteTrouble};
 pub use words::ParseWordError;
 

@@ -1,7 +1,7 @@
 //! The disks that files are written to, and the disks that are short of space.
 
-use crate::config::{MinFree, ProductConfig};
-use crate::domain::FileKind;
+use crate::config::ProductConfig;
+use crate::domain::{FileKind, MinFree};
 use crate::platform::disk_space::DiskSpace;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};

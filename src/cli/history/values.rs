@@ -1,7 +1,7 @@
 //! The values of `patchcored history`'s arguments: a moment, and a distance from tau.
 
 use crate::codes::ReasonCode;
-use crate::config::parse_duration;
+use crate::domain::duration::parse_duration;
 use crate::history::Distance;
 use jiff::Timestamp;
 use jiff::civil::DateTime;

@@ -1,9 +1,9 @@
 //! `drop:` of a product: the folders that its images arrive in.
 
 use crate::config::collector::{Problems, Scope};
-use crate::config::duration::{self, DurationError, parse_duration, show};
 use crate::config::sections::intake::IntakeConfig;
 use crate::config::values::{FilePath, Span, within};
+use crate::domain::duration::{self, DurationError, parse_duration, show};
 use crate::domain::{IMAGE_EXTENSIONS, Readiness, has_image_extension};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;

@@ -1,8 +1,8 @@
 //! `rebuild:` of a product: when its bank is built again.
 
 use crate::config::collector::{Problems, Scope};
-use crate::config::duration::show;
 use crate::config::values::{Span, within};
+use crate::domain::duration::show;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;

@@ -23,7 +23,7 @@ pub enum DurationError {
 /// Reads a whole number with a unit: `500ms`, `30s`, `10m`, `24h`, `14d`.
 ///
 /// ```
-/// use patchcored::config::parse_duration;
+/// use patchcored::domain::duration::parse_duration;
 /// use std::time::Duration;
 /// assert_eq!(parse_duration("30s").ok(), Some(Duration::from_secs(30)));
 /// assert!(parse_duration("30").is_err_and(|error| error.to_string().starts_with("`30` has no unit")));
@@ -48,13 +48,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
 }
 
 /// The form of a duration as a regular expression.
-pub(super) fn pattern() -> String {
+pub fn pattern() -> String {
     format!("[0-9]+({})", UNITS.map(|(name, _)| name).join("|"))
 }
 
 /// Writes a duration so that [`parse_duration`] can read it, in the largest unit that gives a whole number (but one day is `24h`). Parts
 /// below 1 ms are dropped.
-pub(super) fn show(duration: Duration) -> String {
+pub fn show(duration: Duration) -> String {
     let millis = duration.as_millis() as u64;
     let whole =
         UNITS.iter().find(|(unit, factor)| millis >= *factor && millis.is_multiple_of(*factor) && (*unit != "d" || millis > *factor));
