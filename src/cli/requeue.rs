@@ -3,9 +3,9 @@
 use super::output::say;
 use super::{Coded, UsageError};
 use crate::config::Config;
-use crate::daemon::profile;
 use crate::domain::duration::parse_duration;
 use crate::history::{HistoryStore, RequeueFilter, Requeued};
+use crate::line::profile;
 use crate::routing::rules::Owners;
 use anyhow::Context;
 use jiff::Timestamp;

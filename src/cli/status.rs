@@ -7,12 +7,12 @@ mod table;
 
 use super::Coded;
 use crate::config::Config;
-use crate::daemon::profile;
 use crate::domain::HeldUp;
 use crate::history::bank_event_kinds;
 use crate::history::database_holder;
 use crate::history::folder_event_kinds;
 use crate::history::{HistoryStore, PendingOf, Snapshot};
+use crate::line::profile;
 use crate::platform::clock::LineClock;
 use crate::routing::rules::check_routing;
 use anyhow::Context;

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::history::{HistoryError, LockError};
+use crate::line::profile::ProfileError;
 use crate::routing::rules::RoutingProblems;
 use crate::supervisor::WorkerEnded;
 
@@ -37,6 +38,15 @@ impl From<RoutingProblems> for FatalError {
 impl From<HistoryError> for FatalError {
     fn from(error: HistoryError) -> Self {
         Self::History(error.into())
+    }
+}
+
+impl From<ProfileError> for FatalError {
+    fn from(error: ProfileError) -> Self {
+        match error {
+            ProfileError::Missing { .. } => Self::Config(error.to_string()),
+            ProfileError::History(error) => error.into(),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::line::{self, CameraHealth, ClockWatch, ImageFiles, InspectorContext, 
 use crate::monitoring::{LineView, Monitoring};
 use crate::platform::folder_io::PATIENCE;
 use crate::platform::leftovers::Leftovers;
-use crate::rebuild::Requests;
+use crate::rebuild::{self, Requests};
 use crate::routing::rules;
 use crate::supervisor::{Stage, Supervisor, Wakes, Worker};
 use crate::telemetry::{Event, Progress, Telemetry};
@@ -111,7 +111,7 @@ pub async fn start(
         files: Arc::clone(&files),
         signals,
     };
-    workers::start_banks(supervisor, &config, &banks, asked, &tokens);
+    rebuild::start(supervisor, &config, &banks, asked, &tokens.work);
     workers::start_follow_up(supervisor, &context, &tokens).await;
     workers::start_images(supervisor, &context, &tokens);
     let recorder = RecorderContext {
@@ -187,34 +187,5 @@ impl Line {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.intake.clear();
-    }
-
-    /// What the line is doing, in one sentence.
-    pub async fn status(&self) -> String {
-        let Telemetry { status, folders, waits, progress, .. } = &self.telemetry;
-        let mut line = match self.store.pending().await {
-            Ok(pending) => status.line(pending),
-            Err(error) => format!("history not readable: {error}"),
-        };
-        if self.store.full_since().is_some() {
-            line += ", intake pauses: the disk of the database is full";
-        }
-        for folder in folders.to_avoid() {
-            line += &format!(", waits for {}", folder.display());
-        }
-        for told in waits.told() {
-            line += &format!(", {told}");
-        }
-        for stuck in progress.stuck() {
-            line += &format!(", {} is stuck", stuck.worker);
-        }
-        if let Ok(waiting) = self.store.waiting().await {
-            for (count, what) in [(waiting.actions, "actions"), (waiting.messages, "messages")] {
-                if count > 0 {
-                    line += &format!(", {count} {what} wait");
-                }
-            }
-        }
-        line
     }
 }

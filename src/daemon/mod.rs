@@ -11,7 +11,6 @@ mod error;
 mod line;
 mod long_lived;
 mod patience;
-pub mod profile;
 mod reload;
 mod workers;
 
@@ -21,6 +20,7 @@ pub use error::{EX_CONFIG, FatalError};
 use crate::actions::end_commands;
 use crate::codes::EventKind;
 use crate::config::Config;
+use crate::line::{profile, status_line};
 use crate::monitoring::{Monitoring, NotRunning};
 use crate::platform::crash_point;
 use crate::supervisor::{Phase, Request, SignalRequests, Supervisor, Systemd, tell_status};
@@ -71,7 +71,7 @@ async fn serve(config_path: &Path, mut config: Config, monitoring: &Monitoring) 
         monitoring.listen(config.metrics.as_ref());
         let line = line::start(config.clone(), long_lived.parts(), &mut supervisor, systemd.progress(), monitoring).await?;
         config_in_use::write(&config, config_path);
-        profile::taken_up(&line).await;
+        profile::taken_up(&line.config, &line.store, &line.telemetry.events).await;
         tracing::info!(products = config.products.len(), "ready");
         systemd.enter(Phase::Running);
         let next = watch(&line, &mut supervisor, &mut requests, config_path, &long_lived).await;
@@ -105,7 +105,7 @@ async fn begin(config: &mut Config, requests: &mut SignalRequests, systemd: &Sys
         let (pulse, _watch) = systemd.progress().worker("profile");
         let _work = pulse.begin();
         let store = long_lived.parts().store;
-        while_locked(&pulse, async || profile::settle(&mut *config, &store).await).await?;
+        while_locked(&pulse, async || Ok(profile::settle(&mut *config, &store).await?)).await?;
         Ok(long_lived)
     };
     let mut opening = std::pin::pin!(opening);
@@ -147,10 +147,10 @@ async fn watch(
         };
         let _work = pulse.begin();
         match request {
-            None => tell_status(&line.status().await),
+            None => tell_status(&status_line(&line.store, &line.telemetry).await),
             Some(Request::Stop) => return Ok(Next::Stop),
             Some(Request::Status) => {
-                tracing::info!(status = %line.status().await, "status");
+                tracing::info!(status = %status_line(&line.store, &line.telemetry).await, "status");
                 supervisor.table().iter().for_each(|worker| tracing::debug!(%worker, "worker"));
             }
             Some(Request::Reload) => match read_again(config_path, line, long_lived, &pulse).await {

@@ -3,8 +3,8 @@
 use super::error::FatalError;
 use super::line::Line;
 use super::long_lived::{LockedHistory, LongLived};
-use super::profile;
 use crate::config::{Config, describe};
+use crate::line::profile;
 use crate::routing::rules;
 use crate::supervisor::WorkerEnded;
 use crate::telemetry::Pulse;

@@ -1,19 +1,15 @@
-//! The workers of a line: what each is called, what wakes it, and when it is stopped.
+//! The workers of a line, in the order of their start. Each has a name, a trigger, and a stage at which it is stopped.
 
 use crate::actions::{self, ActionContext, Ends};
-use crate::banks::BanksInUse;
-use crate::config::Config;
-use crate::history::BankRequest;
 use crate::intake::IntakePulse;
 use crate::line::{self, ClockWatch, InspectorContext};
 use crate::outbox::{self, OutboxContext};
-use crate::rebuild::{self, BankKeeper, RebuildContext, Requests};
+use crate::rebuild::{self, Requests};
 use crate::retention::{self, RetentionContext, Witnesses};
 use crate::supervisor::{Stage, Supervisor, WATCHDOG_LOOK, Wakes, Watchdog, Worker};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How often the daemon checks whether the thread of a drop folder has ended.
@@ -32,31 +28,6 @@ pub struct Tokens {
     pub kill: CancellationToken,
 }
 
-/// A keeper and a rebuilder for each product.
-pub fn start_banks(
-    supervisor: &mut Supervisor,
-    config: &Arc<Config>,
-    banks: &BanksInUse,
-    asked: watch::Sender<Vec<BankRequest>>,
-    tokens: &Tokens,
-) {
-    let keeper = BankKeeper { banks: banks.clone(), reading: Arc::new(Semaphore::new(1)) };
-    let context = RebuildContext { banks: banks.clone(), config: Arc::clone(config), build_turn: Arc::new(Semaphore::new(1)), asked };
-    for product in &config.products {
-        let name = &product.name;
-        let wakes = Wakes::Every(rebuild::KEEPER_LOOK);
-        supervisor.start(
-            Worker::new(format!("bank keeper of {name}"), Stage::Banks, wakes),
-            keeper.clone().run(product.clone(), tokens.work.clone()),
-        );
-        let wakes = Wakes::OnOrEvery("a request", rebuild::look(product));
-        supervisor.start(
-            Worker::new(format!("rebuilder of {name}"), Stage::Banks, wakes),
-            rebuild::run(context.clone(), product.clone(), tokens.work.clone()),
-        );
-    }
-}
-
 /// Starts the workers that act on defects and publish decisions; first clears up after earlier runs.
 pub async fn start_follow_up(supervisor: &mut Supervisor, context: &InspectorContext, tokens: &Tokens) {
     let (config, store) = (&context.products.config, &context.store);
@@ -73,24 +44,11 @@ pub async fn start_follow_up(supervisor: &mut Supervisor, context: &InspectorCon
     if let Err(error) = cleared {
         tracing::error!(%error, "what earlier runs left of actions and messages is not cleared up; tried again at the next start");
     }
-    if config.products.iter().any(|product| product.on_ng.is_some()) {
-        actions::adopt_orphans();
-    }
-    supervisor.start(Worker::new("processes of on_ng", Stage::Watch, Wakes::On("the end of a command")), actions::watch_families());
-    for product in &config.products {
-        if let Some(on_ng) = product.on_ng.clone() {
-            let ends = Ends { stop: tokens.follow_up.clone(), kill: tokens.kill.clone() };
-            let worker = Worker::new(format!("on_ng of {}", product.name), Stage::FollowUp, Wakes::OnOrEvery("a decision", actions::LOOK));
-            supervisor.start(worker, actions::run(actions.clone(), product.name.clone(), on_ng, ends));
-        }
-    }
+    let ends = Ends { stop: tokens.follow_up.clone(), kill: tokens.kill.clone() };
+    actions::start(supervisor, &actions, &config.products, &ends);
     if let Some(mqtt) = config.mqtt.clone() {
         let (telemetry, decided) = (context.telemetry.clone(), context.signals.decided.clone());
-        let context = OutboxContext { store: store.clone(), config: mqtt, telemetry, decided };
-        let worker = Worker::new("mqtt", Stage::FollowUp, Wakes::OnOrEvery("a decision", outbox::LOOK));
-        supervisor.start(worker, outbox::run(context.clone(), tokens.follow_up.clone()));
-        let worker = Worker::new("mqtt.keep", Stage::FollowUp, Wakes::Every(outbox::CUT));
-        supervisor.start(worker, outbox::keep_within(context, tokens.follow_up.clone()));
+        outbox::start(supervisor, OutboxContext { store: store.clone(), config: mqtt, telemetry, decided }, &tokens.follow_up);
     }
 }
 
@@ -141,6 +99,5 @@ pub fn start_retention(supervisor: &mut Supervisor, context: &InspectorContext, 
         telemetry: context.telemetry.clone(),
         wake: Arc::clone(&context.signals.wake),
     };
-    let worker = Worker::new("retention", Stage::Retention, Wakes::Every(retention::LOOK));
-    supervisor.start(worker, retention::run(context, tokens.work.clone()));
+    retention::start(supervisor, context, tokens.work.clone());
 }

@@ -10,7 +10,34 @@ mod requests;
 mod run;
 mod serve;
 
-pub use bank_keeper::{BankKeeper, LOOK as KEEPER_LOOK};
-pub use context::RebuildContext;
 pub use requests::{LOOK as REQUESTS_LOOK, Requests};
-pub use run::{look, run};
+
+use crate::banks::BanksInUse;
+use crate::config::Config;
+use crate::history::BankRequest;
+use crate::supervisor::{Stage, Supervisor, Wakes, Worker};
+use bank_keeper::BankKeeper;
+use context::RebuildContext;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Starts a keeper and a rebuilder for each product.
+pub fn start(
+    supervisor: &mut Supervisor,
+    config: &Arc<Config>,
+    banks: &BanksInUse,
+    asked: watch::Sender<Vec<BankRequest>>,
+    stop: &CancellationToken,
+) {
+    let keeper = BankKeeper { banks: banks.clone(), reading: Arc::new(Semaphore::new(1)) };
+    let context = RebuildContext { banks: banks.clone(), config: Arc::clone(config), build_turn: Arc::new(Semaphore::new(1)), asked };
+    for product in &config.products {
+        let name = &product.name;
+        let worker = Worker::new(format!("bank keeper of {name}"), Stage::Banks, Wakes::Every(bank_keeper::LOOK));
+        supervisor.start(worker, keeper.clone().run(product.clone(), stop.clone()));
+        let wakes = Wakes::OnOrEvery("a request", run::look(product));
+        let worker = Worker::new(format!("rebuilder of {name}"), Stage::Banks, wakes);
+        supervisor.start(worker, run::run(context.clone(), product.clone(), stop.clone()));
+    }
+}

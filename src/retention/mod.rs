@@ -22,6 +22,7 @@ use crate::config::ProductConfig;
 use crate::domain::FileKind;
 use crate::history::{HistoryError, HistoryStore};
 use crate::platform::clock::LineClock;
+use crate::supervisor::{self, Stage, Supervisor, Wakes};
 use crate::telemetry::{Event, Telemetry};
 use outside::{News, Step};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How often the daemon looks at the disks.
-pub const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(2);
 /// The pause between two batches. Most of the time, inspections have the disk and the database to themselves.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The pause after a batch that only looked.
@@ -56,8 +57,12 @@ pub struct RetentionContext {
     pub wake: Arc<Notify>,
 }
 
-/// Runs until `stop`.
-pub async fn run(context: RetentionContext, stop: CancellationToken) {
+/// Starts the worker that deletes old files; it runs until `stop`.
+pub fn start(supervisor: &mut Supervisor, context: RetentionContext, stop: CancellationToken) {
+    supervisor.start(supervisor::Worker::new("retention", Stage::Retention, Wakes::Every(LOOK)), run(context, stop));
+}
+
+async fn run(context: RetentionContext, stop: CancellationToken) {
     let RetentionContext { products, store, witnesses, telemetry, wake } = context;
     if !products.iter().any(|product| product.retention.is_on()) {
         return stop.cancelled().await;

@@ -49,8 +49,8 @@ fn no_file_is_longer_than_400_lines_before_its_tests() {
 
 #[test]
 fn no_room_is_larger_than_one_person_can_know() {
-    // Those that are larger today may not grow.
-    let of_one = [("patchcore", usize::MAX), ("daemon", 1030), ("history", 4950)];
+    // The daemon stays small: it knows all rooms. Those that are larger today may not grow.
+    let of_one = [("patchcore", usize::MAX), ("daemon", 900), ("history", 4950)];
     none(&sizes::large_rooms(Tree::program(), 3500, &of_one));
 }
 

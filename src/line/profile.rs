@@ -3,18 +3,34 @@
 //! A product of another profile is off: the daemon takes no new images for it. Its bank is still kept and rebuilt, so that it is ready
 //! when the line changes over. Images that were recorded for the product still get their decision from it.
 
-use super::error::FatalError;
-use super::line::Line;
 use crate::codes::EventKind;
 use crate::config::Config;
 use crate::history::{HistoryError, HistoryStore};
-use crate::telemetry::Event;
+use crate::telemetry::{Event, Events};
+
+/// Why the line cannot use the profile that it is set up for.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// It is not in the configuration.
+    #[error(
+        "profiles: `{asked}` is missing, and the line is set up for it; put it back, or change over with `patchcored profile NAME` to one of: {known}"
+    )]
+    Missing {
+        /// The profile that was asked for last.
+        asked: String,
+        /// The profiles of the configuration.
+        known: String,
+    },
+    /// The history does not say which one it is.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+}
 
 /// Sets the profile that the line must use; at the first start, records the one in the file.
 ///
 /// # Errors
-/// [`FatalError::Config`] when the last requested profile is not in the configuration: with a guess, the wrong bank would decide.
-pub(crate) async fn settle(config: &mut Config, store: &HistoryStore) -> Result<(), FatalError> {
+/// [`ProfileError::Missing`] when the last requested profile is not in the configuration: with a guess, the wrong bank would decide.
+pub async fn settle(config: &mut Config, store: &HistoryStore) -> Result<(), ProfileError> {
     let Some(first) = config.profile.clone() else { return Ok(()) };
     match store.profile_asked_for().await? {
         None => {
@@ -22,27 +38,24 @@ pub(crate) async fn settle(config: &mut Config, store: &HistoryStore) -> Result<
         }
         Some(asked) if config.profiles.contains_key(&asked.profile) => config.profile = Some(asked.profile),
         Some(asked) => {
-            return Err(FatalError::Config(format!(
-                "profiles: `{0}` is missing, and the line is set up for it; put it back, or change over with `patchcored profile NAME` to one of: {1}",
-                asked.profile,
-                config.profiles.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-            )));
+            let known = config.profiles.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(ProfileError::Missing { asked: asked.profile, known });
         }
     }
     Ok(())
 }
 
 /// Records, once, that the line has started with its profile.
-pub(crate) async fn taken_up(line: &Line) {
-    let Some(profile) = &line.config.profile else { return };
+pub async fn taken_up(config: &Config, store: &HistoryStore, events: &Events) {
+    let Some(profile) = &config.profile else { return };
     let noted = async {
-        match line.store.profile_asked_for().await? {
+        match store.profile_asked_for().await? {
             // A person asked for another one meanwhile; the signal for it will come soon.
             Some(asked) if asked.profile != *profile => Ok(()),
             Some(asked) if asked.in_use_since.is_none() => {
-                line.store.profile_taken_up(asked.id).await?;
-                let detail = format!("{profile} is in use: {}", on_and_off(&line.config));
-                line.telemetry.events.tell(Event::new(EventKind::Profile, detail)).await;
+                store.profile_taken_up(asked.id).await?;
+                let detail = format!("{profile} is in use: {}", on_and_off(config));
+                events.tell(Event::new(EventKind::Profile, detail)).await;
                 Ok(())
             }
             _ => Ok(()),
