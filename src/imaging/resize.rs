@@ -51,20 +51,30 @@ pub fn resize_like(picture: &Picture, width: u32, height: u32) -> RgbImage {
 /// The longest side after resizing, in short sides. A longer strip would take the memory of many images.
 const LONGEST_STRIP: u32 = 32;
 
-/// Refuses a picture that is far longer than wide (or wider than high): with a short side of `shorter`, it would be huge.
+/// A picture that is far longer than wide, or wider than high: resized for the engine, it would be huge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "is {width}x{height} pixels: its long side is more than {LONGEST_STRIP} times the short one, which would be enlarged to {shorter} \
+     pixels; cut the strip into images"
+)]
+pub struct TooElongated {
+    /// Pixels per row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// The short side after resizing.
+    pub shorter: u32,
+}
+
+/// Refuses a picture that would be huge with a short side of `shorter`.
 ///
 /// # Errors
-/// The reason, for the image's row.
-pub fn check_engine_size(picture: &Picture, shorter: u32) -> Result<(), String> {
-    let (width, height) = (picture.width, picture.height);
+/// [`TooElongated`].
+pub fn check_engine_size(picture: &Picture, shorter: u32) -> Result<(), TooElongated> {
+    let Picture { width, height, .. } = *picture;
     let (short, long) = (width.min(height), width.max(height));
-    if u64::from(long) <= u64::from(short) * u64::from(LONGEST_STRIP) {
-        return Ok(());
-    }
-    Err(format!(
-        "is {width}x{height} pixels: its long side is more than {LONGEST_STRIP} times the short one, which would be enlarged to \
-         {shorter} pixels; cut the strip into images"
-    ))
+    let fits = u64::from(long) <= u64::from(short) * u64::from(LONGEST_STRIP);
+    if fits { Ok(()) } else { Err(TooElongated { width, height, shorter }) }
 }
 
 /// The size after resizing: both sides times `shorter / short side`, rounded half to even like Python's `round`.

@@ -66,7 +66,8 @@ pub(super) fn read_for_engine(path: &Path, expect: &Expectation, shorter: u32) -
     let mut source = read(path, expect)?;
     let begin = Instant::now();
     let resized = contained(path, || {
-        check_engine_size(&source.picture, shorter).map_err(|reason| ImageError::rejected(path, ReasonCode::TooElongated, reason))?;
+        check_engine_size(&source.picture, shorter)
+            .map_err(|error| ImageError::rejected(path, ReasonCode::TooElongated, error.to_string()))?;
         Ok(resize_for_engine(&source.picture, shorter))
     })?;
     source.decode_time += begin.elapsed();

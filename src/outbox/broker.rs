@@ -1,18 +1,14 @@
-//! The connection data of the MQTT broker: address, client name, password, certificates. And its problems, in words.
+//! The connection data of the MQTT broker: address, client name, password, certificates. And why there is no connection, in words.
 
+use super::broker_files::{BrokerFileError, read_certificates, read_password, system_certificates};
 use crate::config::MqttConfig;
-use crate::platform::files;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, EventLoop, MqttOptions, NetworkOptions, StateError, TlsConfiguration, TlsError,
     Transport,
 };
 use rustix::io::Errno;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +18,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const LARGEST_MESSAGE: usize = 256 * 1024;
 /// The size of the largest packet from the broker in bytes; acknowledgements have four.
 const LARGEST_ANSWER: usize = 4096;
-/// No password is longer; a larger file is the wrong one.
-const LONGEST_PASSWORD: u64 = 64 * 1024;
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +71,7 @@ impl Loss {
 pub async fn client(config: &MqttConfig, window: u16) -> Result<(AsyncClient, EventLoop), Loss> {
     let config = config.clone();
     let options = tokio::task::spawn_blocking(move || options(&config)).await.map_err(|e| Loss::passing(e.to_string()))?;
-    let mut options = options.map_err(Loss::lasting)?;
+    let mut options = options.map_err(|error| Loss::lasting(error.to_string()))?;
     options.set_inflight(window);
     let (client, mut events) = AsyncClient::new(options, usize::from(window));
     let mut network = NetworkOptions::new();
@@ -87,7 +81,18 @@ pub async fn client(config: &MqttConfig, window: u16) -> Result<(AsyncClient, Ev
     Ok((client, events))
 }
 
-fn options(config: &MqttConfig) -> Result<MqttOptions, String> {
+/// Why no connection can be tried.
+#[derive(Debug, thiserror::Error)]
+enum OptionsError {
+    /// A file of the section.
+    #[error(transparent)]
+    File(#[from] BrokerFileError),
+    /// The TLS library.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+}
+
+fn options(config: &MqttConfig) -> Result<MqttOptions, OptionsError> {
     let host_name = || format!("patchcored-{}", rustix::system::uname().nodename().to_string_lossy());
     let id = config.client_id.clone().unwrap_or_else(host_name);
     let mut options = MqttOptions::new(id, config.host.clone(), config.port);
@@ -96,12 +101,11 @@ fn options(config: &MqttConfig) -> Result<MqttOptions, String> {
     options.set_clean_session(true);
     if let Some(username) = &config.username {
         let password = config.password_file.as_deref().map_or(Ok(String::new()), read_password);
-        let password = password.map_err(|fault| format!("mqtt.password_file: {fault}"))?;
-        options.set_credentials(username, password);
+        options.set_credentials(username, password.map_err(BrokerFileError::from)?);
     }
     if config.tls {
         let roots = match &config.ca {
-            Some(ca) => read_certificates(ca).map_err(|fault| format!("mqtt.ca: {fault}"))?,
+            Some(ca) => read_certificates(ca).map_err(BrokerFileError::from)?,
             None => system_certificates()?,
         };
         options.set_transport(Transport::tls_with_config(tls(roots)?));
@@ -109,56 +113,8 @@ fn options(config: &MqttConfig) -> Result<MqttOptions, String> {
     Ok(options)
 }
 
-/// The problems on this machine of the files that the section names, by key.
-pub fn file_problems(config: &MqttConfig) -> Vec<(&'static str, String)> {
-    let password = config.password_file.as_deref().and_then(|file| read_password(file).err()).map(|fault| ("mqtt.password_file", fault));
-    let ca = config.ca.as_deref().and_then(|file| read_certificates(file).err()).map(|fault| ("mqtt.ca", fault));
-    password.into_iter().chain(ca).collect()
-}
-
-/// The first line of the password file. The error never shows any of it.
-fn read_password(file: &Path) -> Result<String, String> {
-    let shown = file.display();
-    let unreadable = |e: io::Error| format!("cannot read {shown}: {e}; give it to the service's user");
-    let open = std::fs::File::open(file).map_err(unreadable)?;
-    let meta = open.metadata().map_err(unreadable)?;
-    if !meta.is_file() || meta.len() > LONGEST_PASSWORD {
-        return Err(format!("{shown} is no file with a password in its first line"));
-    }
-    if meta.permissions().mode() & 0o007 != 0 {
-        return Err(format!("everybody has access to {shown}; take it away with `chmod o= {}`", files::shell_word(file)));
-    }
-    let mut text = String::new();
-    open.take(LONGEST_PASSWORD).read_to_string(&mut text).map_err(unreadable)?;
-    match text.lines().next() {
-        Some(password) if !password.is_empty() => Ok(password.to_owned()),
-        _ => Err(format!("the first line of {shown} is empty; write the password there")),
-    }
-}
-
-/// The certificates in a PEM file, at least one.
-fn read_certificates(file: &Path) -> Result<RootCertStore, String> {
-    let shown = file.display();
-    let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certificates =
-        certificates.map_err(|e| format!("cannot read {shown}: {e}; it must be a PEM file that the service's user can read"))?;
-    let mut roots = RootCertStore::empty();
-    match roots.add_parsable_certificates(certificates) {
-        (0, _) => Err(format!("{shown} has no certificate (PEM, `-----BEGIN CERTIFICATE-----`)")),
-        _ => Ok(roots),
-    }
-}
-
-fn system_certificates() -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    match roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs) {
-        (0, _) => Err("the system has no certificates to trust; name those of the broker's issuer in mqtt.ca".to_owned()),
-        _ => Ok(roots),
-    }
-}
-
-fn tls(roots: RootCertStore) -> Result<TlsConfiguration, String> {
+fn tls(roots: RootCertStore) -> Result<TlsConfiguration, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth().into())
 }

@@ -4,10 +4,11 @@
 //! message at least once.
 
 mod broker;
+mod broker_files;
 mod publisher;
 mod session;
 
-pub use broker::file_problems as broker_file_problems;
+pub use broker_files::file_problems as broker_file_problems;
 pub use publisher::{OutboxContext, clear};
 
 use crate::supervisor::{Stage, Supervisor, Wakes, Worker};
