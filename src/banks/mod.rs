@@ -22,7 +22,7 @@ pub use build_job::{BuildJob, BuildReport};
 pub use build_process::{Built, Killed, NotStarted, run as run_build_process};
 pub use debounce::{Debounce, DebounceTimes};
 pub use fingerprint::Fingerprint;
-pub use guards::{BankAway, Refused, folder_answers, refuse_build};
+pub use guards::{BankAway, ImagesToBuildFrom, Refused, allow_build, folder_answers};
 pub use in_use::{BanksInUse, Origin};
 pub use ok_folder::{OkFolder, list_images};
 pub use ok_listing::OkListing;

@@ -5,8 +5,8 @@
 
 use super::context::RebuildContext;
 use crate::banks::{
-    BankAway, BankFolder, BankFolderError, BuildJob, Built, Killed, NotStarted, OkFolder, OkListing, Refused, describe, folder_answers,
-    new_bank, refuse_build, rows_sha256, run_build_process,
+    BankAway, BankFolder, BankFolderError, BuildJob, Built, ImagesToBuildFrom, Killed, NotStarted, OkFolder, OkListing, Refused,
+    allow_build, describe, folder_answers, new_bank, rows_sha256, run_build_process,
 };
 use crate::codes::EventKind;
 use crate::config::{Config, EngineConfig, ProductConfig};
@@ -106,9 +106,7 @@ async fn try_build(
     }
     let before = context.banks.store.active_bank(&product.name).await?;
     let previous = before.as_ref().filter(|_| !anew).and_then(|row| row.images).map(|images| images as usize);
-    if let Some(reason) = refuse_build(listing.len(), "images", product.min_images, previous) {
-        return Err(Refused(reason).into());
-    }
+    allow_build(ImagesToBuildFrom::Listed(listing.len()), product.min_images, previous)?;
     let turn = tokio::select! {
         turn = context.build_turn.acquire() => turn?,
         () = cut.cancelled() => return Ok(Ended::Cut),
@@ -241,10 +239,8 @@ async fn check_and_publish(
     trigger: BankTrigger,
 ) -> anyhow::Result<NewBank> {
     let facts = describe(staging.to_owned()).await?;
-    if let Some(used) = facts.config.images
-        && let Some(reason) = refuse_build(used, "usable images", product.min_images, previous)
-    {
-        return Err(Refused(format!("{reason} ({})", left_out(built))).into());
+    if let Some(images) = facts.config.images {
+        allow_build(ImagesToBuildFrom::Usable { images, left_out: left_out(built) }, product.min_images, previous)?;
     }
     let sha256 = rows_sha256(&facts, staging.to_owned()).await?;
     if !built.left_out.is_empty() {
