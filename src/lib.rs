@@ -12,8 +12,8 @@
 //! # The map
 //!
 //! Each room of `src/` is one concern. The rooms stand in layers, and a room uses only those below it:
-//! `main → cli, demo → daemon → services, line → supervisor → banks, engine → inspect, evaluation → config, routing, intake, history →
-//! patchcore, imaging → telemetry, platform → codes, domain`.
+//! `main → cli, demo → daemon → services, line → supervisor → banks, engine → inspect, evaluation, snapshot → config, routing, intake,
+//! history → patchcore, imaging, database → telemetry, platform → codes, domain`.
 //!
 //! - [`cli`] has one thin file per command; [`demo`] plays a synthetic line and drives the program from outside.
 //! - [`daemon`] has the order of start, reload and stop, and is the only place that knows every room.
@@ -22,7 +22,8 @@
 //! - [`banks`] has the versions of banks, the one in use, and the build; [`engine`] is the thread that owns networks and loaded banks.
 //! - [`inspect`] is the way of one image, for the daemon and for commands alike; [`evaluation`] measures scores.
 //! - [`config`] turns YAML into a checked configuration; [`routing`] finds the product of a file; [`intake`] watches drop folders;
-//!   [`history`] is the only place that names sqlx.
+//!   [`history`] has the rows of the line and a handle for each concern. [`database`] is the file below it; no other room names sqlx.
+//! - [`snapshot`] says how the line stands at one moment, for all who tell it.
 //! - [`patchcore`] is the engine's mathematics, the only place that names tch; [`imaging`] is pixels in, pixels out.
 //! - [`platform`] hides the operating system, and [`telemetry`] is what the program tells of itself.
 //! - [`codes`] has every stable code with its meaning, and [`domain`] the shared words as plain data.
@@ -47,6 +48,7 @@ pub mod cli;
 pub mod codes;
 pub mod config;
 pub mod daemon;
+pub mod database;
 pub mod demo;
 pub mod domain;
 pub mod engine;
@@ -63,5 +65,6 @@ pub mod platform;
 pub mod rebuild;
 pub mod retention;
 pub mod routing;
+pub mod snapshot;
 pub mod supervisor;
 pub mod telemetry;

@@ -5,7 +5,7 @@ use super::command::{self, Job};
 use crate::codes::EventKind;
 use crate::config::{OnNgConfig, ProductConfig};
 use crate::domain::TimeSpan;
-use crate::history::{ActionEnd, Defect, GivenUp, HistoryError, HistoryStore};
+use crate::history::{ActionEnd, Actions, Defect, GivenUp, HistoryError};
 use crate::platform::clock::{LineClock, Purpose};
 use crate::platform::crash_point;
 use crate::telemetry::{Event, Pulse, Telemetry};
@@ -41,7 +41,7 @@ pub struct Ends {
 #[derive(Clone)]
 pub struct ActionContext {
     /// The queue.
-    pub store: HistoryStore,
+    pub actions: Actions,
     /// Knows the age of a defect.
     pub clock: Arc<LineClock>,
     /// Where news goes.
@@ -56,12 +56,12 @@ pub struct ActionContext {
 /// When the history cannot be written.
 pub async fn clear_up(context: &ActionContext, products: &[ProductConfig]) -> Result<(), HistoryError> {
     let reason = "the daemon ended before the end of the command was recorded, so it is not known what it did; it is not run again";
-    let interrupted = context.store.interrupt_actions(reason).await?;
+    let interrupted = context.actions.interrupt_actions(reason).await?;
     report(context, EventKind::OnNgInterrupted, &interrupted, reason).await;
 
     let acting = products.iter().filter(|product| product.on_ng.is_some());
     let reason = "not run: on_ng was taken out of the configuration";
-    let cancelled = context.store.cancel_actions(&acting.map(|product| product.name.as_str()).collect::<Vec<_>>(), reason).await?;
+    let cancelled = context.actions.cancel_actions(&acting.map(|product| product.name.as_str()).collect::<Vec<_>>(), reason).await?;
     report(context, EventKind::OnNgCancelled, &cancelled, reason).await;
     Ok(())
 }
@@ -126,17 +126,17 @@ impl Runner {
                 tracing::error!(%error, %product, "task of a command ended early");
             }
         }
-        if !context.store.has_pending_action(product).await? {
+        if !context.actions.has_pending_action(product).await? {
             return Ok(false);
         }
         if Instant::now() >= self.expire_at {
             let reason = format!("not run: the image is older than on_ng.max_age ({:?})", self.on_ng.max_age);
-            let expired = context.store.expire_actions(product, &self.too_old(), &reason).await?;
+            let expired = context.actions.expire_actions(product, &self.too_old(), &reason).await?;
             report(context, EventKind::OnNgExpired, &expired, &reason).await;
             self.expire_at = Instant::now() + EXPIRE;
         }
         while self.running.len() < self.on_ng.concurrent {
-            let Some(action) = self.context.store.start_action(&self.product, &self.too_old(), Timestamp::now()).await? else {
+            let Some(action) = self.context.actions.start_action(&self.product, &self.too_old(), Timestamp::now()).await? else {
                 return Ok(false);
             };
             crash_point::reach("action_started");
@@ -154,7 +154,7 @@ impl Runner {
 
 async fn act(context: &ActionContext, product: &str, on_ng: &OnNgConfig, action: i64, kill: &CancellationToken) {
     let begin = Instant::now();
-    let (defect, end) = match context.store.defect(action).await {
+    let (defect, end) = match context.actions.defect(action).await {
         Ok(defect) => {
             let environment = environment(product, &defect);
             let job = Job { command: on_ng.command.clone(), environment, timeout: on_ng.timeout };
@@ -181,7 +181,7 @@ async fn act(context: &ActionContext, product: &str, on_ng: &OnNgConfig, action:
 /// Tries until the end is recorded. If the daemon stops first, the action is `interrupted` at the next start.
 async fn record(context: &ActionContext, id: i64, end: &ActionEnd, kill: &CancellationToken) {
     let ended_at = Timestamp::now();
-    while let Err(error) = context.store.end_action(id, end, ended_at).await {
+    while let Err(error) = context.actions.end_action(id, end, ended_at).await {
         tracing::error!(%error, "the end of a command is not recorded; tried again");
         tokio::select! {
             () = kill.cancelled() => return,

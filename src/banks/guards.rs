@@ -2,7 +2,7 @@
 
 use super::BankFolder;
 use crate::config::ProductConfig;
-use crate::history::HistoryStore;
+use crate::history::Banks;
 use crate::platform::folder_io;
 use std::fmt;
 
@@ -78,8 +78,8 @@ pub struct BankAway(String);
 ///
 /// # Errors
 /// [`BankAway`] with what the folder lacks; or the history cannot be read.
-pub async fn folder_answers(store: &HistoryStore, product: &ProductConfig) -> anyhow::Result<()> {
-    let recorded = store.active_bank(&product.name).await?;
+pub async fn folder_answers(rows: &Banks, product: &ProductConfig) -> anyhow::Result<()> {
+    let recorded = rows.active_bank(&product.name).await?;
     let folder = BankFolder::new(&product.bank);
     match (folder_io::work(move || folder.survey()).await?, recorded) {
         (Err(error), _) => Err(BankAway(error.to_string()).into()),

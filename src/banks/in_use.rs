@@ -6,7 +6,7 @@ use super::{ActiveBank, ActiveBanks, BANK_FILES, BankFolder, BankFolderError, Ba
 use crate::codes::EventKind;
 use crate::config::ProductConfig;
 use crate::domain::{BankTrigger, Tau};
-use crate::history::{ActiveBankRow, HistoryError, HistoryStore, NewBank};
+use crate::history::{ActiveBankRow, Banks, HistoryError, NewBank};
 use crate::patchcore::{BankRecord, MemoryBank};
 use crate::platform::crash_point;
 use crate::platform::folder_io::{self, NoAnswer};
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 #[derive(Clone)]
 pub struct BanksInUse {
     /// The rows of the banks.
-    pub store: HistoryStore,
+    pub rows: Banks,
     /// The banks in use, by product.
     pub active: Arc<ActiveBanks>,
     /// Where events go.
@@ -55,7 +55,7 @@ impl BanksInUse {
     /// # Errors
     /// Why nobody can tell now. Then no bank is in use, and none may be built.
     pub async fn adopt(&self, product: &ProductConfig) -> anyhow::Result<()> {
-        let recorded = self.store.active_bank(&product.name).await?;
+        let recorded = self.rows.active_bank(&product.name).await?;
         let folder = BankFolder::new(&product.bank);
         let version = recorded.as_ref().map(|row| row.version as u64);
         let found = match folder_io::work_in_time(&product.bank, move || look(&folder, version)).await {
@@ -76,7 +76,7 @@ impl BanksInUse {
                     product.bank.display()
                 ),
                 Found::Current(None) | Found::Bare => {
-                    self.store.set_waiting_for_bank(&product.name).await?;
+                    self.rows.set_waiting_for_bank(&product.name).await?;
                     self.active.found(&product.name, BankState::None);
                 }
             },
@@ -125,7 +125,7 @@ impl BanksInUse {
 
     /// True when the version was in use before: only people decide to go back to it.
     async fn is_known(&self, product: &ProductConfig, version: u64) -> anyhow::Result<bool> {
-        let recorded = self.store.recorded_files(&product.name, version as i64).await?;
+        let recorded = self.rows.recorded_files(&product.name, version as i64).await?;
         if recorded.is_empty() {
             return Ok(false);
         }
@@ -144,12 +144,12 @@ impl BanksInUse {
             bail!("{}: memory_bank.pt is not the file that was recorded", bank.path.display());
         }
         if (bank.pixel_tau, bank.image_tau) == (row.pixel_tau, row.image_tau) {
-            self.store.complete_bank(row.id, &bank).await?;
+            self.rows.complete_bank(row.id, &bank).await?;
             return Ok(active_bank(&bank, row.id));
         }
         let (dir, tau) = (bank.path.clone(), Tau { pixel: bank.pixel_tau, image: bank.image_tau });
         folder_io::work(move || MemoryBank::check_tau(&dir, tau)).await??;
-        match self.store.publish_edit(row.id, &bank).await? {
+        match self.rows.publish_edit(row.id, &bank).await? {
             Some(edited) => {
                 self.telemetry.events.log(&Event::new(EventKind::BankEdited, &edited.detail).of_product(&product.name));
                 Ok(active_bank(&bank, edited.bank_id))
@@ -178,7 +178,7 @@ impl BanksInUse {
             return Ok(None);
         }
         let row = new_bank(product, bank.version, &facts, bank.record.rows_sha256.clone(), BankTrigger::Edited);
-        let Some(edited) = self.store.publish_edit(bank.bank_id, &row).await? else { return Ok(None) };
+        let Some(edited) = self.rows.publish_edit(bank.bank_id, &row).await? else { return Ok(None) };
         self.telemetry.events.log(&Event::new(EventKind::BankEdited, &edited.detail).of_product(&product.name));
         Ok(Some(active_bank(&row, edited.bank_id)))
     }
@@ -189,7 +189,7 @@ impl BanksInUse {
             BankState::Unknown => None,
             BankState::None => Some(Origin::NoBank),
             BankState::InUse(_) => {
-                let row = self.store.active_bank(&product.name).await.ok()??;
+                let row = self.rows.active_bank(&product.name).await.ok()??;
                 Some(Origin::Of(row.held_ok.map_or(row.ok_fingerprint, |held| Some(held).filter(|held| !held.is_empty()))))
             }
         }
@@ -200,7 +200,7 @@ impl BanksInUse {
         let folder = BankFolder::new(&product.bank);
         folder_io::work(move || folder.check(version)).await??;
         let bank = bank_row(product, version, trigger).await?;
-        let bank_id = self.store.publish_bank(&bank).await?;
+        let bank_id = self.rows.publish_bank(&bank).await?;
         self.put(product, &bank, bank_id);
         Ok(())
     }

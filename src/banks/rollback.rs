@@ -10,7 +10,7 @@ use super::rows::{active_bank, bank_row};
 use super::{ActiveBank, BankFolder, BankFolderError};
 use crate::config::ProductConfig;
 use crate::domain::BankTrigger;
-use crate::history::{BankRequest, HistoryError, HistoryStore, RecordedFiles, RequestEnd};
+use crate::history::{BankRequest, Banks, HistoryError, RecordedFiles, RequestEnd};
 use crate::patchcore::{EngineError, MemoryBank};
 use crate::platform::{crash_point, folder_io};
 
@@ -65,7 +65,7 @@ pub enum RollbackError {
 ///
 /// # Errors
 /// When there is no such version, or it is damaged.
-pub async fn rollback_target(store: &HistoryStore, product: &ProductConfig, wanted: Option<u64>) -> Result<u64, RollbackError> {
+pub async fn rollback_target(rows: &Banks, product: &ProductConfig, wanted: Option<u64>) -> Result<u64, RollbackError> {
     let versions = versions_of(product).await?;
     let version = match wanted {
         Some(version) if versions.contains(&version) => version,
@@ -73,12 +73,12 @@ pub async fn rollback_target(store: &HistoryStore, product: &ProductConfig, want
             return Err(RollbackError::UnknownVersion {
                 product: product.name.clone(),
                 version,
-                versions: words(store, product, &versions).await?,
+                versions: words(rows, product, &versions).await?,
             });
         }
-        None => earlier(store, product, &versions).await?,
+        None => earlier(rows, product, &versions).await?,
     };
-    check(store, product, version, &versions).await?;
+    check(rows, product, version, &versions).await?;
     Ok(version)
 }
 
@@ -86,8 +86,8 @@ pub async fn rollback_target(store: &HistoryStore, product: &ProductConfig, want
 ///
 /// # Errors
 /// When the history cannot be read.
-pub async fn version_in_use(store: &HistoryStore, product: &ProductConfig) -> Result<Option<u64>, RollbackError> {
-    if let Some(active) = store.active_bank(&product.name).await? {
+pub async fn version_in_use(rows: &Banks, product: &ProductConfig) -> Result<Option<u64>, RollbackError> {
+    if let Some(active) = rows.active_bank(&product.name).await? {
         return Ok(Some(active.version as u64));
     }
     current_version(product).await
@@ -107,9 +107,9 @@ async fn versions_of(product: &ProductConfig) -> Result<Vec<u64>, RollbackError>
     Ok(folder_io::work(move || folder.versions()).await??)
 }
 
-async fn earlier(store: &HistoryStore, product: &ProductConfig, versions: &[u64]) -> Result<u64, RollbackError> {
+async fn earlier(rows: &Banks, product: &ProductConfig, versions: &[u64]) -> Result<u64, RollbackError> {
     let folder = BankFolder::new(&product.bank);
-    for bank in store.earlier_banks(&product.name).await? {
+    for bank in rows.earlier_banks(&product.name).await? {
         let version = bank.version as u64;
         let dir = folder.version_dir(version);
         // Version numbers start again when somebody empties a bank folder.
@@ -119,16 +119,16 @@ async fn earlier(store: &HistoryStore, product: &ProductConfig, versions: &[u64]
             return Ok(version);
         }
     }
-    Err(RollbackError::NoEarlierVersion { product: product.name.clone(), versions: words(store, product, versions).await? })
+    Err(RollbackError::NoEarlierVersion { product: product.name.clone(), versions: words(rows, product, versions).await? })
 }
 
 /// The version must be whole. If the history knows it, its files must be the recorded ones.
-async fn check(store: &HistoryStore, product: &ProductConfig, version: u64, versions: &[u64]) -> Result<(), RollbackError> {
+async fn check(rows: &Banks, product: &ProductConfig, version: u64, versions: &[u64]) -> Result<(), RollbackError> {
     let folder = BankFolder::new(&product.bank);
     let dir = folder.version_dir(version);
     let error = match folder_io::work(move || folder.check(version)).await? {
         Ok(()) => {
-            let recorded = store.recorded_files(&product.name, version as i64).await?;
+            let recorded = rows.recorded_files(&product.name, version as i64).await?;
             let bank = bank_row(product, version, BankTrigger::Rollback).await?;
             let is_it = |files: &RecordedFiles| {
                 files.sha256 == bank.sha256 && files.config_sha256.as_ref().is_none_or(|config| *config == bank.config_sha256)
@@ -140,13 +140,13 @@ async fn check(store: &HistoryStore, product: &ProductConfig, version: u64, vers
         }
         Err(error) => error,
     };
-    let versions = words(store, product, versions).await?;
+    let versions = words(rows, product, versions).await?;
     Err(RollbackError::Damaged { product: product.name.clone(), version, error, versions })
 }
 
 /// `there are 7 (in use), 6, 4`
-async fn words(store: &HistoryStore, product: &ProductConfig, versions: &[u64]) -> Result<String, RollbackError> {
-    let current = version_in_use(store, product).await?;
+async fn words(rows: &Banks, product: &ProductConfig, versions: &[u64]) -> Result<String, RollbackError> {
+    let current = version_in_use(rows, product).await?;
     let name = |version: &u64| if Some(*version) == current { format!("{version} (in use)") } else { version.to_string() };
     let names: Vec<String> = versions.iter().rev().map(name).collect();
     Ok(if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) })
@@ -167,14 +167,9 @@ pub struct RolledBack {
 ///
 /// # Errors
 /// When the version cannot be put in use. The bank in use stays, and the request is pending.
-pub async fn roll_back(
-    store: &HistoryStore,
-    product: &ProductConfig,
-    request: &BankRequest,
-    version: u64,
-) -> Result<RolledBack, RollbackError> {
-    rollback_target(store, product, Some(version)).await?;
-    let before = store.active_bank(&product.name).await?;
+pub async fn roll_back(rows: &Banks, product: &ProductConfig, request: &BankRequest, version: u64) -> Result<RolledBack, RollbackError> {
+    rollback_target(rows, product, Some(version)).await?;
+    let before = rows.active_bank(&product.name).await?;
     let held = list_in_time(product).await.map(|listing| listing.fingerprint(&product.build).to_string());
     let bank = bank_row(product, version, BankTrigger::Rollback).await?;
     let folder = BankFolder::new(&product.bank);
@@ -187,7 +182,7 @@ pub async fn roll_back(
         _ => format!("bank version {version} is in use again"),
     };
     let end = RequestEnd { done: true, outcome };
-    let bank_id = store.publish_rollback(&bank, held.as_deref().unwrap_or_default(), request.id, &end).await?;
+    let bank_id = rows.publish_rollback(&bank, held.as_deref().unwrap_or_default(), request.id, &end).await?;
     crash_point::reach("rollback_recorded");
     Ok(RolledBack { bank: active_bank(&bank, bank_id), outcome: end.outcome, held })
 }

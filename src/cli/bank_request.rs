@@ -5,8 +5,8 @@ use super::output::say;
 use super::printable::printable_lines;
 use crate::codes::ErrorCode;
 use crate::config::{Config, ProductConfig};
+use crate::database::database_holder;
 use crate::history::HistoryStore;
-use crate::history::database_holder;
 use anyhow::Context;
 use futures::StreamExt;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -59,14 +59,14 @@ pub async fn wait(store: &HistoryStore, product: &str, id: i64) -> anyhow::Resul
         Err(Coded::new(ErrorCode::RequestWaits, format!("{product}: {why}; request {id} stays, and is done {when}")).into())
     };
     loop {
-        if let Some(end) = store.request_end(id).await.context("history database")? {
+        if let Some(end) = store.bank_requests().request_end(id).await.context("history database")? {
             if !end.done {
                 return Err(Coded::new(ErrorCode::RequestFailed, format!("{product}: {}", end.outcome)).into());
             }
             say(&format!("{product}: {}\n", printable_lines(&end.outcome)))?;
             return Ok(ExitCode::SUCCESS);
         }
-        match (database_holder(store.file())?, without_daemon) {
+        match (database_holder(store.database().file())?, without_daemon) {
             (Some(_), _) => without_daemon = None,
             (None, Some(since)) if since.elapsed() >= RESTART => return waits("the line was stopped", "when it is started"),
             (None, since) => without_daemon = since.or_else(|| Some(Instant::now())),

@@ -112,7 +112,7 @@ pub async fn print(args: HistoryArgs, out: &mut dyn Write) -> anyhow::Result<()>
     let filter = filter(&args, limit)?;
     let store = HistoryStore::open_read_only(&database).await.context("history database")?;
     let mut list = List::new(args.format, limit, out);
-    let read = store.inspections_in_pages(&filter, |rows| list.rows(rows)).await.context("history database");
+    let read = store.lists().inspections_in_pages(&filter, |rows| list.rows(rows)).await.context("history database");
     store.close().await.context("history database")?;
     read?;
     match list.end() {

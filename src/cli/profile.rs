@@ -4,8 +4,8 @@ use super::UsageError;
 use super::output::say;
 use crate::codes::EventKind;
 use crate::config::Config;
+use crate::database::{Holder, database_holder};
 use crate::history::{HistoryErrorKind, HistoryStore};
-use crate::history::{Holder, database_holder};
 use crate::line::profile;
 use crate::routing::rules::check_routing;
 use anyhow::Context;
@@ -56,11 +56,12 @@ async fn list(mut config: Config) -> anyhow::Result<ExitCode> {
     let mut asked_for = None;
     match HistoryStore::open_read_only(&config.database).await {
         Ok(store) => {
-            profile::look_up(&mut config, &store).await.context("history database")?;
-            if let Some(in_use) = store.profile_in_use().await.context("history database")? {
+            profile::look_up(&mut config, &store.profiles()).await.context("history database")?;
+            if let Some(in_use) = store.profiles().profile_in_use().await.context("history database")? {
                 note = format!("in use since {}", in_use.in_use_since.unwrap_or_default());
             }
-            asked_for = store.profile_asked_for().await.context("history database")?.filter(|asked| asked.in_use_since.is_none());
+            asked_for =
+                store.profiles().profile_asked_for().await.context("history database")?.filter(|asked| asked.in_use_since.is_none());
             store.close().await.context("history database")?;
         }
         Err(error) if error.kind == HistoryErrorKind::Missing => {}
@@ -106,14 +107,14 @@ enum Outcome {
 }
 
 async fn ask(config: &Config, store: &HistoryStore, name: &str) -> anyhow::Result<Outcome> {
-    let asked = store.profile_asked_for().await.context("history database")?.filter(|asked| asked.profile == name);
+    let asked = store.profiles().profile_asked_for().await.context("history database")?.filter(|asked| asked.profile == name);
     if asked.as_ref().is_some_and(|asked| asked.in_use_since.is_some()) {
         return Ok(Outcome::Already);
     }
     let holder = database_holder(&config.database)?;
     let id = match asked {
         Some(asked) => asked.id,
-        None => store.ask_for_profile(name).await.context("history database")?,
+        None => store.profiles().ask_for_profile(name).await.context("history database")?,
     };
     match holder {
         None => Ok(Outcome::AtStart),
@@ -135,12 +136,12 @@ async fn tell(holder: Holder, store: &HistoryStore, id: i64) -> anyhow::Result<(
     })?;
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
-        match store.profile_asked_for().await.context("history database")? {
+        match store.profiles().profile_asked_for().await.context("history database")? {
             Some(asked) if asked.id != id => anyhow::bail!("profile {} was asked for by somebody else meanwhile", asked.profile),
             Some(asked) if asked.in_use_since.is_some() => return Ok(()),
             _ => {}
         }
-        let events = store.snapshot(&[], &[EventKind::ReloadRefused], Timestamp::now()).await.context("history database")?.events;
+        let events = store.events().since_start(&[EventKind::ReloadRefused]).await.context("history database")?;
         if let Some(refused) = events.iter().rfind(|event| event.at >= asked_at) {
             anyhow::bail!("the daemon did not change over; it will when its configuration can be used again: {}", refused.detail);
         }

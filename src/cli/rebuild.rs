@@ -5,7 +5,7 @@ use super::bank_request::{RequestArgs, wait};
 use super::output::say;
 use crate::banks::folder_answers;
 use crate::codes::ErrorCode;
-use crate::history::database_holder;
+use crate::database::database_holder;
 use crate::history::{BankRequestKind, HistoryStore};
 use anyhow::Context;
 use std::process::ExitCode;
@@ -33,12 +33,12 @@ pub fn run(args: &RebuildArgs) -> anyhow::Result<ExitCode> {
         let store = HistoryStore::open_to_change(&config.database).await.context("history database")?;
         let outcome = async {
             if !args.anew
-                && let Err(error) = folder_answers(&store, &config_of_product).await
+                && let Err(error) = folder_answers(&store.banks(), &config_of_product).await
             {
                 return Err(Coded::new(ErrorCode::BankFolder, format!("{product}: {error}")).into());
             }
             let kind = BankRequestKind::Rebuild { anew: args.anew };
-            let id = store.ask(product, kind).await.context("history database")?;
+            let id = store.bank_requests().ask(product, kind).await.context("history database")?;
             if database_holder(&config.database)?.is_none() {
                 say(&format!("{product}: the line is stopped; the bank is built when it is started (request {id})\n"))?;
                 return Ok(ExitCode::SUCCESS);

@@ -53,9 +53,10 @@ pub fn run(args: &RequeueArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let Requeued { requeued, unrouted, replaced } = runtime.block_on(async {
         let store = HistoryStore::open_to_change(&config.database).await.context("history database")?;
-        profile::look_up(&mut config, &store).await.context("history database")?;
+        profile::look_up(&mut config, &store.profiles()).await.context("history database")?;
         let owners = Owners::new(&config)?;
-        let outcome = store.requeue(&filter, |path, before| owners.product(path, before), config.intake.give_up_after).await;
+        let outcome =
+            store.failed_images().requeue(&filter, |path, before| owners.product(path, before), config.intake.give_up_after).await;
         store.close().await.context("history database")?;
         outcome.context("history database")
     })?;

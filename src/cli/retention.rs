@@ -4,6 +4,7 @@ use super::output::{complain, say};
 use super::printable::printable;
 use crate::config::Config;
 use crate::history::HistoryStore;
+use crate::platform::clock::LineClock;
 use crate::retention::{Count, size};
 use crate::retention::{DryRun, dry_run};
 use anyhow::Context;
@@ -42,7 +43,8 @@ pub fn run(args: &RetentionArgs) -> anyhow::Result<ExitCode> {
     let mut printed = Ok(());
     let found = runtime.block_on(async {
         let store = HistoryStore::open_read_only(&config.database).await?;
-        let found = dry_run(config.products, store.clone(), |product, kind, why, path| match (args.list, args.json) {
+        let clock = LineClock::resume(store.clock().clock_record().await?);
+        let found = dry_run(config.products, store.deletable_files(), clock, |product, kind, why, path| match (args.list, args.json) {
             (true, true) => files.push(json!({"path": path.display().to_string(), "product": product, "kind": kind, "why": why})),
             (true, false) if printed.is_ok() => printed = say(&format!("{}\n", printable(&path.display().to_string()))),
             _ => {}

@@ -5,8 +5,8 @@ use super::output::say;
 use super::printable::printable_lines;
 use crate::banks::{current_version, roll_back, rollback_target, version_in_use};
 use crate::config::{Config, ProductConfig};
+use crate::database::{DatabaseLock, LockError, database_holder};
 use crate::history::{BankRequest, BankRequestKind, HistoryStore, RequestEnd};
-use crate::history::{DatabaseLock, LockError, database_holder};
 use anyhow::Context;
 use jiff::Timestamp;
 use std::process::ExitCode;
@@ -37,25 +37,26 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn ask(args: &RollbackArgs, config: &Config, product: &ProductConfig, store: &HistoryStore) -> anyhow::Result<ExitCode> {
+    let (rows, requests) = (store.banks(), store.bank_requests());
     // Settled now: what was built meanwhile is left as well.
-    let version = rollback_target(store, product, args.version).await?;
-    if version_in_use(store, product).await? == Some(version) && current_version(product).await? == Some(version) {
+    let version = rollback_target(&rows, product, args.version).await?;
+    if version_in_use(&rows, product).await? == Some(version) && current_version(product).await? == Some(version) {
         say(&format!("{}: bank version {version} is in use already\n", product.name))?;
         return Ok(ExitCode::SUCCESS);
     }
     let kind = BankRequestKind::Rollback { version: version as i64 };
-    let id = store.ask(&product.name, kind).await.context("history database")?;
+    let id = requests.ask(&product.name, kind).await.context("history database")?;
     if database_holder(&config.database)?.is_none() {
         // Held until it is done: a line that is started meanwhile must not find it half done.
         match DatabaseLock::take(&config.database) {
             Ok(_lock) => {
                 let request = BankRequest { id, at: Timestamp::now(), product: product.name.clone(), kind };
-                let done = match roll_back(store, product, &request, version).await {
+                let done = match roll_back(&rows, product, &request, version).await {
                     Ok(done) => done,
                     Err(error) => {
                         // Said here and now, it is not to be done behind anybody's back at the next start.
                         let end = RequestEnd { done: false, outcome: error.to_string() };
-                        store.end_request(id, &end).await.context("history database")?;
+                        requests.end_request(id, &end).await.context("history database")?;
                         return Err(error.into());
                     }
                 };

@@ -7,14 +7,12 @@ mod table;
 
 use super::Coded;
 use crate::config::Config;
-use crate::domain::HeldUp;
-use crate::history::bank_event_kinds;
-use crate::history::database_holder;
-use crate::history::folder_event_kinds;
-use crate::history::{HistoryStore, PendingOf, Snapshot};
+use crate::database::database_holder;
+use crate::history::{HistoryStore, LineRecord, PendingOf, Scope};
 use crate::line::profile;
 use crate::platform::clock::LineClock;
 use crate::routing::rules::check_routing;
+use crate::snapshot::{Witness, event_kinds, take};
 use anyhow::Context;
 use configuration::{Configuration, known};
 use jiff::Timestamp;
@@ -22,6 +20,7 @@ use report::{DaemonReport, Profile, Report, Sources, folders};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Arguments of `status`.
 #[derive(clap::Args)]
@@ -56,12 +55,12 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 
 fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -> anyhow::Result<Report> {
     let now = Timestamp::now();
-    let Known { snapshot, profile, clock, held_up } = read(&mut config, now).context("history database")?;
+    let Known { recorded, profile, clock } = read(&mut config, now).context("history database")?;
     let roots = check_routing(&config)?.roots();
     let wanted = |name: &str| args.product.as_deref().is_none_or(|product| product == name);
-    let products: Vec<_> = config.products.iter().zip(snapshot.products).filter(|(product, _)| wanted(&product.name)).collect();
+    let products: Vec<_> = config.products.iter().zip(&recorded.details.products).filter(|(product, _)| wanted(&product.name)).collect();
     let is_gone = |waiting: &&PendingOf| config.products.iter().all(|product| product.name != waiting.product) && wanted(&waiting.product);
-    let gone: Vec<&PendingOf> = snapshot.pending.iter().filter(is_gone).collect();
+    let gone: Vec<&PendingOf> = recorded.pending.iter().filter(is_gone).collect();
     if let (true, true, Some(name)) = (products.is_empty(), gone.is_empty(), &args.product) {
         return Err(Coded::unknown_product(&args.config, &config, name).into());
     }
@@ -69,15 +68,16 @@ fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -
     let database_folder = config.database.parent().unwrap_or(Path::new("/"));
     let asked = products.iter().flat_map(|(product, _)| folders(product)).chain([database_folder]).map(Path::to_owned).collect();
     let free = space::free_bytes(asked);
-    let sources =
-        Sources { clock, config: &config, events: &snapshot.events, held_up: &held_up, roots: &roots, free, running: daemon.running };
+    let witness = Witness::Events { config: &config, clock: &clock, roots: &roots, running: daemon.running };
+    let snapshot = take(Ok(recorded.clone()), witness);
+    let sources = Sources { clock: &clock, config: &config, recorded: &recorded, snapshot: &snapshot, free };
     Ok(Report {
         at: format!("{now:.3}"),
         database: sources.place(&config.database, database_folder),
         daemon,
         configuration,
         profile: profile.filter(|_| !config.profiles.is_empty()),
-        messages_waiting: snapshot.messages_waiting,
+        messages_waiting: recorded.messages_waiting,
         products: products.into_iter().map(|(product, seen)| sources.product(product, seen)).collect(),
         not_in_configuration: gone.into_iter().map(|waiting| sources.other(waiting)).collect(),
     })
@@ -85,10 +85,9 @@ fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -
 
 /// What the history knows.
 struct Known {
-    clock: LineClock,
-    snapshot: Snapshot,
+    clock: Arc<LineClock>,
+    recorded: LineRecord,
     profile: Option<Profile>,
-    held_up: Vec<HeldUp>,
 }
 
 /// Reads it, and sets the profile in use.
@@ -97,13 +96,13 @@ fn read(config: &mut Config, now: Timestamp) -> anyhow::Result<Known> {
     runtime.block_on(async {
         let store = HistoryStore::open_read_only(&config.database).await?;
         let known = async {
-            profile::look_up(config, &store).await?;
-            let (in_use, asked) = (store.profile_in_use().await?, store.profile_asked_for().await?);
+            let profiles = store.profiles();
+            profile::look_up(config, &profiles).await?;
+            let (in_use, asked) = (profiles.profile_in_use().await?, profiles.profile_asked_for().await?);
             let names: Vec<&str> = config.products.iter().map(|product| product.name.as_str()).collect();
-            let kinds = [folder_event_kinds(), bank_event_kinds()].concat();
-            let snapshot = store.snapshot(&names, &kinds, now).await?;
-            let (held_up, clock) = (store.held_up().await?, LineClock::resume(store.clock_record().await?));
-            Ok(Known { clock, snapshot, profile: Profile::of(in_use, asked), held_up })
+            let recorded = store.records().take(Scope::Full { products: &names, events: &event_kinds(), now }).await?;
+            let clock = Arc::new(LineClock::resume(store.clock().clock_record().await?));
+            Ok(Known { clock, recorded, profile: Profile::of(in_use, asked) })
         };
         let known = known.await;
         store.close().await?;

@@ -1,7 +1,7 @@
 //! The errors that stop the daemon. Every message says what failed, on which file or key, why, and what to do.
 
 use crate::config::ConfigError;
-use crate::history::{HistoryError, LockError};
+use crate::database::{HistoryError, LockError};
 use crate::line::profile::ProfileError;
 use crate::routing::rules::RoutingProblems;
 use crate::supervisor::WorkerEnded;

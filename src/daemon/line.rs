@@ -6,16 +6,18 @@ use super::workers::{self, Tokens};
 use crate::banks::{ActiveBank, ActiveBanks, BanksInUse};
 use crate::codes::EventKind;
 use crate::config::{Config, ProductConfig};
+use crate::database::{CARETAKER_LOOK, look_after};
 use crate::domain::BankTrouble;
-use crate::history::{BankRequest, HistoryStore, look_after};
+use crate::history::{BankRequest, HistoryStore, Scope};
 use crate::inspect::OutputClaims;
 use crate::intake::{RootWorker, Writers};
 use crate::line::{self, CameraHealth, ClockWatch, ImageFiles, InspectorContext, Products, RecorderContext, Signals};
-use crate::monitoring::{LineView, Monitoring};
+use crate::monitoring::Monitoring;
 use crate::platform::folder_io::PATIENCE;
 use crate::platform::leftovers::Leftovers;
 use crate::rebuild::{self, Requests};
 use crate::routing::rules;
+use crate::snapshot::{LineView, Unreadable, Witness, sentence, take};
 use crate::supervisor::{Stage, Supervisor, Wakes, Worker};
 use crate::telemetry::{Event, Progress, Telemetry};
 use std::sync::Arc;
@@ -36,6 +38,8 @@ pub struct Line {
     pub store: HistoryStore,
     /// Its events, counters and status.
     pub telemetry: Telemetry,
+    /// What others see of it.
+    pub view: LineView,
     intake: Vec<RootWorker>,
     tokens: Tokens,
 }
@@ -53,10 +57,10 @@ pub async fn start(
 ) -> Result<Line, FatalError> {
     let router = rules::check_routing(&config)?;
     let (config, LineParts { store, clock, lock, engine }) = (Arc::new(config), parts);
-    let telemetry = Telemetry::new(Arc::new(store.clone()), monitoring.counters(), Arc::clone(progress));
+    let telemetry = Telemetry::new(Arc::new(store.events()), monitoring.counters(), Arc::clone(progress));
     let signals = Signals { wake: Arc::new(Notify::new()), decided: watch::Sender::new(()) };
     let banks = BanksInUse {
-        store: store.clone(),
+        rows: store.banks(),
         active: Arc::<ActiveBanks>::default(),
         telemetry: telemetry.clone(),
         wake: Arc::clone(&signals.wake),
@@ -71,17 +75,17 @@ pub async fn start(
     });
     let products = Arc::new(Products { config: Arc::clone(&config), router });
     telemetry.counters.show(config.products.iter().map(|product| product.name.as_str()));
-    let keeper = Worker::new("database keeper", Stage::Watch, Wakes::Every(crate::history::CARETAKER_LOOK));
-    supervisor.start(keeper, look_after(store.clone(), lock));
+    let keeper = Worker::new("database keeper", Stage::Watch, Wakes::Every(CARETAKER_LOOK));
+    supervisor.start(keeper, look_after(store.database().clone(), lock));
 
     let (pulse, _watch) = progress.worker("start");
     let work = pulse.begin();
     // Also after a reload: from here on the folders are looked at again, and earlier reports about them are no longer valid.
     telemetry.events.tell(Event::new(EventKind::Start, concat!("patchcored ", env!("CARGO_PKG_VERSION")))).await;
-    if let Some(news) = store.news() {
+    if let Some(news) = store.database().news() {
         telemetry.events.tell(Event::new(EventKind::DatabaseReplaced, news)).await;
     }
-    line::look_for_deaths(&store, &telemetry).await;
+    line::look_for_deaths(&store.queue(), &telemetry).await;
     futures::future::join_all(config.products.iter().map(|product| adopt(&banks, product))).await;
     // From here on the engine has the work, and has its own watch.
     drop(work);
@@ -89,21 +93,21 @@ pub async fn start(
 
     let clock_watch = ClockWatch {
         clock: Arc::clone(&clock),
-        store: store.clone(),
+        stored: store.clock(),
         telemetry: telemetry.clone(),
         give_up_after: config.intake.give_up_after,
         wake: Arc::clone(&signals.wake),
     };
     clock_watch.settle().await;
     let asked = watch::Sender::<Vec<BankRequest>>::default();
-    let requests = Requests { store: store.clone(), config: Arc::clone(&config), asked: asked.clone() };
+    let requests = Requests { rows: store.bank_requests(), config: Arc::clone(&config), asked: asked.clone() };
     // This must come before a rebuilder looks at its ok folder: an unfinished rollback decides what to build.
     requests.look().await;
 
     let tokens = Tokens::default();
     let context = InspectorContext {
         products: Arc::clone(&products),
-        store: store.clone(),
+        queue: store.queue(),
         clock: Arc::clone(&clock),
         banks: Arc::clone(&banks.active),
         engine,
@@ -111,12 +115,12 @@ pub async fn start(
         files: Arc::clone(&files),
         signals,
     };
-    rebuild::start(supervisor, &config, &banks, asked, &tokens.work);
-    workers::start_follow_up(supervisor, &context, &tokens).await;
+    rebuild::start(supervisor, &config, &banks, (asked, store.bank_requests()), &tokens.work);
+    workers::start_follow_up(supervisor, &context, &store, &tokens).await;
     workers::start_images(supervisor, &context, &tokens);
     let recorder = RecorderContext {
         products: Arc::clone(&products),
-        store: store.clone(),
+        arrivals: store.arrivals(),
         banks: Arc::clone(&banks.active),
         cameras: Arc::clone(&files.cameras),
         telemetry: telemetry.clone(),
@@ -127,16 +131,18 @@ pub async fn start(
     supervisor.start(Worker::new("recorder", Stage::Intake, Wakes::On("a report of the intake")), recording);
     let intake = line::start_intake(&products, &files.writers, &reports).map_err(|error| FatalError::not_started("intake", &error))?;
     let threads: Vec<_> = intake.iter().map(|worker| (worker.root().to_owned(), worker.pulse())).collect();
-    monitoring.line_runs(LineView {
+    let view = LineView {
         config: Arc::clone(&config),
-        store: store.clone(),
+        records: store.records(),
+        database: store.database().clone(),
         clock,
         telemetry: telemetry.clone(),
-        threads: threads.clone(),
-    });
-    workers::start_watches(supervisor, &context, threads, clock_watch, requests);
-    workers::start_retention(supervisor, &context, &tokens);
-    Ok(Line { config, store, telemetry, intake, tokens })
+        threads,
+    };
+    monitoring.line_runs(view.clone());
+    workers::start_watches(supervisor, &view, (&context, &store), clock_watch, requests);
+    workers::start_retention(supervisor, &context, store.deletable_files(), &tokens);
+    Ok(Line { config, store, telemetry, view, intake, tokens })
 }
 
 /// All banks in use; those of products that are on come first.
@@ -150,7 +156,7 @@ fn banks_to_load(config: &Config, banks: &ActiveBanks) -> Vec<ActiveBank> {
 async fn adopt(banks: &BanksInUse, product: &ProductConfig) {
     let Err(error) = banks.adopt(product).await else { return };
     banks.telemetry.banks.begins(&product.name, &product.bank, BankTrouble::Unusable, &format!("{error:#}")).await;
-    if let Err(error) = banks.store.set_waiting_for_bank(&product.name).await {
+    if let Err(error) = banks.rows.set_waiting_for_bank(&product.name).await {
         tracing::error!(%error, "history not written; images that wait for a bank do not say so");
     }
 }
@@ -187,5 +193,11 @@ impl Line {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.intake.clear();
+    }
+
+    /// What the line is doing, in one sentence.
+    pub async fn status(&self) -> String {
+        let recorded = self.view.records.take(Scope::Brief).await.map_err(|error| Unreadable(error.to_string()));
+        sentence(&take(recorded, Witness::Daemon(&self.view)), &self.telemetry.status)
     }
 }

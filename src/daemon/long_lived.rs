@@ -3,8 +3,9 @@
 use super::error::FatalError;
 use super::patience::while_locked;
 use crate::config::{Config, EngineConfig};
+use crate::database::DatabaseLock;
 use crate::engine::{self, EngineHandle};
-use crate::history::{DatabaseLock, HistoryStore};
+use crate::history::HistoryStore;
 use crate::platform::clock::LineClock;
 use crate::telemetry::{Progress, Pulse};
 use std::path::Path;
@@ -34,8 +35,8 @@ impl LockedHistory {
     async fn locked(lock: Arc<DatabaseLock>, database: &Path, pulse: &Arc<Pulse>) -> Result<Self, FatalError> {
         let pulse = Arc::clone(pulse);
         let store = HistoryStore::open_telling(database, &lock, move || pulse.step()).await?;
-        store.note().await;
-        let clock = Arc::new(LineClock::resume(store.clock_record().await?));
+        store.database().note().await;
+        let clock = Arc::new(LineClock::resume(store.clock().clock_record().await?));
         store.go_by(&clock);
         Ok(Self { store, clock, lock })
     }
@@ -125,9 +126,10 @@ impl LongLived {
 }
 
 async fn close(history: LockedHistory) -> Result<(), FatalError> {
-    history.store.note().await;
-    history.store.clone().close().await?;
-    history.store.note_closed();
+    let database = history.store.database();
+    database.note().await;
+    database.clone().close().await?;
+    database.note_closed();
     Ok(())
 }
 

@@ -20,9 +20,10 @@ pub use error::{EX_CONFIG, FatalError};
 use crate::actions::end_commands;
 use crate::codes::EventKind;
 use crate::config::Config;
-use crate::line::{profile, status_line};
-use crate::monitoring::{Monitoring, NotRunning};
+use crate::line::profile;
+use crate::monitoring::Monitoring;
 use crate::platform::crash_point;
+use crate::snapshot::NotRunning;
 use crate::supervisor::{Phase, Request, SignalRequests, Supervisor, Systemd, tell_status};
 use crate::telemetry::Event;
 use line::Line;
@@ -71,7 +72,7 @@ async fn serve(config_path: &Path, mut config: Config, monitoring: &Monitoring) 
         monitoring.listen(config.metrics.as_ref());
         let line = line::start(config.clone(), long_lived.parts(), &mut supervisor, systemd.progress(), monitoring).await?;
         config_in_use::write(&config, config_path);
-        profile::taken_up(&line.config, &line.store, &line.telemetry.events).await;
+        profile::taken_up(&line.config, &line.store.profiles(), &line.telemetry.events).await;
         tracing::info!(products = config.products.len(), "ready");
         systemd.enter(Phase::Running);
         let next = watch(&line, &mut supervisor, &mut requests, config_path, &long_lived).await;
@@ -104,8 +105,8 @@ async fn begin(config: &mut Config, requests: &mut SignalRequests, systemd: &Sys
         let long_lived = LongLived::open(config, systemd.progress()).await?;
         let (pulse, _watch) = systemd.progress().worker("profile");
         let _work = pulse.begin();
-        let store = long_lived.parts().store;
-        while_locked(&pulse, async || Ok(profile::settle(&mut *config, &store).await?)).await?;
+        let profiles = long_lived.parts().store.profiles();
+        while_locked(&pulse, async || Ok(profile::settle(&mut *config, &profiles).await?)).await?;
         Ok(long_lived)
     };
     let mut opening = std::pin::pin!(opening);
@@ -140,17 +141,17 @@ async fn watch(
         let request = tokio::select! {
             // A history that is lost ends workers, too, and it is what matters.
             biased;
-            error = line.store.lost() => return Err(error.into()),
+            error = line.store.database().lost() => return Err(error.into()),
             ended = supervisor.ended() => return Err(ended.into()),
             request = requests.next() => Some(request),
             _ = refresh.tick() => None,
         };
         let _work = pulse.begin();
         match request {
-            None => tell_status(&status_line(&line.store, &line.telemetry).await),
+            None => tell_status(&line.status().await),
             Some(Request::Stop) => return Ok(Next::Stop),
             Some(Request::Status) => {
-                tracing::info!(status = %status_line(&line.store, &line.telemetry).await, "status");
+                tracing::info!(status = %line.status().await, "status");
                 supervisor.table().iter().for_each(|worker| tracing::debug!(%worker, "worker"));
             }
             Some(Request::Reload) => match read_again(config_path, line, long_lived, &pulse).await {
@@ -180,7 +181,7 @@ async fn stop(
     let mut next = next;
     systemd.enter(if matches!(next, Ok(Next::Reload(_))) { Phase::Reloading } else { Phase::Stopping });
     if !matches!(next, Ok(Next::Reload(_)))
-        && let Err(error) = line.store.stops().await
+        && let Err(error) = line.store.queue().stops().await
     {
         tracing::debug!(%error, "images in hand may be taken for the cause if the daemon is killed before it has stopped");
     }

@@ -1,7 +1,7 @@
 //! Waits for a database that another program has locked: a person's open transaction must not end a start.
 
 use super::error::FatalError;
-use crate::history::{HistoryError, HistoryErrorKind};
+use crate::database::{HistoryError, HistoryErrorKind};
 use crate::telemetry::Pulse;
 use std::sync::Arc;
 use std::time::Duration;

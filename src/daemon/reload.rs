@@ -4,6 +4,7 @@ use super::error::FatalError;
 use super::line::Line;
 use super::long_lived::{LockedHistory, LongLived};
 use crate::config::{Config, describe};
+use crate::history::Scope;
 use crate::line::profile;
 use crate::routing::rules;
 use crate::supervisor::WorkerEnded;
@@ -34,17 +35,16 @@ pub(crate) async fn read_again(config_path: &Path, line: &Line, long_lived: &Lon
     let ended = |error: tokio::task::JoinError| WorkerEnded { worker: "configuration".to_owned(), reason: error.to_string() };
     let mut config = reading.await.map_err(ended)??;
     let history = if long_lived.needs_other_history(&config) { Some(LockedHistory::open(&config.database, pulse).await?) } else { None };
-    profile::settle(&mut config, history.as_ref().map_or(&line.store, LockedHistory::store)).await?;
+    profile::settle(&mut config, &history.as_ref().map_or(&line.store, LockedHistory::store).profiles()).await?;
     let changes = changes(line, &config).await;
     Ok(Reload { config, history, changes })
 }
 
 async fn changes(line: &Line, new: &Config) -> String {
     let mut changes = line.config.changes_to(new);
-    let pending = line.store.pending_by_product().await.unwrap_or_default();
+    let recorded = line.view.records.take(Scope::Brief).await.unwrap_or_default();
     for change in &mut changes {
-        let waiting = pending.iter().find(|waiting| Some(&waiting.product) == change.removed.as_ref());
-        if let Some(waiting) = waiting {
+        if let Some(waiting) = change.removed.as_ref().and_then(|product| recorded.pending_of(product)) {
             change.text += &format!(": {} pending images wait until it is back", waiting.pending);
         }
     }

@@ -1,13 +1,13 @@
 //! The workers of a line, in the order of their start. Each has a name, a trigger, and a stage at which it is stopped.
 
 use crate::actions::{self, ActionContext, Ends};
-use crate::intake::IntakePulse;
+use crate::history::{DeletableFiles, HistoryStore};
 use crate::line::{self, ClockWatch, InspectorContext};
 use crate::outbox::{self, OutboxContext};
 use crate::rebuild::{self, Requests};
 use crate::retention::{self, RetentionContext, Witnesses};
+use crate::snapshot::LineView;
 use crate::supervisor::{Stage, Supervisor, WATCHDOG_LOOK, Wakes, Watchdog, Worker};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -29,17 +29,17 @@ pub struct Tokens {
 }
 
 /// Starts the workers that act on defects and publish decisions; first clears up after earlier runs.
-pub async fn start_follow_up(supervisor: &mut Supervisor, context: &InspectorContext, tokens: &Tokens) {
-    let (config, store) = (&context.products.config, &context.store);
+pub async fn start_follow_up(supervisor: &mut Supervisor, context: &InspectorContext, store: &HistoryStore, tokens: &Tokens) {
+    let (config, outbox) = (&context.products.config, store.outbox());
     let actions = ActionContext {
-        store: store.clone(),
+        actions: store.actions(),
         clock: Arc::clone(&context.clock),
         telemetry: context.telemetry.clone(),
         decided: context.signals.decided.clone(),
     };
     let mut cleared = actions::clear_up(&actions, &config.products).await;
     if config.mqtt.is_none() {
-        cleared = cleared.and(outbox::clear(store, &context.telemetry.events).await);
+        cleared = cleared.and(outbox::clear(&outbox, &context.telemetry.events).await);
     }
     if let Err(error) = cleared {
         tracing::error!(%error, "what earlier runs left of actions and messages is not cleared up; tried again at the next start");
@@ -48,7 +48,7 @@ pub async fn start_follow_up(supervisor: &mut Supervisor, context: &InspectorCon
     actions::start(supervisor, &actions, &config.products, &ends);
     if let Some(mqtt) = config.mqtt.clone() {
         let (telemetry, decided) = (context.telemetry.clone(), context.signals.decided.clone());
-        outbox::start(supervisor, OutboxContext { store: store.clone(), config: mqtt, telemetry, decided }, &tokens.follow_up);
+        outbox::start(supervisor, OutboxContext { outbox, config: mqtt, telemetry, decided }, &tokens.follow_up);
     }
 }
 
@@ -63,12 +63,12 @@ pub fn start_images(supervisor: &mut Supervisor, context: &InspectorContext, tok
 /// Starts workers that only watch and have nothing to finish.
 pub fn start_watches(
     supervisor: &mut Supervisor,
-    context: &InspectorContext,
-    threads: Vec<(PathBuf, Arc<IntakePulse>)>,
+    line: &LineView,
+    (context, store): (&InspectorContext, &HistoryStore),
     clock_watch: ClockWatch,
     requests: Requests,
 ) {
-    let InspectorContext { store, telemetry, signals, .. } = context;
+    let LineView { records, database, telemetry, threads, .. } = line;
     for (root, pulse) in threads.clone() {
         let worker = Worker::new(format!("intake of {}", root.display()), Stage::Guard, Wakes::Every(THREAD_LOOK));
         supervisor.start(worker, async move {
@@ -77,24 +77,24 @@ pub fn start_watches(
             }
         });
     }
-    let watchdog = Watchdog { store: store.clone(), telemetry: telemetry.clone(), threads };
+    let watchdog = Watchdog { database: database.clone(), telemetry: telemetry.clone(), threads: threads.clone() };
     supervisor.start(Worker::new("watchdog", Stage::Guard, Wakes::Every(WATCHDOG_LOOK)), watchdog.run());
-    let full_disk = line::watch_full_disk(store.clone(), telemetry.clone(), Arc::clone(&signals.wake));
+    let full_disk = line::watch_full_disk(database.clone(), store.events(), telemetry.clone(), Arc::clone(&context.signals.wake));
     supervisor.start(Worker::new("full disk", Stage::Watch, Wakes::Every(line::FULL_DISK_LOOK)), full_disk);
     supervisor.start(Worker::new("clock", Stage::Watch, Wakes::Every(line::CLOCK_LOOK)), clock_watch.run());
     supervisor.start(Worker::new("requests", Stage::Watch, Wakes::Every(rebuild::REQUESTS_LOOK)), requests.run());
-    let waits = line::watch_waits(store.clone(), telemetry.clone());
+    let waits = line::watch_waits(records.clone(), telemetry.clone());
     supervisor.start(Worker::new("waits", Stage::Watch, Wakes::Every(line::WAITS_LOOK)), waits);
 }
 
 /// Starts the worker that deletes old files.
-pub fn start_retention(supervisor: &mut Supervisor, context: &InspectorContext, tokens: &Tokens) {
+pub fn start_retention(supervisor: &mut Supervisor, context: &InspectorContext, deletable: DeletableFiles, tokens: &Tokens) {
     let files = &context.files;
     let witnesses =
         Witnesses { clock: Arc::clone(&context.clock), claims: Arc::clone(&files.claims), leftovers: Arc::clone(&files.leftovers) };
     let context = RetentionContext {
         products: context.products.config.products.clone(),
-        store: context.store.clone(),
+        deletable,
         witnesses,
         telemetry: context.telemetry.clone(),
         wake: Arc::clone(&context.signals.wake),

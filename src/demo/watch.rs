@@ -19,25 +19,25 @@ impl DropWatch {
         // Between the file's creation and its schema every read fails; the daemon's own log tells of lasting trouble.
         let store = runtime.block_on(async {
             let store = HistoryStore::open_read_only(database).await.ok()?;
-            store.counts().await.ok().map(|_| store)
+            store.lists().counts().await.ok().map(|_| store)
         });
         Ok(store.map(|store| DropWatch { runtime, store }))
     }
 
     /// How many images arrived and what became of them.
     pub fn counts(&self) -> anyhow::Result<Counts> {
-        self.runtime.block_on(self.store.counts()).context("cannot count the inspections")
+        self.runtime.block_on(self.store.lists().counts()).context("cannot count the inspections")
     }
 
     /// Version of the bank in use for `product`; 0 = none yet.
     pub fn bank_version(&self, product: &str) -> anyhow::Result<i64> {
-        let bank = self.runtime.block_on(self.store.active_bank(product)).context("cannot read the banks")?;
+        let bank = self.runtime.block_on(self.store.banks().active_bank(product)).context("cannot read the banks")?;
         Ok(bank.map_or(0, |bank| bank.version))
     }
 
     /// Every inspection of `product`.
     pub fn inspections(&self, product: &str) -> anyhow::Result<Vec<InspectionRow>> {
         let filter = InspectionFilter { product: Some(product.to_owned()), ..InspectionFilter::default() };
-        self.runtime.block_on(self.store.inspections(&filter)).context("cannot read the inspections")
+        self.runtime.block_on(self.store.lists().inspections(&filter)).context("cannot read the inspections")
     }
 }

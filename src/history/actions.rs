@@ -3,9 +3,9 @@
 //! The daemon starts an action at most once. `started` is on disk before the command exists, and nothing turns it back into `pending`. When
 //! the daemon dies after that, the action becomes `interrupted`: the daemon reports it and never runs it again.
 
-use super::clock::spans_json;
+use super::ages::spans_json;
 use super::rows::{PathColumns, time_text};
-use super::{HistoryError, HistoryStore};
+use crate::database::{Connections, HistoryError};
 use crate::domain::TimeSpan;
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -61,23 +61,20 @@ pub struct GivenUp {
     pub image_path: String,
 }
 
-/// What waits for a command or for the broker.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
-pub struct Waiting {
-    /// Actions that have not started.
-    pub actions: i64,
-    /// Messages that the broker has not acknowledged.
-    pub messages: i64,
+/// The actions on defects.
+#[derive(Debug, Clone)]
+pub struct Actions {
+    pub(super) database: Connections,
 }
 
-impl HistoryStore {
+impl Actions {
     /// True when the product has an action that is not started.
     pub async fn has_pending_action(&self, product: &str) -> Result<bool, HistoryError> {
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM actions WHERE product = ? AND state = 'pending')")
             .bind(product)
-            .fetch_one(&self.read)
+            .fetch_one(self.database.read())
             .await
-            .map_err(|e| self.error(e))
+            .map_err(|e| self.database.error(e))
     }
 
     /// pending → started: the oldest action of the product whose image did not arrive in a `too_old` time. From here on it counts as run.
@@ -94,9 +91,9 @@ impl HistoryStore {
         .bind(time_text(now))
         .bind(product)
         .bind(spans_json(too_old))
-        .fetch_optional(&self.write)
+        .fetch_optional(self.database.write())
         .await
-        .map_err(|e| self.error(e))
+        .map_err(|e| self.database.error(e))
     }
 
     /// The defect that this action is about.
@@ -111,9 +108,9 @@ impl HistoryStore {
              WHERE a.id = ?",
         )
         .bind(action)
-        .fetch_one(&self.read)
+        .fetch_one(self.database.read())
         .await
-        .map_err(|e| self.error(e))?;
+        .map_err(|e| self.database.error(e))?;
         let path = |shown: Option<String>, raw| shown.map(|shown| PathColumns { shown, raw }.into_path());
         Ok(Defect {
             inspection_id: row.inspection_id,
@@ -143,10 +140,10 @@ impl HistoryStore {
         .bind(&end.stderr)
         .bind(time_text(ended_at))
         .bind(id)
-        .execute(&self.write)
+        .execute(self.database.write())
         .await
         .map(|_| ())
-        .map_err(|e| self.error(e))
+        .map_err(|e| self.database.error(e))
     }
 
     /// pending → expired: every action of the product whose image arrived in one of the `too_old` times. Oldest first.
@@ -186,22 +183,12 @@ impl HistoryStore {
             .bind(time_text(Timestamp::now()))
             .bind(products)
             .bind(spans_json(too_old))
-            .fetch_all(&self.write)
+            .fetch_all(self.database.write())
             .await
-            .map_err(|e| self.error(e))?;
+            .map_err(|e| self.database.error(e))?;
         // SQLite returns changed rows in no order.
         given_up.sort_by_key(|action| action.inspection_id);
         Ok(given_up)
-    }
-
-    /// How much waits, for all products.
-    pub async fn waiting(&self) -> Result<Waiting, HistoryError> {
-        sqlx::query_as(
-            "SELECT (SELECT count(*) FROM actions WHERE state = 'pending') AS actions, (SELECT count(*) FROM mqtt_outbox) AS messages",
-        )
-        .fetch_one(&self.read)
-        .await
-        .map_err(|e| self.error(e))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Files that arrived: one row each, however often they are reported. [`super::sightings`] says which files are new and which are known.
 
-use super::rows::{Arrival, ArrivalState, PathColumns, Recorded, time_text};
-use super::sightings::{Standing, WINDOW, sight, sighted, standing, was_sighted};
-use super::{HistoryError, HistoryStore};
+use super::ages::Ages;
+use super::queue::InspectionQueue;
+use super::rows::{Arrival, ArrivalState, Kin, PathColumns, Recorded, time_text};
+use super::sightings::{Standing, WINDOW, key, kin, sight, sighted, standing, was_sighted};
 use crate::codes::{Reason, ReasonCode};
+use crate::database::{Connections, HistoryError};
 use crate::domain::SaidWhole;
 use jiff::Timestamp;
 use serde_json::json;
@@ -13,7 +15,15 @@ use std::collections::HashMap;
 /// Arrivals per query: few round trips, and the JSON text stays small.
 const LOOKUP: usize = 2000;
 
-impl HistoryStore {
+/// The files that arrive.
+#[derive(Debug, Clone)]
+pub struct Arrivals {
+    pub(super) database: Connections,
+    /// Tells which images were decided too long ago to be the same as an arrival.
+    pub(super) ages: Ages,
+}
+
+impl Arrivals {
     /// Records the files that a scan or a watcher saw; one answer per arrival, in order. New and changed rows are written in one
     /// transaction. The caller records [`Recorded::Unclear`] ones again.
     ///
@@ -26,10 +36,10 @@ impl HistoryStore {
             recorded.extend((0..batch.len()).map(|i| known.get(&i).copied().map(Recorded::Known)));
         }
         if recorded.iter().any(Option::is_none) {
-            let mut connection = self.writer().await?;
-            let long_ago = self.long_ago(WINDOW);
+            let mut connection = self.database.writer().await?;
+            let long_ago = self.ages.long_ago(WINDOW);
             let result = record(&mut connection, arrivals, &mut recorded, &long_ago).await;
-            self.settle(connection, result).await?;
+            self.database.settle(connection, result).await?;
         }
         Ok(recorded.into_iter().flatten().collect())
     }
@@ -69,12 +79,24 @@ impl HistoryStore {
         .bind(serde_json::Value::from(keys).to_string())
         .bind(ReasonCode::NotClosed.as_str())
         .bind(ReasonCode::Incomplete.as_str())
-        .fetch_all(&self.read)
+        .fetch_all(self.database.read())
         .await
-        .map_err(|e| self.error(e))?;
+        .map_err(|e| self.database.error(e))?;
         Ok(rows.into_iter().map(|(key, id)| (key as usize, id)).collect())
     }
 
+    /// The images that may be the same as this arrival, newest first.
+    pub async fn kin(&self, arrival: &Arrival) -> Result<Vec<Kin>, HistoryError> {
+        let mut connection = self.database.read().acquire().await.map_err(|e| self.database.error(e))?;
+        let path = PathColumns::of(&arrival.path);
+        match key(arrival, &path) {
+            Some(key) => kin(&mut connection, &key, &self.ages.long_ago(WINDOW)).await.map_err(|e| self.database.error(e)),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+impl InspectionQueue {
     /// A pending file was found with another size and time (bytes, ns since 1970). It may be another file (device, inode). Its row takes
     /// these values. False when the row is no longer pending.
     ///
@@ -86,9 +108,9 @@ impl HistoryStore {
         file_id: Option<(u64, u64)>,
         give_up_at: Timestamp,
     ) -> Result<bool, HistoryError> {
-        let mut connection = self.writer().await?;
+        let mut connection = self.database.writer().await?;
         let result = touch(&mut connection, id, version, file_id, give_up_at).await;
-        self.settle(connection, result).await
+        self.database.settle(connection, result).await
     }
 }
 

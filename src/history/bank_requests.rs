@@ -3,10 +3,10 @@
 //! A request is a row before the daemon acts on it, and it stays pending until it is done. So a killed daemon or a closed terminal does not
 //! lose it.
 
-use super::report::insert_event;
+use super::events::insert_event;
 use super::rows::{parse_time, time_text};
-use super::{HistoryError, HistoryStore};
 use crate::codes::EventKind;
+use crate::database::{Connections, HistoryError};
 use crate::telemetry::Event;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
@@ -51,12 +51,18 @@ pub struct RequestEnd {
 /// The value of the column `kind` for a rebuild from scratch.
 const REBUILD_ANEW: &str = "rebuild_anew";
 
-impl HistoryStore {
+/// The requests of people for a bank.
+#[derive(Debug, Clone)]
+pub struct BankRequests {
+    pub(super) database: Connections,
+}
+
+impl BankRequests {
     /// Adds a request and returns its id.
     pub async fn ask(&self, product: &str, kind: BankRequestKind) -> Result<i64, HistoryError> {
-        let mut connection = self.writer().await?;
+        let mut connection = self.database.writer().await?;
         let result = insert(&mut connection, product, kind).await;
-        self.settle(connection, result).await
+        self.database.settle(connection, result).await
     }
 
     /// The pending requests, oldest first.
@@ -64,7 +70,7 @@ impl HistoryStore {
         let read = async {
             let rows: Vec<(i64, String, String, String, Option<i64>)> =
                 sqlx::query_as("SELECT id, at, product, kind, version FROM requests WHERE state = 'pending' ORDER BY id")
-                    .fetch_all(&self.read)
+                    .fetch_all(self.database.read())
                     .await?;
             let request = |(id, at, product, kind, version): (i64, String, String, String, Option<i64>)| {
                 let rebuild = BankRequestKind::Rebuild { anew: kind == REBUILD_ANEW };
@@ -73,14 +79,14 @@ impl HistoryStore {
             };
             rows.into_iter().map(request).collect::<Result<_, sqlx::Error>>()
         };
-        read.await.map_err(|e| self.error(e))
+        read.await.map_err(|e| self.database.error(e))
     }
 
     /// Ends a request. An ended one does not change.
     pub async fn end_request(&self, id: i64, end: &RequestEnd) -> Result<(), HistoryError> {
-        let mut connection = self.writer().await?;
+        let mut connection = self.database.writer().await?;
         let result = end_in(&mut connection, id, end).await;
-        self.settle(connection, result).await
+        self.database.settle(connection, result).await
     }
 
     /// How this request ended; `None` while it is pending.
@@ -88,9 +94,9 @@ impl HistoryStore {
         let row: Option<(bool, String)> =
             sqlx::query_as("SELECT state = 'done', outcome FROM requests WHERE id = ? AND state <> 'pending'")
                 .bind(id)
-                .fetch_optional(&self.read)
+                .fetch_optional(self.database.read())
                 .await
-                .map_err(|e| self.error(e))?;
+                .map_err(|e| self.database.error(e))?;
         Ok(row.map(|(done, outcome)| RequestEnd { done, outcome }))
     }
 }

@@ -50,7 +50,7 @@ pub struct NewBank {
 /// The bank in use for a product.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 pub struct ActiveBankRow {
-    /// The row id, for [`super::Finished::bank_id`].
+    /// The row id, for [`Finished::bank_id`](super::Finished::bank_id).
     pub id: i64,
     /// The folder `versions/NNNNNN`.
     pub version: i64,

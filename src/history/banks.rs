@@ -2,17 +2,23 @@
 
 use super::bank_requests::{RequestEnd, end_in};
 use super::bank_rows::{ActiveBankRow, EarlierBank, NewBank, RecordedFiles};
-use super::queue::{NO_BANK, RELEASE};
-use super::report::insert_event;
+use super::events::insert_event;
+use super::queue::{NO_BANK, RELEASE, WAIT_FOR_BANK};
 use super::rows::{PathColumns, time_text};
-use super::{HistoryError, HistoryStore};
 use crate::codes::EventKind;
+use crate::database::{Connections, HistoryError};
 use crate::domain::BankTrigger;
 use crate::telemetry::Event;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 
-impl HistoryStore {
+/// The rows of banks, and the images that wait for one.
+#[derive(Debug, Clone)]
+pub struct Banks {
+    pub(super) database: Connections,
+}
+
+impl Banks {
     /// Records the bank now in use, makes the one before it `superseded`, and releases the images that waited for a bank, all in
     /// one transaction. Returns its row id.
     ///
@@ -20,33 +26,33 @@ impl HistoryStore {
     /// again, and the newer bank becomes `rolled_back`. When a known version has another `tau.json`, somebody edited it: its new row and an
     /// event say so.
     pub async fn publish_bank(&self, bank: &NewBank) -> Result<i64, HistoryError> {
-        let mut connection = self.writer().await?;
+        let mut connection = self.database.writer().await?;
         let result = publish(&mut connection, bank).await;
-        self.settle(connection, result).await
+        self.database.settle(connection, result).await
     }
 
-    /// Like [`HistoryStore::publish_bank`], for a bank that a request put back in use. The end of the request and an event are in the same
+    /// Like [`Banks::publish_bank`], for a bank that a request put back in use. The end of the request and an event are in the same
     /// transaction. `held_ok` is a fingerprint: from an ok folder with it, the daemon builds no bank by itself. Empty when it is not known.
     pub async fn publish_rollback(&self, bank: &NewBank, held_ok: &str, request: i64, end: &RequestEnd) -> Result<i64, HistoryError> {
-        let mut connection = self.writer().await?;
+        let mut connection = self.database.writer().await?;
         let result = publish_rollback(&mut connection, bank, held_ok, request, end).await;
-        self.settle(connection, result).await
+        self.database.settle(connection, result).await
     }
 
     /// Records that somebody edited `tau.json` of the bank in use, row `edited`: `bank` is that bank with the new thresholds. It gets its
     /// own row with the trigger `edited`, a hold from a rollback stays, and an event reports the edit, all in one transaction. `None`, with
     /// nothing changed, when another bank is in use by now.
     pub async fn publish_edit(&self, edited: i64, bank: &NewBank) -> Result<Option<Edited>, HistoryError> {
-        let mut connection = self.writer().await?;
+        let mut connection = self.database.writer().await?;
         let result = publish_edit(&mut connection, edited, bank).await;
-        self.settle(connection, result).await
+        self.database.settle(connection, result).await
     }
 
     /// Adds to a bank's row what earlier releases did not record.
     pub async fn complete_bank(&self, id: i64, bank: &NewBank) -> Result<(), HistoryError> {
-        let mut connection = self.writer().await?;
+        let mut connection = self.database.writer().await?;
         let result = complete(&mut connection, id, bank).await;
-        self.settle(connection, result).await
+        self.database.settle(connection, result).await
     }
 
     /// The files of every bank of this version that was in use, newest first. Version numbers start again when somebody empties a bank
@@ -55,9 +61,9 @@ impl HistoryStore {
         sqlx::query_as("SELECT sha256, config_sha256 FROM banks WHERE product = ? AND version = ? AND state <> 'failed' ORDER BY id DESC")
             .bind(product)
             .bind(version)
-            .fetch_all(&self.read)
+            .fetch_all(self.database.read())
             .await
-            .map_err(|e| self.error(e))
+            .map_err(|e| self.database.error(e))
     }
 
     /// Records a build that failed. The bank in use stays.
@@ -76,10 +82,10 @@ impl HistoryStore {
             .bind(trigger.as_str())
             .bind(reason)
             .bind(seconds)
-            .execute(&self.write)
+            .execute(self.database.write())
             .await
             .map(|_| ())
-            .map_err(|e| self.error(e))
+            .map_err(|e| self.database.error(e))
     }
 
     /// The bank in use for `product`: the one published last.
@@ -89,9 +95,9 @@ impl HistoryStore {
              FROM banks WHERE product = ? AND state = 'active'",
         )
         .bind(product)
-        .fetch_optional(&self.read)
+        .fetch_optional(self.database.read())
         .await
-        .map_err(|e| self.error(e))
+        .map_err(|e| self.database.error(e))
     }
 
     /// The banks that were in use before the present one and that a newer bank replaced, newest first. Without banks that a rollback left,
@@ -105,9 +111,21 @@ impl HistoryStore {
              ORDER BY id DESC",
         )
         .bind(product)
-        .fetch_all(&self.read)
+        .fetch_all(self.database.read())
         .await
-        .map_err(|e| self.error(e))
+        .map_err(|e| self.database.error(e))
+    }
+
+    /// The product has no bank, so its pending images wait. Returns how many began to wait.
+    pub async fn set_waiting_for_bank(&self, product: &str) -> Result<u64, HistoryError> {
+        let changed = sqlx::query(WAIT_FOR_BANK).bind(NO_BANK).bind(product).execute(self.database.write()).await;
+        Ok(changed.map_err(|e| self.database.error(e))?.rows_affected())
+    }
+
+    /// The product has a bank, so the images that waited for it are due. Returns how many. Safe to call at any time.
+    pub async fn release_waiting(&self, product: &str) -> Result<u64, HistoryError> {
+        let changed = sqlx::query(RELEASE).bind(product).bind(NO_BANK).execute(self.database.write()).await;
+        Ok(changed.map_err(|e| self.database.error(e))?.rows_affected())
     }
 }
 

@@ -1,49 +1,35 @@
-//! What the history stores about the wall clock: when the daemon last ran, and every jump. With them it can tell the age of a row.
+//! What the history stores about the wall clock: when the daemon last ran, and every jump. With them the daemon can tell the age of a row.
 
 use super::rows::{parse_time, time_text};
-use super::{HistoryError, HistoryStore};
-use crate::domain::{ClockJump, ClockRecord, ClockStamp, TimeSpan};
-use crate::platform::clock::{LineClock, Purpose};
+use crate::database::{Connections, HistoryError};
+use crate::domain::{ClockJump, ClockRecord, ClockStamp};
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
-use std::sync::Arc;
-use std::time::Duration;
 
 /// Rows changed in one hold of the write lock.
 const BATCH: usize = 500;
 
-impl HistoryStore {
-    /// From now on this clock tells how long ago a time of the history was, even when the wall clock jumps.
-    pub fn go_by(&self, clock: &Arc<LineClock>) {
-        // A store has one clock. A second call brings the same one.
-        let _ = self.clock.set(Arc::clone(clock));
-    }
+/// The record of the wall clock.
+#[derive(Debug, Clone)]
+pub struct StoredClock {
+    pub(super) database: Connections,
+}
 
-    /// The times that are at least this long ago, as a parameter for `json_each`. A time of unknown age counts as recent.
-    pub(super) fn long_ago(&self, age: Duration) -> String {
-        match self.clock.get() {
-            Some(clock) => spans_json(&clock.old(age, Purpose::Delete)),
-            None => {
-                let until = Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN);
-                spans_json(&[TimeSpan { from: Timestamp::MIN, until }])
-            }
-        }
-    }
-
+impl StoredClock {
     /// What is known about the wall clock.
     pub async fn clock_record(&self) -> Result<ClockRecord, HistoryError> {
         let read = async {
             let jumps: Vec<(String, String, i64, bool)> =
                 sqlx::query_as("SELECT wall_before, wall_after, shift_ms, witnessed FROM clock_jumps ORDER BY id")
-                    .fetch_all(&self.read)
+                    .fetch_all(self.database.read())
                     .await?;
             let stamp: Option<(String, String, i64)> =
-                sqlx::query_as("SELECT wall, boot_id, since_boot_ms FROM clock_stamp").fetch_optional(&self.read).await?;
+                sqlx::query_as("SELECT wall, boot_id, since_boot_ms FROM clock_stamp").fetch_optional(self.database.read()).await?;
             let newest: Option<String> = sqlx::query_scalar(
                 "SELECT max(at) FROM (SELECT max(seen_at) AS at FROM inspections UNION ALL SELECT max(decided_at) FROM inspections
                                       UNION ALL SELECT max(at) FROM events)",
             )
-            .fetch_one(&self.read)
+            .fetch_one(self.database.read())
             .await?;
             let jump = |(before, after, shift_ms, witnessed): (String, String, i64, bool)| {
                 Ok(ClockJump { before: parse_time(&before)?, after: parse_time(&after)?, shift_ms, witnessed })
@@ -57,15 +43,15 @@ impl HistoryStore {
                 newest: newest.map(|time| parse_time(&time)).transpose()?,
             })
         };
-        read.await.map_err(|e: sqlx::Error| self.error(e))
+        read.await.map_err(|e: sqlx::Error| self.database.error(e))
     }
 
     /// Writes the jumps of the wall clock, and that the daemon runs now. It writes both or neither, because a stamp hides the jumps before
     /// it from the next start.
     pub async fn record_clock(&self, jumps: &[ClockJump], stamp: &ClockStamp) -> Result<(), HistoryError> {
-        let mut connection = self.writer().await?;
+        let mut connection = self.database.writer().await?;
         let result = record(&mut connection, jumps, stamp).await;
-        self.settle(connection, result).await
+        self.database.settle(connection, result).await
     }
 
     /// Limits the waits of pending images: the next attempt to `retry`, the end of waiting to `give_up`. Later times were written before
@@ -78,9 +64,9 @@ impl HistoryStore {
             )
                 .bind(time_text(retry))
                 .bind(time_text(give_up))
-                .fetch_all(&self.read)
+                .fetch_all(self.database.read())
                 .await
-                .map_err(|e| self.error(e))?;
+                .map_err(|e| self.database.error(e))?;
         let mut changed = 0;
         for batch in ids.chunks(BATCH) {
             changed += sqlx::query(
@@ -90,19 +76,13 @@ impl HistoryStore {
             .bind(time_text(retry))
             .bind(time_text(give_up))
             .bind(serde_json::Value::from(batch).to_string())
-            .execute(&self.write)
+            .execute(self.database.write())
             .await
-            .map_err(|e| self.error(e))?
+            .map_err(|e| self.database.error(e))?
             .rows_affected();
         }
         Ok(changed)
     }
-}
-
-/// A parameter for `json_each`.
-pub(super) fn spans_json(spans: &[TimeSpan]) -> String {
-    let spans: Vec<[String; 2]> = spans.iter().map(|span| [time_text(span.from), time_text(span.until)]).collect();
-    serde_json::json!(spans).to_string()
 }
 
 async fn record(connection: &mut SqliteConnection, jumps: &[ClockJump], stamp: &ClockStamp) -> Result<(), sqlx::Error> {
@@ -128,30 +108,13 @@ async fn record(connection: &mut SqliteConnection, jumps: &[ClockJump], stamp: &
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn a_clock_that_was_set_forward_makes_nothing_long_ago() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
-        let (now, hour) = (Timestamp::now(), Duration::from_secs(3600));
-        // Decided ten seconds ago, five seconds before the clock was set forward by an hour.
-        let decided = time_text(now - hour - Duration::from_secs(10));
-        let is_long_ago = || {
-            let spans: Vec<[String; 2]> = serde_json::from_str(&store.long_ago(Duration::from_secs(600))).unwrap();
-            spans.iter().any(|[from, until]| (from..=until).contains(&&decided))
-        };
-        assert!(is_long_ago(), "by the wall clock alone");
-        let set = now - Duration::from_secs(5);
-        let jump = ClockJump { before: set - hour, after: set, shift_ms: 3_600_000, witnessed: true };
-        store.go_by(&Arc::new(LineClock::resume(ClockRecord { jumps: vec![jump], ..ClockRecord::default() })));
-        assert!(!is_long_ago());
-    }
+    use crate::history::HistoryStore;
 
     #[tokio::test]
     async fn what_is_written_of_the_clock_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
-        assert_eq!(store.clock_record().await.unwrap(), ClockRecord::default());
+        assert_eq!(store.clock().clock_record().await.unwrap(), ClockRecord::default());
         let time = |text: &str| text.parse::<Timestamp>().unwrap();
         let (old, new) = (time("2000-01-01T00:10:00.123Z"), time("2026-11-23T08:00:00Z"));
         let jumps = [
@@ -159,10 +122,10 @@ mod tests {
             ClockJump { before: new, after: old, shift_ms: -7, witnessed: false },
         ];
         let stamp = |ms| ClockStamp { wall: old, boot_id: "x".into(), since_boot_ms: ms };
-        store.record_clock(&jumps[..1], &stamp(1)).await.unwrap();
-        store.record_clock(&jumps[1..], &stamp(2)).await.unwrap();
-        assert_eq!(store.clock_record().await.unwrap(), ClockRecord { jumps: jumps.into(), stamp: Some(stamp(2)), newest: None });
-        store.record_event(&crate::telemetry::Event::new(crate::codes::EventKind::Start, "")).await.unwrap();
-        assert!(store.clock_record().await.unwrap().newest.is_some());
+        store.clock().record_clock(&jumps[..1], &stamp(1)).await.unwrap();
+        store.clock().record_clock(&jumps[1..], &stamp(2)).await.unwrap();
+        assert_eq!(store.clock().clock_record().await.unwrap(), ClockRecord { jumps: jumps.into(), stamp: Some(stamp(2)), newest: None });
+        store.events().record_event(&crate::telemetry::Event::new(crate::codes::EventKind::Start, "")).await.unwrap();
+        assert!(store.clock().clock_record().await.unwrap().newest.is_some());
     }
 }

@@ -1,15 +1,16 @@
 //! How an inspection ends. Each end is one transaction, with everything that follows from it.
 
-use super::rows::{Finished, FollowUp, PathColumns, time_text};
+use super::queue::InspectionQueue;
+use super::rows::{PathColumns, time_text};
 use super::sightings::{WINDOW, twin};
-use super::{HistoryError, HistoryStore};
 use crate::codes::{Reason, ReasonCode};
-use crate::domain::{Decision, Publish};
+use crate::database::HistoryError;
+use crate::domain::{Decision, Finished, FollowUp, Publish};
 use jiff::Timestamp;
 use sqlx::{Connection, Sqlite, SqliteConnection};
 use std::path::Path;
 
-impl HistoryStore {
+impl InspectionQueue {
     /// pending → done, with the actions and messages that follow. False, with nothing changed, when the row was not pending any more, the
     /// file changed during the attempt, or a rollback left the bank meanwhile (the row is then still pending and due).
     ///
@@ -21,16 +22,16 @@ impl HistoryStore {
         let follow_up = &finished.follow_up;
         let acts = decision == Decision::Ng && follow_up.act_since.is_some();
         let publishes = matches!((follow_up.publish, decision), (Some(Publish::All), _) | (Some(Publish::Ng), Decision::Ng));
-        let mut connection = self.writer().await?;
-        let long_ago = self.long_ago(WINDOW);
+        let mut connection = self.database.writer().await?;
+        let long_ago = self.ages.long_ago(WINDOW);
         let result = finish(&mut connection, finished, decision, (acts, publishes), &long_ago).await;
-        self.settle(connection, result).await
+        self.database.settle(connection, result).await
     }
 
-    /// True when [`HistoryStore::finish`] failed the row as a duplicate.
+    /// True when [`InspectionQueue::finish`] failed the row as a duplicate.
     pub async fn is_duplicate(&self, id: i64) -> Result<bool, HistoryError> {
         let found = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM inspections WHERE id = ? AND state = 'failed' AND reason_code = ?)");
-        found.bind(id).bind(ReasonCode::Duplicate.as_str()).fetch_one(&self.read).await.map_err(|e| self.error(e))
+        found.bind(id).bind(ReasonCode::Duplicate.as_str()).fetch_one(self.database.read()).await.map_err(|e| self.database.error(e))
     }
 
     /// pending → failed. False, with nothing changed, when the row was not pending any more or the file changed during the attempt (the row
@@ -44,9 +45,9 @@ impl HistoryStore {
         .bind(reason.code.as_str())
         .bind(time_text(decided_at))
         .bind(id)
-        .execute(&self.write)
+        .execute(self.database.write())
         .await;
-        Ok(changed.map_err(|e| self.error(e))?.rows_affected() == 1)
+        Ok(changed.map_err(|e| self.database.error(e))?.rows_affected() == 1)
     }
 }
 

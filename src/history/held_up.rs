@@ -1,9 +1,9 @@
 //! Images, defects and messages that wait for something that does not come by itself; and which has waited longest.
 
 use super::rows::parse_time;
-use super::{HistoryError, HistoryStore};
 use crate::codes::ReasonCode;
 use crate::domain::HeldUp;
+use sqlx::SqliteConnection;
 
 /// Reads an index that holds only these rows. The columns beside `min` are from its row.
 const IMAGES: &str = "SELECT product, reason_code, count(*), id, image_path || ': ' || ifnull(reason, ''), min(seen_at)
@@ -19,27 +19,21 @@ const MESSAGES: &str = "SELECT NULL, 'mqtt', (SELECT count(*) FROM mqtt_outbox),
 
 type Row = (Option<String>, String, i64, i64, String, String);
 
-impl HistoryStore {
-    /// All that waits, by product and reason, without waits that end by themselves ([`ReasonCode::ends_by_itself`]).
-    pub async fn held_up(&self) -> Result<Vec<HeldUp>, HistoryError> {
-        let passing: Vec<&str> = ReasonCode::ALL.iter().filter(|code| code.ends_by_itself()).map(|code| code.as_str()).collect();
-        let read = async {
-            let mut rows: Vec<Row> =
-                sqlx::query_as(IMAGES).bind(serde_json::Value::from(passing).to_string()).fetch_all(&self.read).await?;
-            rows.extend(sqlx::query_as::<_, Row>(DEFECTS).fetch_all(&self.read).await?);
-            rows.extend(sqlx::query_as::<_, Row>(MESSAGES).fetch_all(&self.read).await?);
-            let held_up = |(product, reason, count, oldest, what, since): Row| {
-                Ok(HeldUp { product, reason, count, oldest, what, since: parse_time(&since)? })
-            };
-            rows.into_iter().map(held_up).collect::<Result<_, sqlx::Error>>()
-        };
-        read.await.map_err(|e| self.error(e))
-    }
+pub(super) async fn held_up(connection: &mut SqliteConnection) -> Result<Vec<HeldUp>, sqlx::Error> {
+    let passing: Vec<&str> = ReasonCode::ALL.iter().filter(|code| code.ends_by_itself()).map(|code| code.as_str()).collect();
+    let passing = serde_json::Value::from(passing).to_string();
+    let mut rows: Vec<Row> = sqlx::query_as(IMAGES).bind(passing).fetch_all(&mut *connection).await?;
+    rows.extend(sqlx::query_as::<_, Row>(DEFECTS).fetch_all(&mut *connection).await?);
+    rows.extend(sqlx::query_as::<_, Row>(MESSAGES).fetch_all(&mut *connection).await?);
+    let held_up = |(product, reason, count, oldest, what, since): Row| {
+        Ok(HeldUp { product, reason, count, oldest, what, since: parse_time(&since)? })
+    };
+    rows.into_iter().map(held_up).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Arrival;
+    use super::super::{Arrival, HistoryStore};
     use super::*;
     use crate::codes::Reason;
     use jiff::Timestamp;
@@ -58,12 +52,12 @@ mod tests {
                 ..Arrival::sample(number)
             })
             .collect();
-        store.record_arrivals(&arrivals).await.unwrap();
+        store.arrivals().record_arrivals(&arrivals).await.unwrap();
         for (id, code) in [(1, ReasonCode::NotWritable), (2, ReasonCode::NotWritable), (3, ReasonCode::Incomplete), (4, ReasonCode::NoBank)]
         {
-            store.retry_later(id, &Reason::new(code, format!("why {id}")), at(0)).await.unwrap();
+            store.queue().retry_later(id, &Reason::new(code, format!("why {id}")), at(0)).await.unwrap();
         }
-        store.retry_later(6, &Reason::new(ReasonCode::BankUnusable, "gone"), at(0)).await.unwrap();
+        store.queue().retry_later(6, &Reason::new(ReasonCode::BankUnusable, "gone"), at(0)).await.unwrap();
         let held = |product: &str, reason: &str, count, oldest, what: &str, since| HeldUp {
             product: Some(product.to_owned()),
             reason: reason.to_owned(),
@@ -74,9 +68,9 @@ mod tests {
         };
         let expected =
             [held("p", "not_writable", 2, 2, "/drop/2.png: why 2", 98), held("q", "bank_unusable", 1, 6, "/drop/6.png: gone", 94)];
-        assert_eq!(store.held_up().await.unwrap(), expected);
+        assert_eq!(store.records().held_up().await.unwrap(), expected);
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {IMAGES}"));
-        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).bind("[]").fetch_all(&store.read).await.unwrap();
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).bind("[]").fetch_all(store.read()).await.unwrap();
         assert!(
             plan[0].3.contains("USING INDEX inspections_waiting") && !plan.iter().any(|step| step.3.contains("TEMP B-TREE")),
             "{plan:?}"

@@ -4,10 +4,11 @@
 //! start belongs to an image that was in hand when the process died. Such an image is a suspect: the daemon tries it while nothing else is
 //! in hand, so the next death tells whether this image was the cause. Any end of an attempt except death clears the suspicion.
 
-use super::queue::{PENDING_COLUMNS, PendingColumns, folders, outside};
-use super::rows::{PendingImage, time_text};
-use super::{HistoryError, HistoryStore};
+use super::queue::{InspectionQueue, PENDING_COLUMNS, PendingColumns, folders, outside};
+use super::rows::time_text;
 use crate::codes::{Reason, ReasonCode};
+use crate::database::HistoryError;
+use crate::domain::PendingImage;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use std::path::PathBuf;
@@ -36,43 +37,37 @@ pub struct Killer {
     pub image_path: String,
 }
 
-impl HistoryStore {
-    /// Begins an attempt while no other image is in hand. Otherwise like [`HistoryStore::start_attempt`].
+impl InspectionQueue {
+    /// Begins an attempt while no other image is in hand. Otherwise like [`InspectionQueue::start_attempt`].
     pub async fn start_attempt_alone(&self, id: i64) -> Result<bool, HistoryError> {
         self.start(id, "alone").await
     }
 
-    /// The attempt ended without a change of the row's state.
-    pub async fn put_down(&self, id: i64) -> Result<(), HistoryError> {
-        let changed = sqlx::query("UPDATE inspections SET in_hand = NULL, deaths = NULL WHERE id = ?").bind(id).execute(&self.write).await;
-        changed.map(|_| ()).map_err(|e| self.error(e))
-    }
-
     /// Somebody asked the daemon to stop. If it dies before it has stopped, no image is to blame.
     pub async fn stops(&self) -> Result<(), HistoryError> {
-        self.health.stops.store(true, Ordering::Release);
-        let changed = sqlx::query("UPDATE inspections SET in_hand = NULL WHERE in_hand IS NOT NULL").execute(&self.write).await;
-        changed.map(|_| ()).map_err(|e| self.error(e))
+        self.stops.store(true, Ordering::Release);
+        let changed = sqlx::query("UPDATE inspections SET in_hand = NULL WHERE in_hand IS NOT NULL").execute(self.database.write()).await;
+        changed.map(|_| ()).map_err(|e| self.database.error(e))
     }
 
     /// Treats the images that the process before `run` left in hand. For the start of a line, before the first attempt. A second call with
     /// the same `run` does nothing. `boot` tells one start of the machine from another.
     pub async fn after_death(&self, run: &str, boot: &str) -> Result<Aftermath, HistoryError> {
-        let mut connection = self.writer().await?;
+        let mut connection = self.database.writer().await?;
         let result = after_death(&mut connection, run, boot).await;
-        self.settle(connection, result).await
+        self.database.settle(connection, result).await
     }
 
     /// True while there are suspects.
     pub async fn has_suspects(&self) -> Result<bool, HistoryError> {
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM inspections WHERE deaths IS NOT NULL)")
-            .fetch_one(&self.read)
+            .fetch_one(self.database.read())
             .await
-            .map_err(|e| self.error(e))
+            .map_err(|e| self.database.error(e))
     }
 
     /// The next suspect of these products, and its product: the fewest deaths first, then the oldest. `deaths` at most; the other
-    /// parameters are those of [`HistoryStore::next_pending`].
+    /// parameters are those of [`InspectionQueue::next_pending`].
     pub async fn next_suspect(
         &self,
         products: &[&str],
@@ -96,10 +91,10 @@ impl HistoryStore {
             .bind(time_text(now))
             .bind(serde_json::Value::from(exclude).to_string())
             .bind(folders(avoid))
-            .fetch_optional(&self.read)
+            .fetch_optional(self.database.read())
             .await
-            .map_err(|e| self.error(e))?;
-        row.map(|Suspect { product, image }| Ok((product, image.into_image()?))).transpose().map_err(|e| self.error(e))
+            .map_err(|e| self.database.error(e))?;
+        row.map(|Suspect { product, image }| Ok((product, image.into_image()?))).transpose().map_err(|e| self.database.error(e))
     }
 }
 
@@ -157,7 +152,7 @@ async fn fail_killers(connection: &mut SqliteConnection) -> Result<Vec<Killer>, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Arrival, RequeueFilter};
+    use super::super::{Arrival, HistoryStore, RequeueFilter};
     use super::*;
     use std::time::Duration;
 
@@ -173,22 +168,22 @@ mod tests {
         let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
         let arrivals: Vec<Arrival> =
             (0..images).map(|number| Arrival { path: format!("/drop/{number}.png").into(), ..Arrival::sample(number) }).collect();
-        store.record_arrivals(&arrivals).await.unwrap();
-        store.after_death("run 0", "boot").await.unwrap();
+        store.arrivals().record_arrivals(&arrivals).await.unwrap();
+        store.queue().after_death("run 0", "boot").await.unwrap();
         Scene { store, _folder: folder }
     }
 
     impl Scene {
         async fn suspects(&self) -> Vec<i64> {
             let mut found = Vec::new();
-            while let Some((_, image)) = self.store.next_suspect(&["p"], NOW, DEATHS, &found, &[]).await.unwrap() {
+            while let Some((_, image)) = self.store.queue().next_suspect(&["p"], NOW, DEATHS, &found, &[]).await.unwrap() {
                 found.push(image.id);
             }
             found
         }
 
         async fn others(&self) -> Vec<i64> {
-            self.store.next_pending("p", NOW, 9, &[], &[]).await.unwrap().into_iter().map(|image| image.id).collect()
+            self.store.queue().next_pending("p", NOW, 9, &[], &[]).await.unwrap().into_iter().map(|image| image.id).collect()
         }
     }
 
@@ -196,53 +191,53 @@ mod tests {
     async fn images_in_hand_at_a_death_are_suspects_until_an_attempt_ends_otherwise() {
         let scene = scene(4).await;
         for id in [1, 2, 3] {
-            scene.store.start_attempt(id).await.unwrap();
+            scene.store.queue().start_attempt(id).await.unwrap();
         }
         let later = Timestamp::now();
-        scene.store.retry_later(3, &ReasonCode::Changing.into(), later).await.unwrap();
-        let found = scene.store.after_death("run 1", "boot").await.unwrap();
+        scene.store.queue().retry_later(3, &ReasonCode::Changing.into(), later).await.unwrap();
+        let found = scene.store.queue().after_death("run 1", "boot").await.unwrap();
         assert_eq!((found.suspects, found.failed.len()), (2, 0));
-        assert_eq!(scene.store.after_death("run 1", "boot").await.unwrap(), Aftermath::default(), "a reload is no death");
+        assert_eq!(scene.store.queue().after_death("run 1", "boot").await.unwrap(), Aftermath::default(), "a reload is no death");
         assert_eq!((scene.suspects().await, scene.others().await), (vec![1, 2], vec![3, 4]));
-        assert_eq!(scene.store.due_products(&["p"], NOW).await.unwrap(), ["p"]);
-        scene.store.start_attempt_alone(1).await.unwrap();
-        scene.store.retry_later(1, &ReasonCode::Changing.into(), later).await.unwrap();
-        scene.store.start_attempt_alone(2).await.unwrap();
-        scene.store.put_down(2).await.unwrap();
+        assert_eq!(scene.store.queue().due_products(&["p"], NOW).await.unwrap(), ["p"]);
+        scene.store.queue().start_attempt_alone(1).await.unwrap();
+        scene.store.queue().retry_later(1, &ReasonCode::Changing.into(), later).await.unwrap();
+        scene.store.queue().start_attempt_alone(2).await.unwrap();
+        scene.store.queue().put_down(2).await.unwrap();
         assert_eq!((scene.suspects().await, scene.others().await), (vec![], vec![1, 2, 3, 4]));
-        assert!(!scene.store.has_suspects().await.unwrap());
+        assert!(!scene.store.queue().has_suspects().await.unwrap());
     }
 
     #[tokio::test]
     async fn two_deaths_alone_fail_an_image_and_a_requeue_forgets_them() {
         let scene = scene(2).await;
-        scene.store.start_attempt(1).await.unwrap();
-        scene.store.start_attempt(2).await.unwrap();
-        scene.store.after_death("run 1", "boot").await.unwrap();
-        scene.store.start_attempt_alone(2).await.unwrap();
-        assert_eq!(scene.store.after_death("run 2", "boot").await.unwrap().failed, []);
+        scene.store.queue().start_attempt(1).await.unwrap();
+        scene.store.queue().start_attempt(2).await.unwrap();
+        scene.store.queue().after_death("run 1", "boot").await.unwrap();
+        scene.store.queue().start_attempt_alone(2).await.unwrap();
+        assert_eq!(scene.store.queue().after_death("run 2", "boot").await.unwrap().failed, []);
         assert_eq!(scene.suspects().await, [1, 2], "the least suspicious first");
-        assert_eq!(scene.store.next_suspect(&["p"], NOW, 0, &[1], &[]).await.unwrap(), None, "it has one death already");
-        scene.store.start_attempt_alone(2).await.unwrap();
-        let found = scene.store.after_death("run 3", "boot").await.unwrap();
+        assert_eq!(scene.store.queue().next_suspect(&["p"], NOW, 0, &[1], &[]).await.unwrap(), None, "it has one death already");
+        scene.store.queue().start_attempt_alone(2).await.unwrap();
+        let found = scene.store.queue().after_death("run 3", "boot").await.unwrap();
         assert_eq!((found.failed[0].id, found.failed[0].image_path.as_str()), (2, "/drop/1.png"));
-        assert_eq!((scene.suspects().await, scene.store.counts().await.unwrap().failed), (vec![1], 1));
+        assert_eq!((scene.suspects().await, scene.store.lists().counts().await.unwrap().failed), (vec![1], 1));
 
         let everything = RequeueFilter::default();
-        scene.store.requeue(&everything, |_, _| Some("p".into()), Duration::ZERO).await.unwrap();
-        scene.store.release_waiting("p").await.unwrap();
+        scene.store.failed_images().requeue(&everything, |_, _| Some("p".into()), Duration::ZERO).await.unwrap();
+        scene.store.banks().release_waiting("p").await.unwrap();
         assert_eq!((scene.suspects().await, scene.others().await), (vec![1], vec![2]), "like any other");
     }
 
     #[tokio::test]
     async fn a_stop_and_a_machine_that_goes_down_blame_nobody() {
         let scene = scene(2).await;
-        scene.store.start_attempt(1).await.unwrap();
-        assert_eq!(scene.store.after_death("run 1", "another boot").await.unwrap(), Aftermath::default());
-        scene.store.start_attempt(1).await.unwrap();
-        scene.store.stops().await.unwrap();
-        scene.store.start_attempt(2).await.unwrap();
-        assert_eq!(scene.store.after_death("run 2", "another boot").await.unwrap(), Aftermath::default());
+        scene.store.queue().start_attempt(1).await.unwrap();
+        assert_eq!(scene.store.queue().after_death("run 1", "another boot").await.unwrap(), Aftermath::default());
+        scene.store.queue().start_attempt(1).await.unwrap();
+        scene.store.queue().stops().await.unwrap();
+        scene.store.queue().start_attempt(2).await.unwrap();
+        assert_eq!(scene.store.queue().after_death("run 2", "another boot").await.unwrap(), Aftermath::default());
         assert_eq!(scene.others().await, [1, 2]);
     }
 }

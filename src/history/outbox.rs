@@ -1,8 +1,8 @@
 //! The messages that the MQTT broker has not acknowledged yet, in the order of the decisions.
 
-use super::report::insert_event;
-use super::{HistoryError, HistoryStore};
+use super::events::insert_event;
 use crate::codes::EventKind;
+use crate::database::{Connections, HistoryError};
 use crate::telemetry::Event;
 use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
@@ -12,7 +12,7 @@ use sqlx::{Connection, SqliteConnection};
 #[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
 pub struct Message {
-    /// The place in the outbox, for [`HistoryStore::forget_messages`].
+    /// The place in the outbox, for [`Outbox::forget_messages`].
     #[serde(skip)]
     pub id: i64,
     pub inspection_id: i64,
@@ -33,7 +33,13 @@ pub struct Message {
     pub decided_at: String,
 }
 
-impl HistoryStore {
+/// The messages for the MQTT broker.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    pub(super) database: Connections,
+}
+
+impl Outbox {
     /// The oldest messages after the one with the id `after`.
     pub async fn next_messages(&self, after: i64, limit: u32) -> Result<Vec<Message>, HistoryError> {
         sqlx::query_as(
@@ -49,19 +55,19 @@ impl HistoryStore {
         )
         .bind(after)
         .bind(limit)
-        .fetch_all(&self.read)
+        .fetch_all(self.database.read())
         .await
-        .map_err(|e| self.error(e))
+        .map_err(|e| self.database.error(e))
     }
 
     /// Removes the messages that the broker has acknowledged.
     pub async fn forget_messages(&self, ids: &[i64]) -> Result<(), HistoryError> {
         sqlx::query("DELETE FROM mqtt_outbox WHERE id IN (SELECT value FROM json_each(?))")
             .bind(serde_json::Value::from(ids).to_string())
-            .execute(&self.write)
+            .execute(self.database.write())
             .await
             .map(|_| ())
-            .map_err(|e| self.error(e))
+            .map_err(|e| self.database.error(e))
     }
 
     /// Removes all messages except the newest `keep`. The same transaction writes an event `kind` with the number of lost messages;
@@ -70,15 +76,15 @@ impl HistoryStore {
         let kept = i64::try_from(keep).unwrap_or(i64::MAX);
         let excess: i64 = sqlx::query_scalar("SELECT max(count(*) - ?, 0) FROM mqtt_outbox")
             .bind(kept)
-            .fetch_one(&self.read)
+            .fetch_one(self.database.read())
             .await
-            .map_err(|e| self.error(e))?;
+            .map_err(|e| self.database.error(e))?;
         if excess == 0 {
             return Ok(0);
         }
-        let mut connection = self.writer().await?;
+        let mut connection = self.database.writer().await?;
         let result = drop_oldest(&mut connection, kept, kind, detail).await;
-        self.settle(connection, result).await
+        self.database.settle(connection, result).await
     }
 }
 

@@ -1,12 +1,14 @@
 //! The queue of pending images: due images, waiting images, and attempts.
 
-use super::rows::{PathColumns, PendingImage, parse_time, time_text};
-use super::{HistoryError, HistoryStore};
+use super::ages::Ages;
+use super::rows::{PathColumns, parse_time, time_text};
 use crate::codes::{Reason, ReasonCode};
-use crate::domain::SaidWhole;
+use crate::database::{Connections, HistoryError};
+use crate::domain::{PendingImage, SaidWhole};
 use jiff::{SignedDuration, Timestamp};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The reason of rows that wait for the first bank of their product.
 ///
@@ -43,7 +45,17 @@ const LIVE_IMAGES: &str = due_images!(">");
 /// The same parameters as [`LIVE_IMAGES`].
 const BACKLOG: &str = due_images!("<=");
 
-impl HistoryStore {
+/// The pending images: which is next, and how each attempt ends.
+#[derive(Debug, Clone)]
+pub struct InspectionQueue {
+    pub(super) database: Connections,
+    /// Tells which arrivals of earlier times are too long ago to be the same as another.
+    pub(super) ages: Ages,
+    /// Somebody asked the daemon to stop; all handles of one store know it.
+    pub(super) stops: Arc<AtomicBool>,
+}
+
+impl InspectionQueue {
     /// The products among `products` that have due images, in the given order. Each costs one index look-up, even with a long backlog.
     pub async fn due_products(&self, products: &[&str], now: Timestamp) -> Result<Vec<String>, HistoryError> {
         sqlx::query_scalar(
@@ -56,9 +68,9 @@ impl HistoryStore {
         .bind(serde_json::Value::from(products).to_string())
         .bind(NO_BANK)
         .bind(time_text(now))
-        .fetch_all(&self.read)
+        .fetch_all(self.database.read())
         .await
-        .map_err(|e| self.error(e))
+        .map_err(|e| self.database.error(e))
     }
 
     /// The due images of a product in the order in which to inspect them, without the images in `exclude` (already in work) and those below
@@ -67,7 +79,7 @@ impl HistoryStore {
     /// Only this function defines the order: first live images, then the backlog, each from the oldest on. An image is live when it was
     /// first seen less than `LIVE` ago. The backlog has waited longer: after an outage, for a bank, or because somebody requeued it. One of
     /// the `limit` images in `BACKLOG_SHARE` is from the backlog, however many live images there are, so no image starves. Images that are
-    /// tried alone (see [`HistoryStore::next_suspect`]) are left out.
+    /// tried alone (see [`InspectionQueue::next_suspect`]) are left out.
     pub async fn next_pending(
         &self,
         product: &str,
@@ -87,60 +99,68 @@ impl HistoryStore {
                 .bind(serde_json::Value::from(exclude).to_string())
                 .bind(&avoid_folders)
                 .bind(limit)
-                .fetch_all(&self.read)
+                .fetch_all(self.database.read())
                 .await
-                .map_err(|e| self.error(e))
+                .map_err(|e| self.database.error(e))
         };
         let mut rows = find(LIVE_IMAGES, limit).await?;
         let room = limit - rows.len() as u32;
         let backlog = find(BACKLOG, room.max(limit / BACKLOG_SHARE)).await?;
         rows.truncate(limit as usize - backlog.len().min(limit as usize));
         rows.extend(backlog);
-        rows.into_iter().map(PendingColumns::into_image).collect::<Result<_, _>>().map_err(|e| self.error(e))
+        rows.into_iter().map(PendingColumns::into_image).collect::<Result<_, _>>().map_err(|e| self.database.error(e))
     }
 
     /// Begins an attempt; call it before reading the file. False when the row is no longer pending.
     ///
-    /// [`HistoryStore::finish`] and [`HistoryStore::fail`] count only if the file did not change during the attempt.
+    /// [`InspectionQueue::finish`] and [`InspectionQueue::fail`] count only if the file did not change during the attempt.
     pub async fn start_attempt(&self, id: i64) -> Result<bool, HistoryError> {
         self.start(id, "with_others").await
     }
 
     pub(super) async fn start(&self, id: i64, in_hand: &str) -> Result<bool, HistoryError> {
         let query = "UPDATE inspections SET attempts = attempts + 1, started_at = ?, in_hand = ? WHERE id = ? AND state = 'pending'";
-        let stops = self.health.stops.load(Ordering::Acquire);
-        let changed =
-            sqlx::query(query).bind(time_text(Timestamp::now())).bind((!stops).then_some(in_hand)).bind(id).execute(&self.write).await;
-        Ok(changed.map_err(|e| self.error(e))?.rows_affected() == 1)
+        let stops = self.stops.load(Ordering::Acquire);
+        let changed = sqlx::query(query)
+            .bind(time_text(Timestamp::now()))
+            .bind((!stops).then_some(in_hand))
+            .bind(id)
+            .execute(self.database.write())
+            .await;
+        Ok(changed.map_err(|e| self.database.error(e))?.rows_affected() == 1)
     }
 
     /// The attempt ended without a result, and the row is due again at `retry_at`. False when the row is no longer pending.
     pub async fn retry_later(&self, id: i64, reason: &Reason, retry_at: Timestamp) -> Result<bool, HistoryError> {
         let query = "UPDATE inspections SET reason = ?, reason_code = ?, retry_at = ?, in_hand = NULL, deaths = NULL
                      WHERE id = ? AND state = 'pending'";
-        let changed =
-            sqlx::query(query).bind(&reason.text).bind(reason.code.as_str()).bind(time_text(retry_at)).bind(id).execute(&self.write).await;
-        Ok(changed.map_err(|e| self.error(e))?.rows_affected() == 1)
+        let changed = sqlx::query(query)
+            .bind(&reason.text)
+            .bind(reason.code.as_str())
+            .bind(time_text(retry_at))
+            .bind(id)
+            .execute(self.database.write())
+            .await;
+        Ok(changed.map_err(|e| self.database.error(e))?.rows_affected() == 1)
     }
 
-    /// The product has no bank, so its pending images wait. Returns how many began to wait.
-    pub async fn set_waiting_for_bank(&self, product: &str) -> Result<u64, HistoryError> {
-        let changed = sqlx::query(
-            "UPDATE inspections SET reason = ?1, reason_code = ?1, retry_at = NULL WHERE state = 'pending' AND product = ?2 AND reason IS NOT ?1",
-        )
-        .bind(NO_BANK)
-        .bind(product)
-        .execute(&self.write)
-        .await;
-        Ok(changed.map_err(|e| self.error(e))?.rows_affected())
+    /// The product has no bank: all its pending images wait for one, and the attempt at this one ends.
+    pub async fn wait_for_bank(&self, id: i64, product: &str) -> Result<(), HistoryError> {
+        let changed = sqlx::query(WAIT_FOR_BANK).bind(NO_BANK).bind(product).execute(self.database.write()).await;
+        changed.map_err(|e| self.database.error(e))?;
+        self.put_down(id).await
     }
 
-    /// The product has a bank, so the images that waited for it are due. Returns how many. Safe to call at any time.
-    pub async fn release_waiting(&self, product: &str) -> Result<u64, HistoryError> {
-        let changed = sqlx::query(RELEASE).bind(product).bind(NO_BANK).execute(&self.write).await;
-        Ok(changed.map_err(|e| self.error(e))?.rows_affected())
+    /// The attempt ended without a change of the row's state.
+    pub async fn put_down(&self, id: i64) -> Result<(), HistoryError> {
+        let put_down = sqlx::query("UPDATE inspections SET in_hand = NULL, deaths = NULL WHERE id = ?").bind(id);
+        put_down.execute(self.database.write()).await.map(|_| ()).map_err(|e| self.database.error(e))
     }
 }
+
+/// Parameters: [`NO_BANK`], product.
+pub(super) const WAIT_FOR_BANK: &str =
+    "UPDATE inspections SET reason = ?1, reason_code = ?1, retry_at = NULL WHERE state = 'pending' AND product = ?2 AND reason IS NOT ?1";
 
 /// Parameters: product, [`NO_BANK`].
 pub(super) const RELEASE: &str =
@@ -191,7 +211,7 @@ pub(super) fn folders(folders: &[PathBuf]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Arrival;
+    use crate::history::{Arrival, HistoryStore};
 
     fn arrival(number: i64, seen_at: Timestamp) -> Arrival {
         Arrival { seen_at, give_up_at: seen_at, ..Arrival::sample(number) }
@@ -207,9 +227,9 @@ mod tests {
         let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
         // Ids 1 to 100 have waited long, 101 to 120 arrive now; the clock is at 1000 s.
         let arrivals: Vec<_> = (1..=100).map(|i| arrival(i, at(i))).chain((101..=120).map(|i| arrival(i, at(891 + i)))).collect();
-        store.record_arrivals(&arrivals).await.unwrap();
+        store.arrivals().record_arrivals(&arrivals).await.unwrap();
         let next = async |limit, exclude: &[i64], now| {
-            let images = store.next_pending("p", at(now), limit, exclude, &[]).await.unwrap();
+            let images = store.queue().next_pending("p", at(now), limit, exclude, &[]).await.unwrap();
             images.iter().map(|image| image.id).collect::<Vec<_>>()
         };
         assert_eq!(next(4, &[], 1000).await, [101, 102, 103, 1]);
@@ -230,7 +250,7 @@ mod tests {
         let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
         for query in [LIVE_IMAGES, BACKLOG] {
             let plan: Vec<(i64, i64, i64, String)> =
-                sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"))).fetch_all(&store.read).await.unwrap();
+                sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"))).fetch_all(store.read()).await.unwrap();
             let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
             let compared = steps.iter().filter(|step| step.contains("inspections_queue (product=? AND seen_at"));
             assert_eq!(compared.count(), 1, "{steps:?}");

@@ -1,48 +1,20 @@
-//! The questions to the history: counts and lists; and events, which only people read.
+//! The questions of people to the history: counts and lists.
 
 use super::rows::{Counts, Distance, InspectionFilter, InspectionRow, ProductCounts, time_text};
-use super::{HistoryError, HistoryStore};
-use crate::telemetry::{Event, EventRows, NotRecorded};
-use futures::future::BoxFuture;
-use jiff::Timestamp;
+use crate::database::{Connections, HistoryError};
 use sqlx::{QueryBuilder, Sqlite};
 use std::ops::ControlFlow;
 
 /// The rows of one page: a millisecond's work, and a megabyte.
 const PAGE: u32 = 1000;
 
-/// Writes an event, alone or within a transaction.
-pub(super) async fn insert_event<'e>(executor: impl sqlx::Executor<'e, Database = Sqlite>, event: &Event) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO events (at, level, kind, product, place, detail) VALUES (?, ?, ?, ?, ?, ?)")
-        .bind(time_text(Timestamp::now()))
-        .bind(event.kind.level().as_str())
-        .bind(event.kind.as_str())
-        .bind(&event.product)
-        .bind(event.place.as_ref().map(ToString::to_string))
-        .bind(&event.detail)
-        .execute(executor)
-        .await
-        .map(|_| ())
+/// Counts and lists of inspections.
+#[derive(Debug, Clone)]
+pub struct InspectionLists {
+    pub(super) database: Connections,
 }
 
-impl EventRows for HistoryStore {
-    fn record<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), NotRecorded>> {
-        Box::pin(async move { self.record_event(event).await.map_err(NotRecorded::from) })
-    }
-}
-
-impl HistoryStore {
-    /// Records an event of the daemon, with the present time.
-    pub async fn record_event(&self, event: &Event) -> Result<(), HistoryError> {
-        insert_event(&self.write, event).await.map_err(|e| self.error(e))
-    }
-
-    /// How many images are pending, without reading the other rows.
-    pub async fn pending(&self) -> Result<i64, HistoryError> {
-        let count = sqlx::query_scalar("SELECT count(*) FROM inspections WHERE state = 'pending'").fetch_one(&self.read).await;
-        count.map_err(|e| self.error(e))
-    }
-
+impl InspectionLists {
     /// All rows by state, from one snapshot.
     pub async fn counts(&self) -> Result<Counts, HistoryError> {
         let products = self.counts_by_product().await?;
@@ -60,9 +32,9 @@ impl HistoryStore {
             "SELECT product, count(*), sum(state = 'done'), sum(state = 'failed'), sum(state = 'pending')
              FROM inspections GROUP BY product ORDER BY product",
         )
-        .fetch_all(&self.read)
+        .fetch_all(self.database.read())
         .await
-        .map_err(|e| self.error(e))?;
+        .map_err(|e| self.database.error(e))?;
         Ok(rows
             .into_iter()
             .map(|(product, arrived, done, failed, pending)| ProductCounts { product, counts: Counts { arrived, done, failed, pending } })
@@ -106,7 +78,7 @@ impl HistoryStore {
         limit: Option<u32>,
         walk: Walk,
     ) -> Result<Vec<InspectionRow>, HistoryError> {
-        page_query(filter, after, limit, walk).build_query_as().fetch_all(&self.read).await.map_err(|e| self.error(e))
+        page_query(filter, after, limit, walk).build_query_as().fetch_all(self.database.read()).await.map_err(|e| self.database.error(e))
     }
 }
 
@@ -163,7 +135,8 @@ fn page_query(filter: &InspectionFilter, after: Option<&(String, i64)>, limit: O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Arrival;
+    use crate::history::{Arrival, HistoryStore};
+    use jiff::Timestamp;
 
     async fn store_with(folder: &tempfile::TempDir, images: i64) -> HistoryStore {
         let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
@@ -174,7 +147,7 @@ mod tests {
                 ..Arrival::sample(i)
             })
             .collect();
-        store.record_arrivals(&arrivals).await.unwrap();
+        store.arrivals().record_arrivals(&arrivals).await.unwrap();
         store
     }
 
@@ -186,7 +159,7 @@ mod tests {
         let of_p = InspectionFilter { product: Some("p".into()), ..all.clone() };
         for filter in [all.clone(), of_p, InspectionFilter { limit: Some(1500), ..all.clone() }, InspectionFilter { limit: Some(7), ..all }]
         {
-            let expected: Vec<i64> = store.inspections(&filter).await.unwrap().iter().map(|row| row.id).collect();
+            let expected: Vec<i64> = store.lists().inspections(&filter).await.unwrap().iter().map(|row| row.id).collect();
             let mut ids = Vec::new();
             let mut largest = 0;
             let take = |rows: &[InspectionRow]| {
@@ -194,7 +167,7 @@ mod tests {
                 ids.extend(rows.iter().map(|row| row.id));
                 ControlFlow::Continue(())
             };
-            store.inspections_in_pages(&filter, take).await.unwrap();
+            store.lists().inspections_in_pages(&filter, take).await.unwrap();
             assert_eq!(ids, expected);
             assert!(largest <= PAGE as usize);
         }
@@ -203,7 +176,7 @@ mod tests {
             pages += 1;
             ControlFlow::Break(())
         };
-        store.inspections_in_pages(&InspectionFilter::default(), take).await.unwrap();
+        store.lists().inspections_in_pages(&InspectionFilter::default(), take).await.unwrap();
         assert_eq!(pages, 1, "whoever has enough gets no more");
     }
 
@@ -215,7 +188,7 @@ mod tests {
         let after = ("2026-11-18T11:08:20.000Z".to_owned(), 5);
         let query = page_query(&filter, Some(&after), Some(PAGE), Walk::ByTime).into_sql();
         let query = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sqlx::SqlSafeStr::into_sql_str(query).as_str()));
-        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(query).fetch_all(&store.read).await.unwrap();
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(query).fetch_all(store.read()).await.unwrap();
         let steps: Vec<String> = plan.into_iter().map(|(.., step)| step).collect();
         assert!(steps.iter().any(|step| step.contains("SEARCH i USING INDEX inspections_seen (seen_at<?")), "{steps:?}");
         assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");

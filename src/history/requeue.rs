@@ -1,8 +1,10 @@
 //! Failed images that the daemon is to try again.
 
+use super::events::insert_event;
+use super::queue::NO_BANK;
 use super::rows::{PathColumns, time_text};
-use super::{HistoryError, HistoryStore, NO_BANK};
 use crate::codes::EventKind;
+use crate::database::{Connections, HistoryError};
 use crate::domain::SaidWhole;
 use crate::telemetry::Event;
 use jiff::Timestamp;
@@ -36,7 +38,13 @@ pub struct Requeued {
     pub replaced: u64,
 }
 
-impl HistoryStore {
+/// The failed images.
+#[derive(Debug, Clone)]
+pub struct FailedImages {
+    pub(super) database: Connections,
+}
+
+impl FailedImages {
     /// failed → pending, as if the images had just arrived, except that a person says that they are whole. `give_up_after` starts again.
     /// `route` finds the present product from the path and the former product.
     ///
@@ -59,15 +67,16 @@ impl HistoryStore {
         }
         let give_up_at = Timestamp::now().checked_add(give_up_after).unwrap_or(Timestamp::MAX);
         for batch in rows.chunks(BATCH) {
-            let mut connection = self.writer().await?;
+            let mut connection = self.database.writer().await?;
             let result = back_to_pending(&mut connection, batch, give_up_at).await;
-            let changed = self.settle(connection, result).await?;
+            let changed = self.database.settle(connection, result).await?;
             sum.requeued += changed;
             sum.replaced += batch.len() as u64 - changed;
         }
         if sum.requeued > 0 {
             let detail = format!("{} failed images are tried again", sum.requeued);
-            self.record_event(&Event { product: filter.product.clone(), ..Event::new(EventKind::Requeue, detail) }).await?;
+            let event = Event { product: filter.product.clone(), ..Event::new(EventKind::Requeue, detail) };
+            insert_event(self.database.write(), &event).await.map_err(|e| self.database.error(e))?;
         }
         Ok(sum)
     }
@@ -79,9 +88,9 @@ impl HistoryStore {
             "SELECT id, product, image_path, image_path_raw FROM inspections WHERE state = 'failed' AND (?1 IS NULL OR decided_at >= ?1) ORDER BY id",
         )
         .bind(filter.since.map(time_text))
-        .fetch_all(&self.read)
+        .fetch_all(self.database.read())
         .await
-        .map_err(|e| self.error(e))?;
+        .map_err(|e| self.database.error(e))?;
         let wanted = rows.into_iter().filter(|(id, ..)| ids.is_empty() || ids.contains(id));
         Ok(wanted.map(|(id, product, shown, raw)| Failed { id, product, path: PathColumns { shown, raw } }).collect())
     }

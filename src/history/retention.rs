@@ -1,7 +1,7 @@
 //! Files that the daemon may delete some day, and the record that it did.
 
 use super::rows::{PathColumns, time_text};
-use super::{HistoryError, HistoryStore};
+use crate::database::{Connections, HistoryError};
 use crate::domain::{FileKind, OUTPUT_SUFFIXES};
 use jiff::Timestamp;
 use sqlx::Row;
@@ -75,7 +75,13 @@ impl KeptCursor {
     }
 }
 
-impl HistoryStore {
+/// The files of decided images.
+#[derive(Debug, Clone)]
+pub struct DeletableFiles {
+    pub(super) database: Connections,
+}
+
+impl DeletableFiles {
     /// The images of a product, oldest decision first, whose files of this kind still exist and may be deleted: decided at `until` or
     /// before, and after `after`. Reads an index with only such rows, however long the history is.
     ///
@@ -95,10 +101,10 @@ impl HistoryStore {
             .bind(&after.decided_at)
             .bind(after.id)
             .bind(limit)
-            .fetch_all(&self.read)
+            .fetch_all(self.database.read())
             .await;
         let kept = rows.and_then(|rows| rows.iter().map(|row| kept(row, kind)).collect());
-        kept.map_err(|e| self.error(e))
+        kept.map_err(|e| self.database.error(e))
     }
 
     /// Records that the files of this kind of these inspections are gone, as of now.
@@ -111,7 +117,7 @@ impl HistoryStore {
             "UPDATE inspections SET outputs_deleted_at = ?1 WHERE id IN (SELECT value FROM json_each(?2)) AND outputs_deleted_at IS NULL"
         };
         let changed = sqlx::query(statement).bind(time_text(Timestamp::now())).bind(serde_json::Value::from(ids).to_string());
-        changed.execute(&self.write).await.map(|_| ()).map_err(|e| self.error(e))
+        changed.execute(self.database.write()).await.map(|_| ()).map_err(|e| self.database.error(e))
     }
 }
 
@@ -201,7 +207,7 @@ fn output_path(image: &PathColumns, recorded: &str, suffix: &str) -> Option<Path
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Arrival, NewBank};
+    use crate::history::{Arrival, HistoryStore, NewBank};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
@@ -224,7 +230,7 @@ mod tests {
     async fn store(folder: &Path, images: i64) -> HistoryStore {
         let store = HistoryStore::open(&folder.join("history.db")).await.unwrap();
         let arrival = |i: i64| Arrival::sample(i);
-        store.record_arrivals(&(1..=images).map(arrival).collect::<Vec<_>>()).await.unwrap();
+        store.arrivals().record_arrivals(&(1..=images).map(arrival).collect::<Vec<_>>()).await.unwrap();
         let bank = NewBank {
             product: "p".into(),
             version: 1,
@@ -246,11 +252,11 @@ mod tests {
             ok_fingerprint: None,
             created_at: Timestamp::UNIX_EPOCH,
         };
-        store.publish_bank(&bank).await.unwrap();
+        store.banks().publish_bank(&bank).await.unwrap();
         let done = "UPDATE inspections SET state = 'done', bank_id = 1, image_score = 1.0, decision = iif(id % 3, 'ok', 'ng'),
                     mask_path = image_path || '.mask.png', scores_path = '/out' || image_path || '.scores.json',
                     decided_at = strftime('%Y-%m-%dT%H:%M:%fZ', id, 'unixepoch')";
-        sqlx::raw_sql(done).execute(&store.write).await.unwrap();
+        sqlx::raw_sql(done).execute(store.write()).await.unwrap();
         store
     }
 
@@ -264,18 +270,18 @@ mod tests {
         let store = store(folder.path(), 9).await;
         let second = |second| Timestamp::from_second(second).unwrap();
         let start = KeptCursor::default();
-        let ok = store.kept_files("p", FileKind::OkOutputs, second(7), &start, 3).await.unwrap();
+        let ok = store.deletable_files().kept_files("p", FileKind::OkOutputs, second(7), &start, 3).await.unwrap();
         assert_eq!(ids(&ok), [1, 2, 4]);
         let files = ["/drop/1.jpg.mask.png", "/out/drop/1.jpg.scores.json"].map(|name| KeptOutput::File(name.into()));
         assert_eq!((ok[0].image.as_path(), &ok[0].outputs[..]), (Path::new("/drop/1.jpg"), &files[..]));
-        let rest = store.kept_files("p", FileKind::OkOutputs, second(7), &ok[2].cursor(), 9).await.unwrap();
+        let rest = store.deletable_files().kept_files("p", FileKind::OkOutputs, second(7), &ok[2].cursor(), 9).await.unwrap();
         assert_eq!(ids(&rest), [5, 7]);
-        store.files_deleted(FileKind::OkOutputs, &[1, 4]).await.unwrap();
-        assert_eq!(ids(&store.kept_files("p", FileKind::OkOutputs, second(5), &start, 9).await.unwrap()), [2, 5]);
-        assert_eq!(ids(&store.kept_files("p", FileKind::OkImages, second(5), &start, 9).await.unwrap()), [1, 2, 4, 5]);
-        store.files_deleted(FileKind::NgImages, &[3]).await.unwrap();
-        assert_eq!(ids(&store.kept_files("p", FileKind::NgImages, second(9), &start, 9).await.unwrap()), [6, 9]);
-        assert_eq!(ids(&store.kept_files("q", FileKind::NgImages, second(9), &start, 9).await.unwrap()), [0; 0]);
+        store.deletable_files().files_deleted(FileKind::OkOutputs, &[1, 4]).await.unwrap();
+        assert_eq!(ids(&store.deletable_files().kept_files("p", FileKind::OkOutputs, second(5), &start, 9).await.unwrap()), [2, 5]);
+        assert_eq!(ids(&store.deletable_files().kept_files("p", FileKind::OkImages, second(5), &start, 9).await.unwrap()), [1, 2, 4, 5]);
+        store.deletable_files().files_deleted(FileKind::NgImages, &[3]).await.unwrap();
+        assert_eq!(ids(&store.deletable_files().kept_files("p", FileKind::NgImages, second(9), &start, 9).await.unwrap()), [6, 9]);
+        assert_eq!(ids(&store.deletable_files().kept_files("q", FileKind::NgImages, second(9), &start, 9).await.unwrap()), [0; 0]);
     }
 
     #[tokio::test]
@@ -285,9 +291,10 @@ mod tests {
         // All three are versions of one file; the second wrote its scores elsewhere.
         let same = "UPDATE inspections SET image_path = '/drop/a.jpg', mask_path = '/drop/a.jpg.mask.png', decision = 'ok',
                     scores_path = iif(id = 2, '/old/drop/a.jpg.scores.json', '/out/drop/a.jpg.scores.json')";
-        sqlx::raw_sql(same).execute(&store.write).await.unwrap();
+        sqlx::raw_sql(same).execute(store.write()).await.unwrap();
         let outputs = async || {
-            let kept = store.kept_files("p", FileKind::OkOutputs, Timestamp::now(), &KeptCursor::default(), 9).await.unwrap();
+            let kept =
+                store.deletable_files().kept_files("p", FileKind::OkOutputs, Timestamp::now(), &KeptCursor::default(), 9).await.unwrap();
             kept.into_iter().map(|files| (files.id, files.outputs)).collect::<Vec<_>>()
         };
         let file = |name: &str| KeptOutput::File(name.into());
@@ -299,11 +306,11 @@ mod tests {
             (3, vec![mask.clone(), scores.clone()]),
         ];
         assert_eq!(outputs().await, expected);
-        store.files_deleted(FileKind::OkOutputs, &[3]).await.unwrap();
+        store.deletable_files().files_deleted(FileKind::OkOutputs, &[3]).await.unwrap();
         assert_eq!(outputs().await, [(1, vec![later, scores]), (2, vec![mask, file("/old/drop/a.jpg.scores.json")])]);
         // The camera has just written the image again.
         sqlx::raw_sql("UPDATE inspections SET state = 'pending', decision = NULL, decided_at = NULL WHERE id = 3")
-            .execute(&store.write)
+            .execute(store.write())
             .await
             .unwrap();
         assert_eq!(outputs().await, []);
@@ -316,9 +323,11 @@ mod tests {
         for (place, mtime_ns) in [("/drop/a/1.jpg", 7), ("/drop/b/1.jpg", 8)] {
             let sighting = "INSERT INTO sightings (inspection_id, image_path, file_size, mtime_ns, seen_at)
                             VALUES (1, ?, 1, ?, '2026-11-01T00:00:00.000Z')";
-            sqlx::query(sighting).bind(place).bind(mtime_ns).execute(&store.write).await.unwrap();
+            sqlx::query(sighting).bind(place).bind(mtime_ns).execute(store.write()).await.unwrap();
         }
-        let kept = async |kind| store.kept_files("p", kind, Timestamp::now(), &KeptCursor::default(), 9).await.unwrap().remove(0);
+        let kept = async |kind| {
+            store.deletable_files().kept_files("p", kind, Timestamp::now(), &KeptCursor::default(), 9).await.unwrap().remove(0)
+        };
         let image = kept(FileKind::OkImages).await;
         assert_eq!((image.image.as_path(), image.mtime_ns), (Path::new("/drop/b/1.jpg"), 8));
         let outputs = kept(FileKind::OkOutputs).await;
@@ -332,7 +341,7 @@ mod tests {
         let store = store(folder.path(), 1).await;
         for (kind, index) in [(FileKind::OkOutputs, "inspections_outputs_kept"), (FileKind::NgImages, "inspections_image_kept")] {
             let plan = format!("EXPLAIN QUERY PLAN {}", kept_query(kind));
-            let plan = sqlx::query(sqlx::AssertSqlSafe(plan)).fetch_all(&store.read).await.unwrap();
+            let plan = sqlx::query(sqlx::AssertSqlSafe(plan)).fetch_all(store.read()).await.unwrap();
             let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
             let wanted = format!("SEARCH i USING INDEX {index} (product=? AND decision=? AND decided_at>? AND decided_at<?)");
             assert!(plan.contains(&wanted), "{plan:#?}");

@@ -23,7 +23,6 @@
 //! duplicate, and nothing follows from it.
 
 use super::rows::{Arrival, ArrivalState, Evidence, Kin, PathColumns, Recorded, time_text};
-use super::{HistoryError, HistoryStore};
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
 
@@ -43,20 +42,8 @@ pub(super) struct Key<'a> {
     pub(super) own: i64,
 }
 
-impl HistoryStore {
-    /// The images that may be the same as this arrival, newest first.
-    pub async fn kin(&self, arrival: &Arrival) -> Result<Vec<Kin>, HistoryError> {
-        let mut connection = self.read.acquire().await.map_err(|e| self.error(e))?;
-        let path = PathColumns::of(&arrival.path);
-        match key(arrival, &path) {
-            Some(key) => kin(&mut connection, &key, &self.long_ago(WINDOW)).await.map_err(|e| self.error(e)),
-            None => Ok(Vec::new()),
-        }
-    }
-}
-
 /// `None` for a file that is refused at once: it is nobody's image.
-fn key<'a>(arrival: &'a Arrival, path: &'a PathColumns) -> Option<Key<'a>> {
+pub(super) fn key<'a>(arrival: &'a Arrival, path: &'a PathColumns) -> Option<Key<'a>> {
     let product = arrival.product.as_deref().filter(|_| arrival.state == ArrivalState::Pending)?;
     let id = arrival.file_id.map(|(device, inode)| (device as i64, inode as i64));
     Some(Key { path, product, size: arrival.size as i64, mtime_ns: arrival.mtime_ns, id, own: 0 })

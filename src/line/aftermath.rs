@@ -10,7 +10,7 @@
 //! - a requested stop, however it ends, and a machine that went down blame no image.
 
 use crate::codes::{EventKind, ReasonCode};
-use crate::history::HistoryStore;
+use crate::history::InspectionQueue;
 use crate::telemetry::{Event, Telemetry};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -19,10 +19,10 @@ use std::sync::LazyLock;
 static RUN: LazyLock<String> = LazyLock::new(|| format!("{:016x}", RandomState::new().hash_one(std::process::id())));
 
 /// Finds and reports suspects, once for each history, before the first attempt of a line.
-pub async fn look_for_deaths(store: &HistoryStore, telemetry: &Telemetry) {
+pub async fn look_for_deaths(queue: &InspectionQueue, telemetry: &Telemetry) {
     // Without a boot id from the kernel, every start counts as one of the same boot.
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let aftermath = match store.after_death(&RUN, boot.trim()).await {
+    let aftermath = match queue.after_death(&RUN, boot.trim()).await {
         Ok(aftermath) => aftermath,
         Err(error) => {
             return tracing::error!(%error, "what was in hand when the daemon died is not known; its images are tried as all others");

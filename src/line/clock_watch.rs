@@ -3,7 +3,7 @@
 use super::retry::{RETRY_OBSTACLE, later};
 use crate::codes::EventKind;
 use crate::domain::ClockJump;
-use crate::history::{HistoryError, HistoryStore};
+use crate::history::{HistoryError, StoredClock};
 use crate::platform::clock::LineClock;
 use crate::platform::crash_point;
 use crate::telemetry::{Event, Telemetry};
@@ -24,8 +24,8 @@ const MENDINGS: u32 = 2;
 pub struct ClockWatch {
     /// The clock.
     pub clock: Arc<LineClock>,
-    /// Has the times of rows.
-    pub store: HistoryStore,
+    /// Where the clock is recorded, and the waits of rows that go by it.
+    pub stored: StoredClock,
     /// Where events go.
     pub telemetry: Telemetry,
     /// How long the daemon waits for an image that is not complete.
@@ -61,7 +61,7 @@ impl ClockWatch {
     }
 
     async fn mend(&self) -> Result<u64, HistoryError> {
-        self.store.mend_waits(later(RETRY_OBSTACLE), later(self.give_up_after)).await
+        self.stored.mend_waits(later(RETRY_OBSTACLE), later(self.give_up_after)).await
     }
 }
 
@@ -77,7 +77,7 @@ struct Seen {
 
 impl Seen {
     async fn look(&mut self) -> Result<(), HistoryError> {
-        let ClockWatch { clock, store, telemetry, wake, .. } = &self.watch;
+        let ClockWatch { clock, stored, telemetry, wake, .. } = &self.watch;
         let unsaved = clock.unsaved();
         if let Some(stamp) = &unsaved.stamp
             && (!unsaved.jumps.is_empty() || self.stamped.is_none_or(|at| at.elapsed() >= STAMP))
@@ -85,7 +85,7 @@ impl Seen {
             if !unsaved.jumps.is_empty() {
                 self.mendings = MENDINGS;
             }
-            store.record_clock(&unsaved.jumps, stamp).await?;
+            stored.record_clock(&unsaved.jumps, stamp).await?;
             crash_point::reach("clock_recorded");
             clock.saved(unsaved.jumps.len());
             self.untold.extend(&unsaved.jumps);

@@ -60,7 +60,7 @@ impl Comparing {
 
 /// Reads the file. One that cannot be identified counts as a new image, and its inspection reports why.
 async fn look(context: &RecorderContext, mut arrival: Arrival) -> (Arrival, Vec<Kin>) {
-    let kin = match context.store.kin(&arrival).await {
+    let kin = match context.arrivals.kin(&arrival).await {
         Ok(kin) => kin,
         Err(error) => {
             tracing::error!(%error, image = %arrival.path.display(), "history not read; the image is taken for a new one");

@@ -6,7 +6,7 @@ use super::products::Products;
 use crate::banks::ActiveBanks;
 use crate::domain::Picture;
 use crate::engine::EngineHandle;
-use crate::history::HistoryStore;
+use crate::history::InspectionQueue;
 use crate::inspect::OutputClaims;
 use crate::intake::Writers;
 use crate::platform::clock::LineClock;
@@ -21,8 +21,8 @@ use tokio::sync::{Notify, watch};
 pub struct InspectorContext {
     /// The products, and which product an image belongs to.
     pub products: Arc<Products>,
-    /// The history.
-    pub store: HistoryStore,
+    /// The pending images.
+    pub queue: InspectionQueue,
     /// Tells how long something has waited.
     pub clock: Arc<LineClock>,
     /// The banks in use.
@@ -63,6 +63,6 @@ pub struct Signals {
 impl InspectorContext {
     /// The part that file work needs.
     pub(super) fn in_hand(&self) -> InHandContext {
-        InHandContext { store: self.store.clone(), telemetry: self.telemetry.clone(), wake: Arc::clone(&self.signals.wake) }
+        InHandContext { queue: self.queue.clone(), telemetry: self.telemetry.clone(), wake: Arc::clone(&self.signals.wake) }
     }
 }

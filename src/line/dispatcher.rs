@@ -36,7 +36,7 @@ const PROOF: Duration = Duration::from_secs(10);
 const HISTORY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs until `stop`, and finishes the images in hand, but not those whose folder does not answer. Also ends when the history is lost for
-/// good; [`HistoryStore::lost`](crate::history::HistoryStore::lost) says why.
+/// good; [`Database::lost`](crate::database::Database::lost) says why.
 pub async fn run(context: InspectorContext, stop: CancellationToken) {
     let hands = Arc::new(Semaphore::new(IN_HAND as usize));
     let mut dispatcher = Dispatcher {
@@ -168,8 +168,8 @@ impl Dispatcher {
         let context = self.context.clone();
         let names: Vec<&str> = able(&context, avoid).map(|product| product.name.as_str()).collect();
         let in_work: Vec<i64> = self.ids.values().copied().collect();
-        let Some((name, image)) = context.store.next_suspect(&names, Timestamp::now(), deaths, &in_work, avoid).await? else {
-            self.suspects = context.store.has_suspects().await?;
+        let Some((name, image)) = context.queue.next_suspect(&names, Timestamp::now(), deaths, &in_work, avoid).await? else {
+            self.suspects = context.queue.has_suspects().await?;
             return Ok(None);
         };
         Ok(context.products.get(&name).map(|product| (product.clone(), image)))
@@ -195,12 +195,12 @@ impl Dispatcher {
         let mut names: Vec<&str> = able(&self.context, avoid).map(|product| product.name.as_str()).collect();
         names.sort_by_key(|name| self.served.get(*name).copied().unwrap_or(0));
         let now = Timestamp::now();
-        let due = self.context.store.due_products(&names, now).await?;
+        let due = self.context.queue.due_products(&names, now).await?;
         let length = if due.len() <= self.context.products.config.engine.bank_cache { SHORT_TURN } else { LONG_TURN };
         let in_work: Vec<i64> = self.ids.values().copied().collect();
         for name in due {
             let Some(product) = self.context.products.get(&name) else { continue };
-            let images = self.context.store.next_pending(&name, now, length, &in_work, avoid).await?;
+            let images = self.context.queue.next_pending(&name, now, length, &in_work, avoid).await?;
             if !images.is_empty() {
                 self.turn = images.into_iter().map(|image| (product.clone(), image)).collect();
                 self.turns += 1;

@@ -1,7 +1,7 @@
 //! A place for one image in hand, and file work that frees the place when a folder does not answer.
 
 use crate::codes::{EventKind, Reason, ReasonCode};
-use crate::history::{HistoryError, HistoryStore};
+use crate::history::{HistoryError, InspectionQueue};
 use crate::platform::folder_io::FolderWork;
 use crate::telemetry::{Event, Progress, Telemetry};
 use jiff::Timestamp;
@@ -65,7 +65,7 @@ impl ImageInHand {
         folder: &Path,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Result<T, JoinError>, HistoryError> {
-        let InHandContext { store, telemetry, wake } = context;
+        let InHandContext { queue, telemetry, wake } = context;
         let mut work = FolderWork::begin(work);
         let _watch = telemetry.progress.watch_thread(WORKER, work.thread());
         if let Some(ended) = work.end_unless_kept().await {
@@ -79,7 +79,7 @@ impl ImageInHand {
             telemetry.events.tell(Event::new(EventKind::FolderStuck, detail).at(folder)).await;
         }
         let waits = Reason::new(ReasonCode::FolderStuck, format!("waits for {shown}, which does not answer"));
-        let noted = store.retry_later(id, &waits, Timestamp::now()).await;
+        let noted = queue.retry_later(id, &waits, Timestamp::now()).await;
         let ended = work.end().await;
         if telemetry.folders.answered(folder) {
             telemetry.events.tell(Event::new(EventKind::FolderStuckOver, format!("{shown}: answers again")).at(folder)).await;
@@ -93,8 +93,8 @@ impl ImageInHand {
 /// The context that file work for an image needs.
 #[derive(Clone)]
 pub struct InHandContext {
-    /// The history.
-    pub store: HistoryStore,
+    /// Has the row of the image.
+    pub queue: InspectionQueue,
     /// Where events go.
     pub telemetry: Telemetry,
     /// Rung when images may continue.

@@ -37,8 +37,8 @@ async fn inspect_in_span(
     image: PendingImage,
     mut hand: ImageInHand,
 ) -> Result<(), HistoryError> {
-    let InspectorContext { products, store, telemetry, .. } = context;
-    let began = if hand.is_alone() { store.start_attempt_alone(image.id).await? } else { store.start_attempt(image.id).await? };
+    let InspectorContext { products, queue, telemetry, .. } = context;
+    let began = if hand.is_alone() { queue.start_attempt_alone(image.id).await? } else { queue.start_attempt(image.id).await? };
     if !began {
         return Ok(());
     }
@@ -48,7 +48,7 @@ async fn inspect_in_span(
         Ok((finished, seen)) => {
             let path = image.path.display();
             crash_point::reach("outputs_written");
-            if store.finish(&finished).await? {
+            if queue.finish(&finished).await? {
                 crash_point::reach("decision_recorded");
                 context.signals.decided.send_replace(());
                 telemetry.status.decided(&product.name, finished.decision);
@@ -70,22 +70,22 @@ async fn inspect_in_span(
                         telemetry.events.tell(Event::new(kind, format!("{path}: {detail}")).of_product(&product.name)).await;
                     }
                 }
-            } else if store.is_duplicate(image.id).await? {
+            } else if queue.is_duplicate(image.id).await? {
                 tell_duplicate(telemetry, product);
             } else {
-                store.put_down(image.id).await?;
+                queue.put_down(image.id).await?;
             }
         }
         Err(Setback::Failed(reason)) => {
             tracing::warn!(reason_code = reason.code.as_str(), reason = %reason.text, "failed");
-            if store.fail(image.id, &reason, Timestamp::now()).await? {
+            if queue.fail(image.id, &reason, Timestamp::now()).await? {
                 telemetry.status.failed();
                 telemetry.counters.failed(&product.name, reason.code);
             }
         }
         Err(Setback::GaveUp(reason)) => {
             tracing::warn!(reason_code = reason.code.as_str(), reason = %reason.text, "failed");
-            if store.fail(image.id, &reason, Timestamp::now()).await? {
+            if queue.fail(image.id, &reason, Timestamp::now()).await? {
                 telemetry.status.failed();
                 telemetry.counters.failed(&product.name, reason.code);
                 let detail = format!("{}: {}", image.path.display(), reason.text);
@@ -97,26 +97,25 @@ async fn inspect_in_span(
                 tracing::warn!(reason_code = reason.code.as_str(), reason = %reason.text, "waits");
             }
             tracing::debug!(reason_code = reason.code.as_str(), reason = %reason.text, "tried again later");
-            store.retry_later(image.id, &reason, later(wait)).await?;
+            queue.retry_later(image.id, &reason, later(wait)).await?;
         }
         Err(Setback::Changed(..)) if products.is_of_another(product, &image.path) => {
             // Intake records the newer file, as an image of the other product.
-            store.retry_later(image.id, &written_again(), later(RETRY)).await?;
+            queue.retry_later(image.id, &written_again(), later(RETRY)).await?;
         }
         Err(Setback::Changed(version, file_id)) => {
-            if store.touch(image.id, (version.size, version.mtime_ns), file_id, later(products.config.intake.give_up_after)).await? {
-                store.retry_later(image.id, &written_again(), later(RETRY)).await?;
+            if queue.touch(image.id, (version.size, version.mtime_ns), file_id, later(products.config.intake.give_up_after)).await? {
+                queue.retry_later(image.id, &written_again(), later(RETRY)).await?;
             } else {
                 // The file is back at a version that was recorded before, and the row says so.
                 tell_duplicate(telemetry, product);
             }
         }
         Err(Setback::NoBank) => {
-            store.set_waiting_for_bank(&product.name).await?;
-            store.put_down(image.id).await?;
+            queue.wait_for_bank(image.id, &product.name).await?;
         }
         Err(Setback::History(error)) => return Err(error),
-        Err(Setback::Stopping) => store.put_down(image.id).await?,
+        Err(Setback::Stopping) => queue.put_down(image.id).await?,
     }
     Ok(())
 }

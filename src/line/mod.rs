@@ -20,7 +20,6 @@ mod references;
 mod retry;
 mod setback;
 mod share;
-mod status;
 mod waits;
 
 pub use aftermath::look_for_deaths;
@@ -34,5 +33,4 @@ pub use products::Products;
 pub use recorder::run as record_arrivals;
 pub use recording::RecorderContext;
 pub use references::read_references;
-pub use status::status_line;
 pub use waits::{LOOK as WAITS_LOOK, watch_waits};

@@ -5,7 +5,7 @@
 
 use crate::codes::EventKind;
 use crate::config::Config;
-use crate::history::{HistoryError, HistoryStore};
+use crate::history::{HistoryError, Profiles};
 use crate::telemetry::{Event, Events};
 
 /// Why the line cannot use the profile that it is set up for.
@@ -30,11 +30,11 @@ pub enum ProfileError {
 ///
 /// # Errors
 /// [`ProfileError::Missing`] when the last requested profile is not in the configuration: with a guess, the wrong bank would decide.
-pub async fn settle(config: &mut Config, store: &HistoryStore) -> Result<(), ProfileError> {
+pub async fn settle(config: &mut Config, profiles: &Profiles) -> Result<(), ProfileError> {
     let Some(first) = config.profile.clone() else { return Ok(()) };
-    match store.profile_asked_for().await? {
+    match profiles.profile_asked_for().await? {
         None => {
-            store.ask_for_profile(&first).await?;
+            profiles.ask_for_profile(&first).await?;
         }
         Some(asked) if config.profiles.contains_key(&asked.profile) => config.profile = Some(asked.profile),
         Some(asked) => {
@@ -46,14 +46,14 @@ pub async fn settle(config: &mut Config, store: &HistoryStore) -> Result<(), Pro
 }
 
 /// Records, once, that the line has started with its profile.
-pub async fn taken_up(config: &Config, store: &HistoryStore, events: &Events) {
+pub async fn taken_up(config: &Config, profiles: &Profiles, events: &Events) {
     let Some(profile) = &config.profile else { return };
     let noted = async {
-        match store.profile_asked_for().await? {
+        match profiles.profile_asked_for().await? {
             // A person asked for another one meanwhile; the signal for it will come soon.
             Some(asked) if asked.profile != *profile => Ok(()),
             Some(asked) if asked.in_use_since.is_none() => {
-                store.profile_taken_up(asked.id).await?;
+                profiles.profile_taken_up(asked.id).await?;
                 let detail = format!("{profile} is in use: {}", on_and_off(config));
                 events.tell(Event::new(EventKind::Profile, detail)).await;
                 Ok(())
@@ -71,10 +71,10 @@ pub async fn taken_up(config: &Config, store: &HistoryStore, events: &Events) {
 ///
 /// # Errors
 /// When the history cannot be read.
-pub async fn look_up(config: &mut Config, store: &HistoryStore) -> Result<(), HistoryError> {
-    let known = match store.profile_in_use().await? {
+pub async fn look_up(config: &mut Config, profiles: &Profiles) -> Result<(), HistoryError> {
+    let known = match profiles.profile_in_use().await? {
         Some(in_use) => Some(in_use),
-        None => store.profile_asked_for().await?,
+        None => profiles.profile_asked_for().await?,
     };
     if let Some(known) = known.filter(|known| config.profiles.contains_key(&known.profile)) {
         config.profile = Some(known.profile);

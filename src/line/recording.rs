@@ -3,7 +3,7 @@
 use super::camera_health::CameraHealth;
 use super::products::Products;
 use crate::banks::ActiveBanks;
-use crate::history::{Arrival, ArrivalState, HistoryStore, Recorded};
+use crate::history::{Arrival, ArrivalState, Arrivals, Recorded};
 use crate::platform::crash_point;
 use crate::telemetry::{Counters, Pulse, Telemetry};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct RecorderContext {
     /// The products, and which product a file belongs to.
     pub products: Arc<Products>,
     /// Where the rows go.
-    pub store: HistoryStore,
+    pub arrivals: Arrivals,
     /// Says which products have a bank.
     pub banks: Arc<ActiveBanks>,
     /// The recent images of the cameras.
@@ -34,7 +34,7 @@ pub struct RecorderContext {
 /// Returns one answer per arrival; none when it was asked to stop first.
 pub(super) async fn record(context: &RecorderContext, arrivals: &[Arrival], pulse: &Pulse, stop: &CancellationToken) -> Vec<Recorded> {
     loop {
-        match context.store.record_arrivals(arrivals).await {
+        match context.arrivals.record_arrivals(arrivals).await {
             Ok(answers) => {
                 tell(&context.telemetry.counters, arrivals, &answers);
                 crash_point::reach("row_recorded");

@@ -3,7 +3,7 @@
 
 use crate::codes::EventKind;
 use crate::domain::HeldUp;
-use crate::history::HistoryStore;
+use crate::history::LineRecords;
 use crate::telemetry::{Event, Telemetry, wait_in_words};
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 pub const LOOK: Duration = Duration::from_secs(5);
 
 /// Runs until it is aborted.
-pub async fn watch_waits(store: HistoryStore, telemetry: Telemetry) {
+pub async fn watch_waits(records: LineRecords, telemetry: Telemetry) {
     loop {
         tokio::time::sleep(LOOK).await;
-        let found = match store.held_up().await {
+        let found = match records.held_up().await {
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!(%error, "not known what waits; asked again");

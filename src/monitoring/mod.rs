@@ -6,20 +6,19 @@
 
 mod disks;
 mod exposition;
-mod facts;
 mod listener;
 mod pages;
+mod problems;
 mod process;
 mod shared;
 mod snapshot;
 mod socket;
 mod trial;
 
-pub use facts::NotRunning;
-pub use snapshot::LineView;
 pub use trial::address_problem;
 
 use crate::config::MetricsAddress;
+use crate::snapshot::{LineView, NotRunning};
 use crate::telemetry::{Counters, Event};
 use shared::{MonitoringNews, Shared};
 use snapshot::{LinePhase, SnapshotTaker};

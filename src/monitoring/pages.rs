@@ -1,7 +1,7 @@
 //! The two pages, and the limits on the cost of a connection.
 
 use super::exposition;
-use super::facts::{Problem, problems};
+use super::problems::{Problem, problems};
 use super::shared::Shared;
 use crate::platform::http_clients::Call;
 use axum::Router;
@@ -50,8 +50,8 @@ pub async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, pages: Router, 
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let snapshot = shared.look().await;
-    match exposition::text(&shared.counters, &snapshot) {
+    let (snapshot, disks) = shared.look().await;
+    match exposition::text(&shared.counters, &snapshot, &disks) {
         Ok(text) => ([(header::CONTENT_TYPE, exposition::CONTENT_TYPE), (header::SERVER, SERVER)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
@@ -67,7 +67,7 @@ struct Health {
 }
 
 async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
-    let problems = problems(&shared.look().await.facts);
+    let problems = problems(&shared.look().await.0);
     let (code, status) = if problems.is_empty() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failing") };
     let mut body = serde_json::to_string(&Health { status, problems }).unwrap_or_default();
     body.push('\n');

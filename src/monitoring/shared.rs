@@ -1,7 +1,8 @@
 //! What the pages are made from.
 
-use super::snapshot::{LinePhase, LineSnapshot, SnapshotTaker};
+use super::snapshot::{Disks, LinePhase, SnapshotTaker};
 use crate::codes::EventKind;
+use crate::snapshot::LineSnapshot;
 use crate::telemetry::Counters;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -21,7 +22,7 @@ pub struct MonitoringNews {
 }
 
 impl Shared {
-    pub async fn look(&self) -> LineSnapshot {
+    pub async fn look(&self) -> (LineSnapshot, Disks) {
         let phase = self.phase.borrow().clone();
         self.snapshots.look(phase).await
     }

@@ -5,7 +5,7 @@ use super::session::Session;
 use crate::codes::EventKind;
 use crate::config::MqttConfig;
 use crate::domain::{Place, Trouble};
-use crate::history::{HistoryError, HistoryStore};
+use crate::history::{HistoryError, Outbox};
 use crate::telemetry::{Event, Events, Pulse, Telemetry};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +29,8 @@ pub const CUT: Duration = Duration::from_secs(60);
 /// Everything that publishing needs.
 #[derive(Clone)]
 pub struct OutboxContext {
-    /// The history with the messages.
-    pub store: HistoryStore,
+    /// The messages.
+    pub outbox: Outbox,
     /// The broker, and the decisions to publish.
     pub config: MqttConfig,
     /// Where news goes.
@@ -47,7 +47,7 @@ pub async fn run(context: OutboxContext, stop: CancellationToken) {
     let mut standing = Standing { context: &context, broker: context.config.broker(), lost: None, pause: PAUSE };
     while !stop.is_cancelled() {
         let opened = tokio::select! {
-            opened = Session::open(&context.store, &context.config) => opened,
+            opened = Session::open(&context.outbox, &context.config) => opened,
             () = stop.cancelled() => return,
         };
         let loss = match opened {
@@ -160,11 +160,11 @@ impl Standing<'_> {
 
 /// Drops the oldest messages of an outbox that has more than `keep`, whether or not the broker is connected.
 pub async fn keep_within(context: OutboxContext, stop: CancellationToken) {
-    let OutboxContext { store, config, telemetry, .. } = context;
+    let OutboxContext { outbox, config, telemetry, .. } = context;
     loop {
         let keep = config.keep;
         let detail = |count| format!("{}: {count} messages dropped, the oldest: mqtt.keep is {keep}", config.broker());
-        match store.drop_messages(keep, EventKind::MqttDropped, detail).await {
+        match outbox.drop_messages(keep, EventKind::MqttDropped, detail).await {
             Ok(0) => {}
             Ok(messages) => {
                 telemetry.events.count(EventKind::MqttDropped);
@@ -183,9 +183,9 @@ pub async fn keep_within(context: OutboxContext, stop: CancellationToken) {
 ///
 /// # Errors
 /// When the history cannot be written.
-pub async fn clear(store: &HistoryStore, events: &Events) -> Result<(), HistoryError> {
+pub async fn clear(outbox: &Outbox, events: &Events) -> Result<(), HistoryError> {
     let detail = |count| format!("{count} messages were not published, as mqtt was taken out of the configuration");
-    let cleared = store.drop_messages(0, EventKind::MqttCleared, detail).await?;
+    let cleared = outbox.drop_messages(0, EventKind::MqttCleared, detail).await?;
     if cleared > 0 {
         events.count(EventKind::MqttCleared);
         tracing::warn!(messages = cleared, "not published, as mqtt was taken out of the configuration");

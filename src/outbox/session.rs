@@ -7,7 +7,7 @@
 use super::broker;
 use super::broker::Loss;
 use crate::config::MqttConfig;
-use crate::history::{HistoryStore, Message};
+use crate::history::{Message, Outbox};
 use crate::platform::crash_point;
 use rumqttc::{AsyncClient, ConnectionError, Event, Incoming, Outgoing, QoS};
 use std::collections::{HashMap, VecDeque};
@@ -31,7 +31,7 @@ type Happening = Result<Event, ConnectionError>;
 
 /// A connection.
 pub struct Session<'a> {
-    store: &'a HistoryStore,
+    outbox: &'a Outbox,
     config: &'a MqttConfig,
     client: AsyncClient,
     happenings: mpsc::Receiver<Happening>,
@@ -53,7 +53,7 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Connects.
-    pub async fn open(store: &'a HistoryStore, config: &'a MqttConfig) -> Result<Self, Loss> {
+    pub async fn open(outbox: &'a Outbox, config: &'a MqttConfig) -> Result<Self, Loss> {
         let (client, mut events) = broker::client(config, WINDOW).await?;
         let (sender, happenings) = mpsc::channel(usize::from(WINDOW));
         // A task of its own, so that nothing cancels it in the middle of a packet.
@@ -67,7 +67,7 @@ impl<'a> Session<'a> {
             }
         });
         let mut session = Self {
-            store,
+            outbox,
             config,
             client,
             happenings,
@@ -150,7 +150,7 @@ impl<'a> Session<'a> {
         if !self.more || room == 0 {
             return Ok(());
         }
-        let messages = match self.store.next_messages(self.last, u32::try_from(room).unwrap_or(1)).await {
+        let messages = match self.outbox.next_messages(self.last, u32::try_from(room).unwrap_or(1)).await {
             Ok(messages) => messages,
             Err(error) => {
                 tracing::error!(%error, "messages not read; tried again");
@@ -212,7 +212,7 @@ impl<'a> Session<'a> {
         if self.acknowledged.is_empty() {
             return;
         }
-        match self.store.forget_messages(&self.acknowledged).await {
+        match self.outbox.forget_messages(&self.acknowledged).await {
             Ok(()) => {
                 crash_point::reach("messages_forgotten");
                 self.acknowledged.clear();

@@ -3,7 +3,7 @@
 use super::context::RebuildContext;
 use crate::banks::folder_answers;
 use crate::config::ProductConfig;
-use crate::history::{BankRequest, BankRequestKind, HistoryStore};
+use crate::history::{BankRequest, BankRequestKind, Banks};
 use tokio::sync::watch;
 
 /// The pending requests for one product.
@@ -49,11 +49,11 @@ impl Asked {
 }
 
 /// False as long as history or bank folder do not answer: the request waits until the share is back, and does not fail by being late.
-pub(super) async fn can_be_served(store: &HistoryStore, product: &ProductConfig, request: &BankRequest) -> bool {
+pub(super) async fn can_be_served(rows: &Banks, product: &ProductConfig, request: &BankRequest) -> bool {
     if request.kind == (BankRequestKind::Rebuild { anew: true }) {
         return true;
     }
-    let answers = folder_answers(store, product).await;
+    let answers = folder_answers(rows, product).await;
     if let Err(error) = &answers {
         tracing::debug!(product = %product.name, request = request.id, %error, "the request waits");
     }

@@ -85,7 +85,7 @@ impl Keeper<'_> {
                 return LOOK;
             }
             // Images that came before the bank was known wait for it; the rebuilder releases later ones.
-            if let Err(error) = self.banks.store.release_waiting(&self.product.name).await {
+            if let Err(error) = self.banks.rows.release_waiting(&self.product.name).await {
                 tracing::debug!(%error, "waiting images are released later");
             }
         }

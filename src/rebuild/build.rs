@@ -72,7 +72,7 @@ pub(super) async fn build(
             tracing::error!(product = %product.name, %reason, "bank not built; the one in use stays");
             context.events().tell(Event::new(EventKind::BuildFailed, reason.as_str()).of_product(&product.name)).await;
             if let Err(error) =
-                context.banks.store.failed_bank(&product.name, None, order.trigger, &reason, begin.elapsed().as_secs_f64()).await
+                context.banks.rows.failed_bank(&product.name, None, order.trigger, &reason, begin.elapsed().as_secs_f64()).await
             {
                 tracing::error!(%error, "failed build not recorded");
             }
@@ -102,9 +102,9 @@ async fn try_build(
     cut: &CancellationToken,
 ) -> anyhow::Result<Ended> {
     if !anew {
-        folder_answers(&context.banks.store, product).await?;
+        folder_answers(&context.banks.rows, product).await?;
     }
-    let before = context.banks.store.active_bank(&product.name).await?;
+    let before = context.banks.rows.active_bank(&product.name).await?;
     let previous = before.as_ref().filter(|_| !anew).and_then(|row| row.images).map(|images| images as usize);
     allow_build(ImagesToBuildFrom::Listed(listing.len()), product.min_images, previous)?;
     let turn = tokio::select! {
@@ -149,7 +149,7 @@ async fn try_build(
 /// `cut` came first, and the next start finds the bank.
 async fn record(context: &RebuildContext, bank: &NewBank, cut: &CancellationToken) -> Result<Option<i64>, HistoryError> {
     loop {
-        match context.banks.store.publish_bank(bank).await {
+        match context.banks.rows.publish_bank(bank).await {
             Ok(bank_id) => return Ok(Some(bank_id)),
             Err(error) if error.kind.is_fatal() => return Err(error),
             Err(error) => {

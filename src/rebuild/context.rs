@@ -2,7 +2,7 @@
 
 use crate::banks::BanksInUse;
 use crate::config::Config;
-use crate::history::BankRequest;
+use crate::history::{BankRequest, BankRequests};
 use crate::telemetry::Events;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
@@ -18,6 +18,8 @@ pub struct RebuildContext {
     pub build_turn: Arc<Semaphore>,
     /// The requests of people that are still pending.
     pub asked: watch::Sender<Vec<BankRequest>>,
+    /// Where their end is recorded.
+    pub requests: BankRequests,
 }
 
 impl RebuildContext {

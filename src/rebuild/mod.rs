@@ -14,7 +14,7 @@ pub use requests::{LOOK as REQUESTS_LOOK, Requests};
 
 use crate::banks::BanksInUse;
 use crate::config::Config;
-use crate::history::BankRequest;
+use crate::history::{BankRequest, BankRequests};
 use crate::supervisor::{Stage, Supervisor, Wakes, Worker};
 use bank_keeper::BankKeeper;
 use context::RebuildContext;
@@ -27,11 +27,12 @@ pub fn start(
     supervisor: &mut Supervisor,
     config: &Arc<Config>,
     banks: &BanksInUse,
-    asked: watch::Sender<Vec<BankRequest>>,
+    (asked, requests): (watch::Sender<Vec<BankRequest>>, BankRequests),
     stop: &CancellationToken,
 ) {
     let keeper = BankKeeper { banks: banks.clone(), reading: Arc::new(Semaphore::new(1)) };
-    let context = RebuildContext { banks: banks.clone(), config: Arc::clone(config), build_turn: Arc::new(Semaphore::new(1)), asked };
+    let build_turn = Arc::new(Semaphore::new(1));
+    let context = RebuildContext { banks: banks.clone(), config: Arc::clone(config), build_turn, asked, requests };
     for product in &config.products {
         let name = &product.name;
         let worker = Worker::new(format!("bank keeper of {name}"), Stage::Banks, Wakes::Every(bank_keeper::LOOK));

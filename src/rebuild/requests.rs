@@ -1,7 +1,7 @@
 //! Looks for the requests of `patchcored rebuild` and `patchcored rollback`, and passes them to the rebuilders.
 
 use crate::config::Config;
-use crate::history::{BankRequest, HistoryStore, RequestEnd};
+use crate::history::{BankRequest, BankRequests, RequestEnd};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -12,8 +12,8 @@ pub const LOOK: Duration = Duration::from_millis(500);
 /// Looks for requests.
 #[derive(Clone)]
 pub struct Requests {
-    /// The history.
-    pub store: HistoryStore,
+    /// Their rows.
+    pub rows: BankRequests,
     /// The configuration with the products.
     pub config: Arc<Config>,
     /// Where the rebuilders get the requests.
@@ -31,13 +31,13 @@ impl Requests {
 
     /// Passes the pending requests to the rebuilders. Ends requests for a product that no longer exists, as no rebuilder would.
     pub async fn look(&self) {
-        let pending = match self.store.pending_requests().await {
+        let pending = match self.rows.pending_requests().await {
             Ok(pending) => pending,
             Err(error) => return tracing::debug!(%error, "requests not read; looked for again"),
         };
         for request in pending.iter().filter(|request| self.config.product(&request.product).is_none()) {
             let end = RequestEnd { done: false, outcome: format!("the configuration has no product `{}` any more", request.product) };
-            if let Err(error) = self.store.end_request(request.id, &end).await {
+            if let Err(error) = self.rows.end_request(request.id, &end).await {
                 tracing::error!(%error, request = request.id, "request not ended");
             }
         }

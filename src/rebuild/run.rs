@@ -55,7 +55,7 @@ pub async fn run(context: RebuildContext, product: ProductConfig, stop: Cancella
         pulse.long_step();
         // Images that arrived while the bank was being published may have begun to wait too late to be released then.
         if context.banks.active.get(&product.name).is_some()
-            && let Err(error) = context.banks.store.release_waiting(&product.name).await
+            && let Err(error) = context.banks.rows.release_waiting(&product.name).await
         {
             tracing::error!(%error, "history not written; waiting images are released later");
         }
@@ -74,7 +74,7 @@ async fn known_origin(context: &RebuildContext, product: &ProductConfig, asked: 
             return origin;
         }
         if let Some(request) = asked.next()
-            && can_be_served(&context.banks.store, product, &request).await
+            && can_be_served(&context.banks.rows, product, &request).await
         {
             return Origin::Of(None);
         }

@@ -26,7 +26,7 @@ impl Rebuilder<'_> {
         crash_point::reach("request_taken");
         let served = self.asked.served;
         self.asked.served = request.id;
-        if !can_be_served(&self.context.banks.store, self.product, &request).await {
+        if !can_be_served(&self.context.banks.rows, self.product, &request).await {
             return self.again(served).await;
         }
         match request.kind {
@@ -52,7 +52,7 @@ impl Rebuilder<'_> {
     }
 
     async fn end(&mut self, request: &BankRequest, end: &RequestEnd, served: i64) {
-        if let Err(error) = self.context.banks.store.end_request(request.id, end).await {
+        if let Err(error) = self.context.requests.end_request(request.id, end).await {
             tracing::error!(%error, request = request.id, "request not ended; it is looked at again");
             self.again(served).await;
         }
@@ -68,7 +68,7 @@ impl Rebuilder<'_> {
 
     async fn roll_back(&mut self, request: &BankRequest, version: u64) -> Result<(), RollbackError> {
         let (banks, product) = (&self.context.banks, self.product);
-        let back = roll_back(&banks.store, product, request, version).await?;
+        let back = roll_back(&banks.rows, product, request, version).await?;
         banks.active.set(&product.name, back.bank);
         banks.wake.notify_one();
         let event = Event::new(EventKind::Rollback, format!("request {}: {}", request.id, back.outcome));
@@ -114,7 +114,7 @@ impl Rebuilder<'_> {
     /// The version in use, when it was built from the listed files after the request: by a build that was already running, or before a
     /// crash that left the request open.
     async fn built_since(&self, request: &BankRequest, listing: &OkFolder) -> Option<u64> {
-        let bank = self.context.banks.store.active_bank(&self.product.name).await.ok()??;
+        let bank = self.context.banks.rows.active_bank(&self.product.name).await.ok()??;
         let same_files = listing.fingerprint(&self.product.build).matches(&bank.ok_fingerprint?);
         (same_files && bank.created_at.parse::<jiff::Timestamp>().ok()? >= request.at).then_some(bank.version as u64)
     }

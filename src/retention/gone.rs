@@ -1,7 +1,7 @@
 //! Files that are gone, but not yet in the history.
 
 use crate::domain::FileKind;
-use crate::history::{HistoryError, HistoryErrorKind, HistoryStore};
+use crate::history::{DeletableFiles, HistoryError, HistoryErrorKind};
 use crate::platform::crash_point;
 
 /// This many may wait while the database's disk is full. Then the deletion stops.
@@ -25,11 +25,11 @@ impl Gone {
     ///
     /// # Errors
     /// When the history cannot be written for another reason, or too many wait.
-    pub async fn note(&mut self, store: &HistoryStore) -> Result<(), HistoryError> {
+    pub async fn note(&mut self, deletable: &DeletableFiles) -> Result<(), HistoryError> {
         for kind in FileKind::ALL {
             let ids: Vec<i64> = self.inspections.iter().filter(|(of, _)| of == kind).map(|(_, id)| *id).collect();
             for ids in ids.chunks(AT_ONCE) {
-                match store.files_deleted(*kind, ids).await {
+                match deletable.files_deleted(*kind, ids).await {
                     Ok(()) => {
                         self.inspections.retain(|(of, id)| of != kind || !ids.contains(id));
                         crash_point::reach("deletion_recorded");

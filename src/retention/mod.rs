@@ -20,7 +20,7 @@ pub use tally::{Count, Tally, Why, size};
 use crate::codes::EventKind;
 use crate::config::ProductConfig;
 use crate::domain::FileKind;
-use crate::history::{HistoryError, HistoryStore};
+use crate::history::{DeletableFiles, HistoryError};
 use crate::platform::clock::LineClock;
 use crate::supervisor::{self, Stage, Supervisor, Wakes};
 use crate::telemetry::{Event, Telemetry};
@@ -47,8 +47,8 @@ const TELL_EVERY: Duration = Duration::from_secs(3600);
 pub struct RetentionContext {
     /// The products, and how long files of each are kept.
     pub products: Vec<ProductConfig>,
-    /// The history, which knows the files.
-    pub store: HistoryStore,
+    /// The files, as far as the history knows them.
+    pub deletable: DeletableFiles,
     /// Other parts that know the files.
     pub witnesses: Witnesses,
     /// Where the news goes.
@@ -63,12 +63,12 @@ pub fn start(supervisor: &mut Supervisor, context: RetentionContext, stop: Cance
 }
 
 async fn run(context: RetentionContext, stop: CancellationToken) {
-    let RetentionContext { products, store, witnesses, telemetry, wake } = context;
+    let RetentionContext { products, deletable, witnesses, telemetry, wake } = context;
     if !products.iter().any(|product| product.retention.is_on()) {
         return stop.cancelled().await;
     }
     let (pulse, _watch) = telemetry.progress.worker("retention");
-    let sweep = Sweep::new(products, store, witnesses, true, Arc::clone(&pulse));
+    let sweep = Sweep::new(products, deletable, witnesses, true, Arc::clone(&pulse));
     let mut worker = Worker { sweep, telemetry, wake, told: None, untold: Vec::new() };
     let mut looked: Option<Instant> = None;
     while !stop.is_cancelled() {
@@ -200,12 +200,12 @@ pub struct DryRun {
 /// When the history cannot be read.
 pub async fn dry_run(
     products: Vec<ProductConfig>,
-    store: HistoryStore,
+    deletable: DeletableFiles,
+    clock: LineClock,
     mut tell: impl FnMut(&str, FileKind, Why, &Path),
 ) -> Result<DryRun, HistoryError> {
-    let witnesses =
-        Witnesses { clock: Arc::new(LineClock::resume(store.clock_record().await?)), claims: Arc::default(), leftovers: Arc::default() };
-    let mut sweep = Sweep::new(products, store, witnesses, false, Arc::default());
+    let witnesses = Witnesses { clock: Arc::new(clock), claims: Arc::default(), leftovers: Arc::default() };
+    let mut sweep = Sweep::new(products, deletable, witnesses, false, Arc::default());
     sweep.look(Vec::new()).await;
     loop {
         let more = sweep.step().await? != Step::Nothing;

@@ -9,7 +9,7 @@ use super::remove::FileId;
 use super::tally::{Tally, Why};
 use crate::config::ProductConfig;
 use crate::domain::FileKind;
-use crate::history::{HistoryError, HistoryStore, KeptCursor, KeptFiles};
+use crate::history::{DeletableFiles, HistoryError, KeptCursor, KeptFiles};
 use crate::platform::clock::Purpose;
 use crate::platform::crash_point;
 use crate::platform::disk_space::{DiskSpace, disk_space};
@@ -51,7 +51,7 @@ enum Answer {
 /// The walk.
 pub struct Sweep {
     products: Vec<ProductConfig>,
-    store: HistoryStore,
+    deletable: DeletableFiles,
     witnesses: Witnesses,
     delete: bool,
     began: Instant,
@@ -83,11 +83,11 @@ pub struct Sweep {
 
 impl Sweep {
     /// For these products. Without `delete`, it looks at everything and changes nothing. Whoever watches the pulse begins the work.
-    pub fn new(products: Vec<ProductConfig>, store: HistoryStore, witnesses: Witnesses, delete: bool, pulse: Arc<Pulse>) -> Self {
+    pub fn new(products: Vec<ProductConfig>, deletable: DeletableFiles, witnesses: Witnesses, delete: bool, pulse: Arc<Pulse>) -> Self {
         Self {
             protected: Protected::new(products.len()),
             products,
-            store,
+            deletable,
             witnesses,
             delete,
             began: Instant::now(),
@@ -134,7 +134,7 @@ impl Sweep {
     /// 3. on a disk short of space: deletes files that are too old there, then the oldest files that `when_full` allows, kind by kind;
     /// 4. deletes files that are too old anywhere.
     pub async fn step(&mut self) -> Result<Step, HistoryError> {
-        self.gone.note(&self.store).await?;
+        self.gone.note(&self.deletable).await?;
         self.take_late().await;
         let mut disks = BTreeSet::new();
         for shortage in self.shortages() {
@@ -227,7 +227,7 @@ impl Sweep {
         // As of the last look: when an image becomes too old meanwhile, its outputs still go first.
         for span in self.witnesses.clock.old(age.saturating_add(self.looked.elapsed()), Purpose::Delete) {
             let after = after.clone().max(KeptCursor::at(span.from));
-            let kept = self.store.kept_files(&self.products[walk.product].name, walk.kind, span.until, &after, limit).await?;
+            let kept = self.deletable.kept_files(&self.products[walk.product].name, walk.kind, span.until, &after, limit).await?;
             if !kept.is_empty() {
                 return Ok(kept);
             }
@@ -273,7 +273,7 @@ impl Sweep {
                 Batch { product, kind, why, root: root.clone(), images, protected, claims, leftovers, most: most as usize, delete, asked };
             self.ask(root, move || Answer::Done(Box::new(batch.run()), walk)).await;
         }
-        self.gone.note(&self.store).await?;
+        self.gone.note(&self.deletable).await?;
         let deleted = self.files != files_before;
         if deleted {
             self.passing.remove(&walk)

@@ -5,8 +5,8 @@
 
 use super::intake_thread::IntakeThread;
 use crate::codes::EventKind;
+use crate::database::{Database, HistoryErrorKind};
 use crate::domain::{FolderTrouble, Trouble};
-use crate::history::{HistoryErrorKind, HistoryStore};
 use crate::intake::IntakePulse;
 use crate::telemetry::{Event, Telemetry};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -22,7 +22,7 @@ pub const LOOK: Duration = Duration::from_secs(1);
 /// The context of the watchdog.
 pub struct Watchdog {
     /// The database: it must answer again and again.
-    pub store: HistoryStore,
+    pub database: Database,
     /// Where the findings go.
     pub telemetry: Telemetry,
     /// The drop folders, and the pulse of the thread of each.
@@ -32,7 +32,7 @@ pub struct Watchdog {
 impl Watchdog {
     /// Runs until it is aborted; touches no folder itself.
     pub async fn run(self) {
-        let Self { store, telemetry, threads } = self;
+        let Self { database: answering, telemetry, threads } = self;
         let threads: Vec<_> = threads.into_iter().map(|(root, pulse)| Arc::new(IntakeThread::new(root, pulse))).collect();
         let _watches: Vec<_> = threads
             .iter()
@@ -41,7 +41,7 @@ impl Watchdog {
                 telemetry.progress.watch(format!("intake of {}", thread.root().display()), move || asked.silence())
             })
             .collect();
-        tokio::join!(folders(&telemetry, &threads), workers(&telemetry), database(&store, &telemetry));
+        tokio::join!(folders(&telemetry, &threads), workers(&telemetry), database(&answering, &telemetry));
     }
 }
 
@@ -91,12 +91,12 @@ async fn workers(telemetry: &Telemetry) {
 }
 
 /// Asks the database for an answer again and again: it counts as a worker that always has work.
-async fn database(store: &HistoryStore, telemetry: &Telemetry) {
+async fn database(database: &Database, telemetry: &Telemetry) {
     let (pulse, _watch) = telemetry.progress.worker("database");
     loop {
         let work = pulse.begin();
         // With other errors the database does not hang: a full disk is waited for, and errors that do not heal end the daemon.
-        while store.answers().await.is_err_and(|error| error.kind == HistoryErrorKind::Busy) {}
+        while database.answers().await.is_err_and(|error| error.kind == HistoryErrorKind::Busy) {}
         drop(work);
         tokio::time::sleep(telemetry.progress.limit() / 4).await;
     }

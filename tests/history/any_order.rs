@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 async fn any_order(steps: Vec<Step>) {
     let mut line = Line::new().await;
-    let bank_id = line.store.publish_bank(&bank("p", 1)).await.unwrap();
+    let bank_id = line.store.banks().publish_bank(&bank("p", 1)).await.unwrap();
     let mut rows = BTreeSet::new();
     let mut ended = BTreeMap::new();
     for step in steps {
@@ -57,7 +57,7 @@ async fn any_order(steps: Vec<Step>) {
                 }
                 let mut recorded = line.arrive(arrival.clone()).await;
                 if recorded == Recorded::Unclear {
-                    let kin = line.store.kin(&arrival).await.unwrap();
+                    let kin = line.store.arrivals().kin(&arrival).await.unwrap();
                     let evidence = Evidence { content_hash: kin[0].content_hash.clone(), gone: Some(kin[0].id) };
                     recorded = line.arrive(Arrival { evidence: Some(evidence), ..arrival.clone() }).await;
                 }
@@ -68,30 +68,30 @@ async fn any_order(steps: Vec<Step>) {
                 }
                 assert!(matches!(line.arrive(arrival).await, Recorded::Known(_)), "{step:?}: the same again is known");
             }
-            Step::Start(id) => drop(line.store.start_attempt(id).await.unwrap()),
+            Step::Start(id) => drop(line.store.queue().start_attempt(id).await.unwrap()),
             Step::Finish(id, score) => {
-                if line.store.finish(&finished(id, bank_id, score)).await.unwrap() {
-                    assert!(!line.store.finish(&finished(id, bank_id, score)).await.unwrap(), "{step:?}: a result counts once");
+                if line.store.queue().finish(&finished(id, bank_id, score)).await.unwrap() {
+                    assert!(!line.store.queue().finish(&finished(id, bank_id, score)).await.unwrap(), "{step:?}: a result counts once");
                 }
             }
-            Step::Fail(id) => drop(line.store.fail(id, &damaged(), time(50)).await.unwrap()),
-            Step::Retry(id) => drop(line.store.retry_later(id, &incomplete(), time(40)).await.unwrap()),
+            Step::Fail(id) => drop(line.store.queue().fail(id, &damaged(), time(50)).await.unwrap()),
+            Step::Retry(id) => drop(line.store.queue().retry_later(id, &incomplete(), time(40)).await.unwrap()),
             Step::Touch(id, version) => {
                 let a = arrival("", "p", version);
-                line.store.touch(id, (a.size, a.mtime_ns), None, a.give_up_at).await.unwrap();
+                line.store.queue().touch(id, (a.size, a.mtime_ns), None, a.give_up_at).await.unwrap();
             }
-            Step::Wait => drop(line.store.set_waiting_for_bank("p").await.unwrap()),
-            Step::Release => drop(line.store.release_waiting("p").await.unwrap()),
-            Step::Publish(version) => drop(line.store.publish_bank(&bank("p", version)).await.unwrap()),
+            Step::Wait => drop(line.store.banks().set_waiting_for_bank("p").await.unwrap()),
+            Step::Release => drop(line.store.banks().release_waiting("p").await.unwrap()),
+            Step::Publish(version) => drop(line.store.banks().publish_bank(&bank("p", version)).await.unwrap()),
             Step::Restart => line.reopen().await,
         }
-        let counts = line.store.counts().await.unwrap();
+        let counts = line.store.lists().counts().await.unwrap();
         assert_eq!(counts.arrived, counts.done + counts.failed + counts.pending, "{step:?}");
         assert_eq!(counts.arrived, rows.len() as i64, "{step:?}");
-        let due = line.store.due_products(&["p"], time(30)).await.unwrap().len();
+        let due = line.store.queue().due_products(&["p"], time(30)).await.unwrap().len();
         assert_eq!(due == 1, !line.due("p", time(30)).await.is_empty(), "{step:?}: a product is due when an image of it is");
         let mut keys = BTreeSet::new();
-        for row in line.store.inspections(&InspectionFilter::default()).await.unwrap() {
+        for row in line.store.lists().inspections(&InspectionFilter::default()).await.unwrap() {
             assert_eq!(row.reason.is_some(), row.reason_code.is_some(), "{step:?}: a reason has its code, and a code its words");
             assert!(row.state != "failed" || row.reason_code.is_some(), "{step:?}");
             assert!(keys.insert((row.image_path.clone(), row.file_size, row.mtime_ns)), "{step:?}: an arrival has one row");
@@ -104,11 +104,11 @@ async fn any_order(steps: Vec<Step>) {
         }
     }
     // Whatever happened, what is pending can still be worked off.
-    line.store.release_waiting("p").await.unwrap();
+    line.store.banks().release_waiting("p").await.unwrap();
     for id in line.due("p", time(1000)).await {
         line.decide(&finished(id, bank_id, 1.0)).await;
     }
-    assert_eq!(line.store.counts().await.unwrap().pending, 0);
+    assert_eq!(line.store.lists().counts().await.unwrap().pending, 0);
 }
 
 proptest! {

@@ -37,16 +37,16 @@ impl Line {
     }
 
     async fn arrive(&self, arrival: Arrival) -> Recorded {
-        self.store.record_arrivals(&[arrival]).await.unwrap()[0]
+        self.store.arrivals().record_arrivals(&[arrival]).await.unwrap()[0]
     }
 
     async fn due(&self, product: &str, now: Timestamp) -> Vec<i64> {
-        self.store.next_pending(product, now, 100, &[], &[]).await.unwrap().iter().map(|image| image.id).collect()
+        self.store.queue().next_pending(product, now, 100, &[], &[]).await.unwrap().iter().map(|image| image.id).collect()
     }
 
     async fn decide(&self, finished: &Finished) {
-        assert!(self.store.start_attempt(finished.id).await.unwrap());
-        assert!(self.store.finish(finished).await.unwrap());
+        assert!(self.store.queue().start_attempt(finished.id).await.unwrap());
+        assert!(self.store.queue().finish(finished).await.unwrap());
     }
 }
 

@@ -8,20 +8,22 @@ use patchcored::history::{Distance, HistoryErrorKind, HistoryStore, InspectionFi
 #[tokio::test]
 async fn inspections_are_filtered_newest_first() {
     let line = Line::new().await;
-    let bank = line.store.publish_bank(&bank("p", 1)).await.unwrap();
+    let bank = line.store.banks().publish_bank(&bank("p", 1)).await.unwrap();
     for i in 0..6 {
         line.arrive(arrival(format!("/drop/{i}.jpg"), if i % 2 == 0 { "p" } else { "q" }, i)).await;
     }
     line.decide(&finished(1, bank, 1.0)).await;
     line.decide(&finished(3, bank, 9.0)).await;
-    let ids = async |filter: InspectionFilter| line.store.inspections(&filter).await.unwrap().iter().map(|row| row.id).collect::<Vec<_>>();
+    let ids = async |filter: InspectionFilter| {
+        line.store.lists().inspections(&filter).await.unwrap().iter().map(|row| row.id).collect::<Vec<_>>()
+    };
     let all = InspectionFilter::default();
     assert_eq!(ids(all.clone()).await, [6, 5, 4, 3, 2, 1]);
     assert_eq!(ids(InspectionFilter { product: Some("p".into()), ..all.clone() }).await, [5, 3, 1]);
     let results = |results: &[InspectionResult]| InspectionFilter { results: results.to_vec(), ..all.clone() };
     assert_eq!(ids(results(&[InspectionResult::Ng])).await, [3]);
     assert_eq!(ids(results(&[InspectionResult::Ok, InspectionResult::Ng])).await, [3, 1]);
-    line.store.fail(2, &damaged(), time(60)).await.unwrap();
+    line.store.queue().fail(2, &damaged(), time(60)).await.unwrap();
     assert_eq!(ids(results(&[InspectionResult::Failed])).await, [2]);
     assert_eq!(ids(results(&[InspectionResult::Pending])).await, [6, 5, 4]);
     assert_eq!(ids(InspectionFilter { reason: Some(ReasonCode::UnsupportedFormat), ..all.clone() }).await, [2]);
@@ -42,21 +44,21 @@ async fn reports_read_while_the_daemon_writes_and_when_it_is_gone() {
     let line = Line::new().await;
     line.arrive(arrival("/drop/a.jpg", "p", 0)).await;
     let reader = HistoryStore::open_read_only(&line.file()).await.unwrap();
-    assert_eq!(reader.counts().await.unwrap().arrived, 1);
+    assert_eq!(reader.lists().counts().await.unwrap().arrived, 1);
     line.arrive(arrival("/drop/b.jpg", "p", 0)).await;
-    assert_eq!(reader.counts().await.unwrap().arrived, 2);
-    let refused = reader.record_arrivals(&[arrival("/drop/c.jpg", "p", 0)]).await.unwrap_err();
+    assert_eq!(reader.lists().counts().await.unwrap().arrived, 2);
+    let refused = reader.arrivals().record_arrivals(&[arrival("/drop/c.jpg", "p", 0)]).await.unwrap_err();
     assert_eq!(refused.kind, HistoryErrorKind::ReadOnly);
     reader.close().await.unwrap();
     line.store.close().await.unwrap();
     let reader = HistoryStore::open_read_only(&line.folder.path().join("history.db")).await.unwrap();
-    assert_eq!(reader.counts().await.unwrap().arrived, 2);
+    assert_eq!(reader.lists().counts().await.unwrap().arrived, 2);
 }
 
 #[tokio::test]
 async fn the_history_command_prints_all_formats() {
     let line = Line::new().await;
-    let bank = line.store.publish_bank(&bank("p", 1)).await.unwrap();
+    let bank = line.store.banks().publish_bank(&bank("p", 1)).await.unwrap();
     for i in 0..3 {
         line.arrive(arrival(format!("/drop/{i}, \"x\".jpg"), "p", i)).await;
     }

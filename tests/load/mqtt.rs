@@ -85,7 +85,7 @@ async fn cost_of_what_follows() {
     let n = number("N", 2000);
     let folder = tempfile::tempdir().unwrap();
     let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
-    let bank = store.publish_bank(&bank()).await.unwrap();
+    let bank = store.banks().publish_bank(&bank()).await.unwrap();
     let now = Timestamp::now();
     // In turns, so that whatever else the machine does falls on all alike.
     let kinds = [
@@ -97,12 +97,12 @@ async fn cost_of_what_follows() {
     for round in 0..10 {
         for (kind, (_, follow_up)) in kinds.iter().enumerate() {
             for i in 0..n / 10 {
-                let recorded = store.record_arrivals(&[arrival(&format!("/drop/{round}-{kind}-{i}.jpg"), now)]).await.unwrap();
+                let recorded = store.arrivals().record_arrivals(&[arrival(&format!("/drop/{round}-{kind}-{i}.jpg"), now)]).await.unwrap();
                 let [Recorded::New(id)] = recorded[..] else { panic!("it is new") };
-                assert!(store.start_attempt(id).await.unwrap());
+                assert!(store.queue().start_attempt(id).await.unwrap());
                 let finished = finished(id, bank, *follow_up);
                 let begin = Instant::now();
-                assert!(store.finish(&finished).await.unwrap());
+                assert!(store.queue().finish(&finished).await.unwrap());
                 spent[kind] += begin.elapsed();
             }
         }
@@ -114,8 +114,8 @@ async fn cost_of_what_follows() {
     // And what the broker's acknowledgements cost, 32 at a time.
     let begin = Instant::now();
     let mut forgotten = 0;
-    while let messages @ [_, ..] = &store.next_messages(0, 32).await.unwrap()[..] {
-        store.forget_messages(&messages.iter().map(|message| message.id).collect::<Vec<_>>()).await.unwrap();
+    while let messages @ [_, ..] = &store.outbox().next_messages(0, 32).await.unwrap()[..] {
+        store.outbox().forget_messages(&messages.iter().map(|message| message.id).collect::<Vec<_>>()).await.unwrap();
         forgotten += messages.len();
     }
     println!("reading and taking out {forgotten} messages: {:.0} per second", forgotten as f64 / begin.elapsed().as_secs_f64());

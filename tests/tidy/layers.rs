@@ -36,17 +36,19 @@ pub const ROOMS: &[Room] = &[
     // What the system gives, and what is counted.
     room(1, "platform"),
     room(1, "telemetry").and(&["platform"]),
-    // Pixels and distances.
+    // Pixels and distances; the file of the history.
     room(2, "imaging"),
     room(2, "patchcore"),
+    room(2, "database"),
     // What is configured, written down, found and routed.
     room(3, "config"),
     room(3, "history"),
     room(3, "intake"),
     room(3, "routing").and(&["config"]),
-    // One image, from the file to the outputs; and measures of scores.
+    // One image, from the file to the outputs; measures of scores; how the line stands.
     room(4, "inspect"),
     room(4, "evaluation"),
+    room(4, "snapshot"),
     // Banks on disk and in memory.
     room(5, "banks"),
     room(5, "engine").and(&["banks"]),
@@ -72,7 +74,7 @@ pub const ROOMS: &[Room] = &[
 pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("tch", &["patchcore"]),
     ("torch_sys", &["patchcore"]),
-    ("sqlx", &["history"]),
+    ("sqlx", &["database", "history"]),
     ("notify", &["intake"]),
     ("serde_yaml", &["config"]),
     ("saphyr_parser", &["config"]),

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::daemon::{InUse, config_in_use};
-use crate::history::database_holder;
+use crate::database::database_holder;
 use serde::Serialize;
 use std::path::Path;
 

@@ -2,14 +2,12 @@
 
 use super::configuration::Configuration;
 use crate::config::{Config, ProductConfig};
-use crate::domain::WAITS_TOO_LONG;
-use crate::domain::{FolderState, HeldUp};
-use crate::history::Holder;
-use crate::history::bank_trouble;
-use crate::history::folder_state;
-use crate::history::{BankInUse, EndCounts, EventRow, LastDecision, OldestPending, PendingOf, ProductSnapshot, ProfileChange};
+use crate::database::Holder;
+use crate::domain::{FolderState, WAITS_TOO_LONG};
+use crate::history::{BankInUse, EndCounts, LastDecision, LineRecord, OldestPending, PendingOf, ProductRecord, ProfileChange};
 use crate::platform::clock::LineClock;
-use crate::routing::Root;
+use crate::snapshot::{DropFolderStanding, LineSnapshot};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -194,16 +192,11 @@ impl From<EndCounts> for LastDay {
 
 /// What the products' reports are made from, beside the history of each.
 pub(super) struct Sources<'a> {
-    pub clock: LineClock,
+    pub clock: &'a LineClock,
     pub config: &'a Config,
-    /// Of the drop folders and the banks.
-    pub events: &'a [EventRow],
-    /// All that waits.
-    pub held_up: &'a [HeldUp],
-    /// The folders that the daemon watches.
-    pub roots: &'a [Root],
+    pub recorded: &'a LineRecord,
+    pub snapshot: &'a LineSnapshot,
     pub free: BTreeMap<PathBuf, u64>,
-    pub running: bool,
 }
 
 impl Sources<'_> {
@@ -211,27 +204,29 @@ impl Sources<'_> {
         PlaceReport { path: path.display().to_string(), free_bytes: self.free.get(folder).copied() }
     }
 
-    pub(super) fn product(&self, config: &ProductConfig, seen: ProductSnapshot) -> ProductReport {
+    pub(super) fn product(&self, config: &ProductConfig, seen: &ProductRecord) -> ProductReport {
+        let bank = self.recorded.bank_of(&config.name);
+        let trouble = self.snapshot.bank_troubles.iter().find(|trouble| trouble.product == config.name);
         let decided = seen.ten_minutes.ok + seen.ten_minutes.ng;
         ProductReport {
             product: config.name.clone(),
             on: self.config.is_on(&config.name),
-            bank_age_seconds: seen.bank.as_ref().and_then(|bank| self.age(&bank.created_at)),
-            bank_trouble: bank_trouble(&config.name, self.events).filter(|_| self.running).map(|event| BankTroubleReport {
-                code: event.kind.clone(),
-                since: event.at.clone(),
-                since_seconds: self.age(&event.at),
-                reason: event.detail.clone(),
+            bank_age_seconds: bank.and_then(|bank| self.age(&bank.created_at)),
+            bank_trouble: trouble.map(|trouble| BankTroubleReport {
+                code: trouble.code.clone(),
+                since: trouble.since.since.clone(),
+                since_seconds: self.age(&trouble.since.since),
+                reason: trouble.since.reason.clone(),
             }),
-            waits_for_bank: seen.bank.is_none() || seen.images_wait_for_bank,
-            bank: seen.bank,
-            pending: seen.pending,
+            waits_for_bank: bank.is_none() || seen.images_wait_for_bank,
+            bank: bank.cloned(),
+            pending: self.recorded.pending_of(&config.name).map_or(0, |of| of.pending),
             oldest_pending_seconds: seen.oldest_pending.as_ref().and_then(|image| self.age(&image.seen_at)),
-            oldest_pending: seen.oldest_pending,
+            oldest_pending: seen.oldest_pending.clone(),
             waiting: self.waiting(&config.name),
             actions_waiting: seen.actions_waiting,
             last_decision_seconds: seen.last_decision.as_ref().and_then(|image| self.age(&image.decided_at)),
-            last_decision: seen.last_decision,
+            last_decision: seen.last_decision.clone(),
             last_24h: seen.day.into(),
             images_per_minute: decided as f64 / 10.0,
             drop_folders: drop_folders(config).into_iter().map(|folder| self.drop_folder(folder)).collect(),
@@ -241,7 +236,7 @@ impl Sources<'_> {
     }
 
     fn waiting(&self, product: &str) -> Vec<WaitReport> {
-        let own = self.held_up.iter().filter(|held_up| held_up.product.as_deref() == Some(product));
+        let own = self.recorded.details.held_up.iter().filter(|held_up| held_up.product.as_deref() == Some(product));
         let waits = own.map(|held_up| WaitReport {
             reason: held_up.reason.clone(),
             count: held_up.count,
@@ -252,26 +247,29 @@ impl Sources<'_> {
     }
 
     pub(super) fn other(&self, other: &PendingOf) -> Other {
-        Other { product: other.product.clone(), pending: other.pending, oldest_pending_seconds: self.age(&other.oldest_seen_at) }
+        Other { product: other.product.clone(), pending: other.pending, oldest_pending_seconds: self.seconds(other.oldest_seen_at) }
     }
 
     fn drop_folder(&self, folder: &Path) -> DropFolder {
         // One below another is watched with that; one of a product that is off may not be watched at all.
-        let inner_most = |root: &&Root| root.path.components().count();
-        let root = self.roots.iter().filter(|root| folder.starts_with(&root.path)).max_by_key(inner_most).filter(|_| self.running);
-        let (state, trouble) = root.map(|root| folder_state(&root.path, self.events)).unzip();
-        let trouble = trouble.flatten();
+        let inner_most = |root: &&DropFolderStanding| root.folder.components().count();
+        let root = self.snapshot.drop_folders.iter().filter(|root| folder.starts_with(&root.folder)).max_by_key(inner_most);
+        let trouble = root.and_then(|root| root.trouble.as_ref());
         DropFolder {
             place: self.place(folder, folder),
-            state,
-            since: trouble.map(|trouble| trouble.since.to_owned()),
-            since_seconds: trouble.and_then(|trouble| self.age(trouble.since)),
-            reason: trouble.map(|trouble| trouble.reason.to_owned()),
+            state: root.map(|root| root.state),
+            since: trouble.map(|trouble| trouble.since.clone()),
+            since_seconds: trouble.and_then(|trouble| self.age(&trouble.since)),
+            reason: trouble.map(|trouble| trouble.reason.clone()),
         }
     }
 
     fn age(&self, time: &str) -> Option<i64> {
-        i64::try_from(self.clock.age(time.parse().ok()?).as_secs()).ok()
+        self.seconds(time.parse().ok()?)
+    }
+
+    fn seconds(&self, time: Timestamp) -> Option<i64> {
+        i64::try_from(self.clock.age(time).as_secs()).ok()
     }
 }
 

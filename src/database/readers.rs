@@ -88,7 +88,7 @@ mod tests {
             let found = std::fs::metadata(beside(&file, suffix)).unwrap();
             assert_eq!((found.uid(), found.gid(), found.mode() & 0o777), (48_391, 48_391, 0o640), "{suffix}");
         }
-        assert_eq!(store.counts().await.unwrap().arrived, 0);
+        assert_eq!(store.lists().counts().await.unwrap().arrived, 0);
         store.close().await.unwrap();
         let left = std::fs::read_dir(folder.path()).unwrap().filter(|entry| {
             let name = entry.as_ref().unwrap().file_name();

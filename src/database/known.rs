@@ -1,8 +1,9 @@
 //! What the daemon knew about its history when it last worked with it. The small file `FILE.known.json` beside the database says whether
 //! the database is still the same, whether it was closed cleanly, and which database the log beside it belongs to.
 
+use super::connections::Connections;
+use super::error::HistoryError;
 use super::place::{FileId, beside};
-use super::{HistoryError, HistoryStore};
 use crate::platform::crash_point;
 use crate::platform::files;
 use jiff::Timestamp;
@@ -158,25 +159,25 @@ fn place(database: &Path) -> PathBuf {
     beside(database, ".known.json")
 }
 
-impl HistoryStore {
+impl Opening {
     /// Says what is different when this is not the history that the daemon worked with before, or not all of it. `kept_log`: a log of
     /// another history was beside it. That is proof too, even if the killed daemon had not yet written down its newest rows.
-    pub(super) async fn compare(&self, known: Option<&Known>, kept_log: bool) -> Result<Option<String>, HistoryError> {
+    pub(super) async fn compare(database: &Connections, known: Option<&Known>, kept_log: bool) -> Result<Option<String>, HistoryError> {
         let nothing = Known::default();
         let known = match known {
             Some(known) => known,
             None if kept_log => &nothing,
             None => return Ok(None),
         };
-        let newest = self.newest().await?;
+        let newest = newest_of(database).await?;
         let whole = match &known.newest {
-            None => known.is_of(&self.file),
+            None => known.is_of(database.file()),
             Some(Newest { id, seen_at }) => sqlx::query_scalar("SELECT count(*) FROM inspections WHERE id = ? AND seen_at = ?")
                 .bind(id)
                 .bind(seen_at)
-                .fetch_one(&self.read)
+                .fetch_one(database.read())
                 .await
-                .map_err(|e| self.error(e))?,
+                .map_err(|e| database.error(e))?,
         };
         if whole && !kept_log {
             return Ok(None);
@@ -188,11 +189,11 @@ impl HistoryStore {
         let mut text = format!(
             "{}: is not the history that the daemon worked with before, which went at least to {}; this one ends with {}; images that it does \
              not know are inspected again where they still are",
-            self.file.display(),
+            database.file().display(),
             last(&known.newest),
             last(&newest),
         );
-        for log in kept_logs(&self.file) {
+        for log in kept_logs(database.file()) {
             text += &format!(
                 "; {} holds the newest rows of the database that was here: to have them back, rename it to the name which that file has \
                  now with `-wal` at its end, and open that file once with sqlite3",
@@ -202,49 +203,50 @@ impl HistoryStore {
         Ok(Some(text))
     }
 
-    async fn newest(&self) -> Result<Option<Newest>, HistoryError> {
-        let newest = sqlx::query_as("SELECT id, seen_at FROM inspections ORDER BY id DESC LIMIT 1").fetch_optional(&self.read).await;
-        newest.map_err(|e| self.error(e))
-    }
-
     /// Writes down what is known about this history, if it changed; for the daemon alone.
-    pub async fn note(&self) {
-        let Ok(newest) = self.newest().await else { return };
-        let (database, wal) = self.place.ids();
-        let mut known = self.opening.known();
+    pub(super) async fn note(&self, connections: &Connections) {
+        let Ok(newest) = newest_of(connections).await else { return };
+        let (database, wal) = connections.place().ids();
+        let mut known = self.known();
         let now = Known { end: known.end, database, wal, newest };
         if *known != now {
-            put_down(&now, &self.file);
+            put_down(&now, connections.file());
             *known = now;
         }
     }
 
-    /// Writes down that the history was closed cleanly. Called after [`HistoryStore::close`] of a clone.
-    pub fn note_closed(&self) {
-        let mut known = self.opening.known();
-        if known.end == End::Open && !self.opening.check_is_due() {
+    /// Writes down that the history was closed cleanly.
+    pub(super) fn note_closed(&self, database: &Path) {
+        let mut known = self.known();
+        if known.end == End::Open && !self.check_is_due() {
             known.end = End::Closed;
-            put_down(&known, &self.file);
+            put_down(&known, database);
         }
     }
 
     /// Writes down that the contents are damaged: the next start checks all of them.
-    pub(super) fn note_damage(&self) {
-        let mut known = self.opening.known();
+    pub(super) fn note_damage(&self, database: &Path) {
+        let mut known = self.known();
         known.end = End::Damaged;
-        put_down(&known, &self.file);
+        put_down(&known, database);
     }
 
     /// The message about the history since it was opened; returned once.
-    pub fn news(&self) -> Option<String> {
-        lock(&self.opening.news).take()
+    pub(super) fn news(&self) -> Option<String> {
+        lock(&self.news).take()
     }
+}
+
+async fn newest_of(database: &Connections) -> Result<Option<Newest>, HistoryError> {
+    let newest = sqlx::query_as("SELECT id, seen_at FROM inspections ORDER BY id DESC LIMIT 1").fetch_optional(database.read()).await;
+    newest.map_err(|e| database.error(e))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Arrival, HistoryErrorKind};
+    use crate::database::HistoryErrorKind;
+    use crate::history::{Arrival, HistoryStore};
 
     fn arrival(number: i64) -> Arrival {
         Arrival::sample(number)
@@ -252,7 +254,7 @@ mod tests {
 
     async fn open(file: &Path) -> HistoryStore {
         let store = HistoryStore::open(file).await.unwrap();
-        store.note().await;
+        store.database().note().await;
         store
     }
 
@@ -261,21 +263,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (file, old) = (folder.path().join("history.db"), folder.path().join("history.db.old"));
         let store = open(&file).await;
-        store.record_arrivals(&[arrival(1)]).await.unwrap();
-        assert!(store.in_place().is_ok() && store.start_attempt(1).await.unwrap());
+        store.arrivals().record_arrivals(&[arrival(1)]).await.unwrap();
+        assert!(store.database().in_place().is_ok() && store.queue().start_attempt(1).await.unwrap());
         std::fs::rename(&file, &old).unwrap();
         for error in [
-            store.fail(1, &crate::codes::ReasonCode::Engine.into(), Timestamp::UNIX_EPOCH).await.unwrap_err(),
-            store.record_arrivals(&[arrival(2)]).await.unwrap_err(),
-            store.in_place().unwrap_err(),
-            store.lost().await,
+            store.queue().fail(1, &crate::codes::ReasonCode::Engine.into(), Timestamp::UNIX_EPOCH).await.unwrap_err(),
+            store.arrivals().record_arrivals(&[arrival(2)]).await.unwrap_err(),
+            store.database().in_place().unwrap_err(),
+            store.database().lost().await,
         ] {
             assert_eq!(error.kind, HistoryErrorKind::Moved, "{error}");
         }
-        assert_eq!(store.counts().await.unwrap().pending, 1);
+        assert_eq!(store.lists().counts().await.unwrap().pending, 1);
         store.close().await.unwrap();
         let moved = open(&old).await;
-        assert_eq!(moved.counts().await.unwrap().pending, 1, "what was recorded before is in it");
+        assert_eq!(moved.lists().counts().await.unwrap().pending, 1, "what was recorded before is in it");
     }
 
     #[tokio::test]
@@ -311,18 +313,18 @@ mod tests {
             let store = open(&file).await;
             assert!(!sound(), "a kill would leave it so");
             store.clone().close().await.unwrap();
-            store.note_closed();
+            store.database().note_closed();
             assert!(sound());
         }
         let store = open(&file).await;
-        store.note_damage();
+        store.database().opening().note_damage(&file);
         store.clone().close().await.unwrap();
-        store.note_closed();
+        store.database().note_closed();
         assert_eq!(Known::read(&file).unwrap().end, End::Damaged, "closing heals nothing");
         let store = HistoryStore::open(&file).await.unwrap();
-        assert_eq!(store.news(), None);
+        assert_eq!(store.database().news(), None);
         store.clone().close().await.unwrap();
-        store.note_closed();
+        store.database().note_closed();
         assert!(sound(), "it was looked at in full");
         std::fs::write(place(&file), "{").unwrap();
         assert_eq!(Known::read(&file), None);

@@ -1,35 +1,35 @@
-//! Opening, migrating and closing the database file.
+//! Opening the database file: for the daemon, to change a few rows, or for reports.
 
 use super::connecting::{BUSY_TIMEOUT, connecting};
+use super::connections::Connections;
+use super::error::{HistoryError, HistoryErrorKind};
 use super::known::{End, Known, Opening, set_log_aside};
 use super::lock::{DatabaseLock, is_held_under_another_name};
-use super::place::{Place, beside};
+use super::opened::Database;
+use super::place::Place;
 use super::readers::{Way, has_log, way_in};
+use super::schema::{MIGRATOR, Schema, newest, prepare, schema};
 use super::soundness::{AT_START, check};
-use super::{HistoryError, HistoryErrorKind, HistoryStore};
-use crate::platform::crash_point;
-use crate::platform::files;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
-
-/// At the end nobody should wait long for a reader; an unfinished checkpoint costs nothing but a larger -wal file.
-const CLOSING_BUSY_TIMEOUT_MS: u32 = 500;
-
 /// Status, dispatcher, scan and monitoring read at the same time; more never do.
 const READERS: u32 = 5;
 
-/// Page cache of each of the daemon's readers. They look at the newest rows only; with SQLite's own 2 MiB each, memory grows for days
-/// with pages that are not read again.
-const READER_CACHE_KIB: u32 = 256;
+/// The page cache of a connection, in KiB.
+struct CacheSizes {
+    reader: u32,
+    writer: u32,
+}
 
-/// The same of its writer. A page that has gone is in the system's cache, microseconds away; a commit waits for the disk, for milliseconds.
-const WRITER_CACHE_KIB: u32 = 512;
+/// Those of the daemon. Its readers look at the newest rows only; with SQLite's own 2 MiB each, memory grows for days with pages that are
+/// not read again. As to the writer: a page that has gone is in the system's cache, microseconds away; a commit waits for the disk, for
+/// milliseconds.
+const CACHES_OF_DAEMON: CacheSizes = CacheSizes { reader: 256, writer: 512 };
 
 /// How long a start waits for files beside the database that it cannot open: those that a reader of another user has just made are given to
 /// the owner of the database in the next instant.
@@ -37,18 +37,7 @@ const READERS_PATIENCE: Duration = Duration::from_secs(2);
 /// Pause before it tries again.
 const READERS_PAUSE: Duration = Duration::from_millis(20);
 
-/// What a file contains.
-#[derive(Debug, PartialEq, Eq)]
-enum Schema {
-    /// Nothing yet.
-    Empty,
-    /// Our tables, after this migration.
-    At(i64),
-    /// Tables of another program.
-    Foreign,
-}
-
-impl HistoryStore {
+impl Database {
     /// Opens the history for the daemon: creates folder and file if missing, keeps a log aside that belongs to another file, checks the
     /// contents, and brings the schema up to date.
     ///
@@ -57,8 +46,8 @@ impl HistoryStore {
         Self::open_with(file, &MIGRATOR, false, || {}).await
     }
 
-    /// [`HistoryStore::open`] for a database that this process has locked. Calls `on_progress` now and then while it works: checking, copying or migrating a file of some GB
-    /// on a slow disk takes minutes.
+    /// [`Database::open`] for a database that this process has locked. Calls `on_progress` now and then while it works: checking, copying
+    /// or migrating a file of some GB on a slow disk takes minutes.
     pub async fn open_telling(
         file: &Path,
         lock: &DatabaseLock,
@@ -91,10 +80,9 @@ impl HistoryStore {
                 {
                     tokio::time::sleep(READERS_PAUSE).await;
                 }
-                Ok(store) => {
-                    let news = store.compare(known.as_ref(), kept_log).await?;
-                    store.opening.tell(news);
-                    return Ok(store);
+                Ok((connections, opening)) => {
+                    opening.tell(Opening::compare(&connections, known.as_ref(), kept_log).await?);
+                    return Ok(Self::new(connections, opening));
                 }
                 Err(error) => return Err(error),
             }
@@ -106,7 +94,7 @@ impl HistoryStore {
         migrator: &Migrator,
         known: Option<&Known>,
         on_progress: &Arc<impl Fn() + Send + Sync + 'static>,
-    ) -> Result<Self, HistoryError> {
+    ) -> Result<(Connections, Opening), HistoryError> {
         let sql = |e| HistoryError::from_sqlx(file, e);
         // What takes long here is known to take long.
         let options = connecting(file).create_if_missing(true).disable_statement_logging();
@@ -115,42 +103,20 @@ impl HistoryStore {
         let whole = check(&mut connection, file, time, on_progress).await?;
         let opening = Opening::begin(file, known, whole);
         prepare(&mut connection, file, migrator).await?;
-        let writing = writing(file).pragma("cache_size", format!("-{WRITER_CACHE_KIB}"));
-        let (write, place) = writer(file, writing).await?;
+        let connections = writable(file, Some(CACHES_OF_DAEMON)).await?;
         // Not before the writer is there: with the last connection the log would go, and come back as somebody else's.
         connection.close().await.map_err(sql)?;
-        let read = pool(READERS).connect_lazy_with(reading(file).pragma("cache_size", format!("-{READER_CACHE_KIB}")));
-        Ok(Self {
-            file: file.into(),
-            write,
-            read,
-            read_only: false,
-            health: Arc::default(),
-            place,
-            opening: Arc::new(opening),
-            clock: Arc::default(),
-        })
+        Ok((connections, opening))
     }
 
     /// Opens the history to change a few rows, beside a running daemon or without one. The file must be there, and of this version.
     pub async fn open_to_change(file: &Path) -> Result<Self, HistoryError> {
-        Self::open_read_only(file).await?.read.close().await;
+        Self::open_read_only(file).await?.close().await?;
         if Known::read(file).is_some_and(|known| known.has_log_of_another(file)) {
             let detail = "the log beside it belongs to another database, which was here before; start the daemon, which keeps it aside";
             return Err(HistoryError::saying(file, HistoryErrorKind::Moved, detail));
         }
-        let (write, place) = writer(file, writing(file)).await?;
-        let read = pool(READERS).connect_lazy_with(reading(file));
-        Ok(Self {
-            file: file.into(),
-            write,
-            read,
-            read_only: false,
-            health: Arc::default(),
-            place,
-            opening: Arc::default(),
-            clock: Arc::default(),
-        })
+        Ok(Self::new(writable(file, None).await?, Opening::default()))
     }
 
     /// Opens the history for reports, whether or not the daemon runs. Every attempt to write is refused.
@@ -180,18 +146,8 @@ impl HistoryStore {
         let newest = newest(&MIGRATOR);
         let kind = match schema {
             Schema::At(version) if version == newest => {
-                let place = Arc::new(Place::of(file));
-                let (write, opening) = (read.clone(), Arc::default());
-                return Ok(Self {
-                    file: file.into(),
-                    write,
-                    read,
-                    read_only: true,
-                    health: Arc::default(),
-                    place,
-                    opening,
-                    clock: Arc::default(),
-                });
+                let connections = Connections::new(file, Arc::new(Place::of(file)), read, None);
+                return Ok(Self::new(connections, Opening::default()));
             }
             Schema::At(version) if version > newest => HistoryErrorKind::NewerSchema,
             Schema::At(_) => HistoryErrorKind::OlderSchema,
@@ -199,35 +155,6 @@ impl HistoryStore {
         };
         read.close().await;
         Err(HistoryError::new(file, kind, None))
-    }
-
-    /// Waits for running calls, folds the write-ahead log into the file and closes. Calls on clones fail from then on.
-    ///
-    /// A file that was moved away gets its rows too, wherever it is now: without its log it has none of the newest.
-    pub async fn close(self) -> Result<(), HistoryError> {
-        self.read.close().await;
-        if self.read_only {
-            return Ok(());
-        }
-        if self.place.present_name().is_some_and(|name| name != self.place.opened_as() && beside(&name, "-wal").exists()) {
-            // Another program works with it under its new name, and knows nothing of this log.
-            self.write.close().await;
-            return Ok(());
-        }
-        let mut connection = self.writer().await?;
-        crash_point::reach("close_before_checkpoint");
-        let checkpoint = async {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {CLOSING_BUSY_TIMEOUT_MS}")))
-                .execute(&mut *connection)
-                .await?;
-            // A report that is being read keeps the log from being emptied; the next start empties it.
-            sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await
-        };
-        let result = checkpoint.await;
-        crash_point::reach("close_checkpointed");
-        drop(connection);
-        self.write.close().await;
-        result.map(|_| ()).map_err(|e| self.error(e))
     }
 }
 
@@ -268,6 +195,17 @@ async fn open_reading(file: &Path, options: SqliteConnectOptions) -> Result<(Sql
     }
 }
 
+/// The connections of a program that writes; without `caches` they have SQLite's own size.
+async fn writable(file: &Path, caches: Option<CacheSizes>) -> Result<Connections, HistoryError> {
+    let (mut writing, mut reading) = (writing(file), reading(file));
+    if let Some(CacheSizes { reader, writer }) = caches {
+        writing = writing.pragma("cache_size", format!("-{writer}"));
+        reading = reading.pragma("cache_size", format!("-{reader}"));
+    }
+    let (write, place) = writer(file, writing).await?;
+    Ok(Connections::new(file, place, pool(READERS).connect_lazy_with(reading), Some(write)))
+}
+
 /// The writing connection, which commits nothing to a file that is not in its place any more.
 async fn writer(file: &Path, options: SqliteConnectOptions) -> Result<(SqlitePool, Arc<Place>), HistoryError> {
     let place = Arc::new(Place::of(file));
@@ -285,72 +223,12 @@ async fn writer(file: &Path, options: SqliteConnectOptions) -> Result<(SqlitePoo
     Ok((pool.connect_with(options).await.map_err(|e| HistoryError::from_sqlx(file, e))?, kept))
 }
 
-/// 1. refuse a file of another program before changing anything; 2. write-ahead log; 3. copy; 4. migrate.
-async fn prepare(connection: &mut SqliteConnection, file: &Path, migrator: &Migrator) -> Result<(), HistoryError> {
-    let sql = |e| HistoryError::from_sqlx(file, e);
-    let found = schema(connection).await.map_err(sql)?;
-    if found == Schema::Foreign {
-        return Err(HistoryError::new(file, HistoryErrorKind::NotAHistory, None));
-    }
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await.map_err(sql)?;
-    if mode != "wal" {
-        return Err(HistoryError::saying(file, HistoryErrorKind::CannotOpen, "its file system has no write-ahead log"));
-    }
-    let newest = newest(migrator);
-    if let Schema::At(version) = found
-        && version < newest
-    {
-        crash_point::reach("migration_before_copy");
-        copy_before_migration(connection, file, newest).await?;
-        crash_point::reach("migration_copied");
-    }
-    // One at a time: each is a transaction, and a crash between two is a case that tests can cause.
-    for step in migrator.iter() {
-        migrator.run_to(step.version, &mut *connection).await.map_err(|e| HistoryError::from_migration(file, e, newest))?;
-        crash_point::reach("migration_step_done");
-    }
-    Ok(())
-}
-
-fn newest(migrator: &Migrator) -> i64 {
-    migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
-}
-
-async fn schema(connection: &mut SqliteConnection) -> Result<Schema, sqlx::Error> {
-    let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'").fetch_all(&mut *connection).await?;
-    if tables.is_empty() {
-        return Ok(Schema::Empty);
-    }
-    if !tables.iter().any(|table| table == "_sqlx_migrations") {
-        return Ok(Schema::Foreign);
-    }
-    let version: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await?;
-    Ok(match version {
-        // The daemon was killed after the table of migrations was made and before the first of them.
-        None => Schema::Empty,
-        Some(_) if !tables.iter().any(|table| table == "inspections") => Schema::Foreign,
-        Some(version) => Schema::At(version),
-    })
-}
-
-/// The copy appears under its name only when it is whole and synced; a daemon that fails to migrate and is restarted again
-/// and again replaces one copy and does not fill the disk.
-async fn copy_before_migration(connection: &mut SqliteConnection, file: &Path, newest: i64) -> Result<(), HistoryError> {
-    let io = |e| HistoryError::from_io(file, e);
-    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    files::remove_leftovers(folder).map_err(io)?;
-    let temporary = files::temporary(folder).map_err(io)?;
-    // VACUUM INTO accepts an empty file.
-    sqlx::query("VACUUM INTO ?").bind(temporary.path().to_str()).execute(connection).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
-    temporary.as_file().sync_all().map_err(io)?;
-    temporary.persist(beside(file, &format!(".before-schema-{newest}"))).map_err(|e| io(e.error))?;
-    files::sync_folder(folder).map_err(io)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::codes::EventKind;
+    use crate::database::place::beside;
+    use crate::history::HistoryStore;
     use crate::telemetry::Event;
     use sqlx::SqlSafeStr;
     use sqlx::migrate::{Migration, MigrationType};
@@ -372,7 +250,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/history.db");
         let store = HistoryStore::open(&file).await.unwrap();
-        store.record_event(&Event::new(EventKind::Start, "first")).await.unwrap();
+        store.events().record_event(&Event::new(EventKind::Start, "first")).await.unwrap();
         store.close().await.unwrap();
         HistoryStore::open(&file).await.unwrap().close().await.unwrap();
         assert_eq!(names(file.parent().unwrap()), ["history.db"], "a new or current file needs no copy, and closing leaves no log");
@@ -380,10 +258,10 @@ mod tests {
         // A half-written copy of a run that was killed is replaced.
         let copy = beside(&file, ".before-schema-1000");
         std::fs::write(&copy, "half").unwrap();
-        HistoryStore::open_with(&file, &next_release(), false, || {}).await.unwrap().close().await.unwrap();
+        Database::open_with(&file, &next_release(), false, || {}).await.unwrap().close().await.unwrap();
         assert_eq!(names(file.parent().unwrap()), ["history.db", "history.db.before-schema-1000"]);
         let restored = HistoryStore::open(&copy).await.unwrap();
-        let events: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&restored.read).await.unwrap();
+        let events: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(restored.read()).await.unwrap();
         assert_eq!(events, 1);
 
         for opened in [HistoryStore::open(&file).await, HistoryStore::open_read_only(&file).await] {
@@ -398,16 +276,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
         for (pragma, expected) in [("PRAGMA synchronous", 2), ("PRAGMA foreign_keys", 1), ("PRAGMA busy_timeout", 10_000)] {
-            let value: i64 = sqlx::query_scalar(pragma).fetch_one(&store.write).await.unwrap();
+            let value: i64 = sqlx::query_scalar(pragma).fetch_one(store.write()).await.unwrap();
             assert_eq!(value, expected, "{pragma}");
         }
-        for (pool, expected) in [(&store.read, -256), (&store.write, -512)] {
+        for (pool, expected) in [(store.read(), -256), (store.write(), -512)] {
             let cache: i64 = sqlx::query_scalar("PRAGMA cache_size").fetch_one(pool).await.unwrap();
             assert_eq!(cache, expected);
         }
-        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&store.write).await.unwrap();
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(store.write()).await.unwrap();
         assert_eq!(mode, "wal");
-        assert!(sqlx::query("DELETE FROM events").execute(&store.read).await.is_err());
+        assert!(sqlx::query("DELETE FROM events").execute(store.read()).await.is_err());
     }
 
     #[tokio::test]
@@ -436,7 +314,7 @@ mod tests {
         let file = folder.path().join("history.db");
         let store = HistoryStore::open(&file).await.unwrap();
         for i in 0..2000 {
-            store.record_event(&Event::new(EventKind::Overflow, format!("event {i}"))).await.unwrap();
+            store.events().record_event(&Event::new(EventKind::Overflow, format!("event {i}"))).await.unwrap();
         }
         store.close().await.unwrap();
         let length = std::fs::metadata(&file).unwrap().len();
@@ -483,7 +361,7 @@ mod tests {
 
         let store = HistoryStore::open(&file).await.unwrap();
         let codes: Vec<(String, String)> =
-            sqlx::query_as("SELECT reason, reason_code FROM inspections ORDER BY id").fetch_all(&store.read).await.unwrap();
+            sqlx::query_as("SELECT reason, reason_code FROM inspections ORDER BY id").fetch_all(store.read()).await.unwrap();
         let expected: Vec<_> = told.iter().map(|(_, reason, code)| ((*reason).to_owned(), (*code).to_owned())).collect();
         assert_eq!(codes, expected);
     }

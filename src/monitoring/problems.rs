@@ -1,57 +1,14 @@
-//! Whether the line is healthy: facts in, problems out. Pure, so that tests can try every rule without a line.
+//! Whether the line is healthy: a snapshot in, problems out. Pure, so that tests can try every rule without a line.
 
 use crate::domain::{FolderState, WriteTrouble};
+use crate::snapshot::{DropFolderStanding, LineSnapshot, NotRunning};
 use crate::telemetry::{FolderFault, Stuck};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// A line that does not run this long after a reload does not recover by itself. Loading large banks takes time.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(60);
 /// A scan may be this late, besides some turns: a folder of a million files takes a while.
 const SCAN_PATIENCE: Duration = Duration::from_secs(60);
-
-/// The facts about the line at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Facts {
-    /// Why no line runs, and for how long; `None` when one does.
-    pub not_running: Option<(NotRunning, Duration)>,
-    /// Workers that have work and have made no progress for too long.
-    pub stuck: Vec<Stuck>,
-    /// The problem of the database, if any.
-    pub database: Option<String>,
-    /// Intake and inspection pause because the disk of the database is full.
-    pub disk_full: bool,
-    /// The drop folders.
-    pub folders: Vec<FolderFacts>,
-    /// Folders in which work fails, and why.
-    pub places: Vec<(PathBuf, FolderFault)>,
-    /// Images, defects and messages that have waited too long for something that does not come by itself, in words.
-    pub waiting: Vec<String>,
-}
-
-/// Why no line runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotRunning {
-    /// The daemon is starting the first line.
-    Starting,
-    /// The daemon is putting a new configuration in use.
-    Reloading,
-    /// The daemon ends.
-    Stopping,
-}
-
-/// A drop folder.
-#[derive(Debug, Clone)]
-pub struct FolderFacts {
-    /// The folder.
-    pub folder: PathBuf,
-    /// How the daemon finds its new files.
-    pub state: FolderState,
-    /// The time since the last full scan ended.
-    pub since_scan: Duration,
-    /// The configured time between two scans.
-    pub rescan: Duration,
-}
 
 /// A problem that keeps the line, or a part of it, from working.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -76,10 +33,10 @@ pub const CODES: [&str; 9] = [
 ];
 
 /// The problems of the line; empty when all is well. A folder that only scans cover still works, but slower.
-pub fn problems(facts: &Facts) -> Vec<Problem> {
+pub fn problems(snapshot: &LineSnapshot) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut add = |code, detail: String| found.push(Problem { code, detail });
-    match facts.not_running {
+    match snapshot.not_running {
         None => {}
         Some((NotRunning::Reloading, since)) if since <= RELOAD_PATIENCE => {}
         Some((NotRunning::Reloading, since)) => {
@@ -88,27 +45,28 @@ pub fn problems(facts: &Facts) -> Vec<Problem> {
         Some((NotRunning::Starting, since)) => add("not_running", format!("the line has been starting for {} s", since.as_secs())),
         Some((NotRunning::Stopping, _)) => add("not_running", "the daemon is stopping".to_owned()),
     }
-    for Stuck { worker, silent_for } in &facts.stuck {
+    for Stuck { worker, silent_for } in &snapshot.stuck {
         add("worker_stuck", format!("{worker}: no progress for {} s", silent_for.as_secs()));
     }
-    if let Some(trouble) = &facts.database {
+    if let Some(trouble) = &snapshot.database {
         add("database", trouble.clone());
     }
-    if facts.disk_full {
+    if snapshot.disk_full {
         add("disk_full", "the disk of the database is full; intake and inspecting pause until there is space".to_owned());
     }
-    for FolderFacts { folder, state, since_scan, rescan } in &facts.folders {
+    for DropFolderStanding { folder, state, scan, .. } in &snapshot.drop_folders {
         let shown = folder.display();
         match state {
             FolderState::Lost => add("folder_lost", format!("{shown}: the drop folder is not there, or not the one it was")),
             FolderState::Stuck => add("folder_stuck", format!("{shown}: the drop folder does not answer")),
-            FolderState::Watched | FolderState::ScannedOnly if *since_scan > *rescan * 3 + SCAN_PATIENCE => {
-                add("no_recent_scan", format!("{shown}: the last whole scan ended {} s ago", since_scan.as_secs()));
+            FolderState::Watched | FolderState::ScannedOnly => {
+                if let Some((since_scan, _)) = scan.filter(|(since_scan, rescan)| *since_scan > *rescan * 3 + SCAN_PATIENCE) {
+                    add("no_recent_scan", format!("{shown}: the last whole scan ended {} s ago", since_scan.as_secs()));
+                }
             }
-            FolderState::Watched | FolderState::ScannedOnly => {}
         }
     }
-    for (folder, trouble) in &facts.places {
+    for (folder, trouble) in &snapshot.faults {
         let shown = folder.display();
         match trouble {
             FolderFault::NoAnswer => add("folder_stuck", format!("{shown}: does not answer; its images wait")),
@@ -118,7 +76,7 @@ pub fn problems(facts: &Facts) -> Vec<Problem> {
             }
         }
     }
-    for told in &facts.waiting {
+    for told in &snapshot.waiting {
         add("waiting", told.clone());
     }
     found
@@ -128,36 +86,42 @@ pub fn problems(facts: &Facts) -> Vec<Problem> {
 mod tests {
     use super::*;
 
-    fn codes(facts: &Facts) -> Vec<&'static str> {
+    fn codes(facts: &LineSnapshot) -> Vec<&'static str> {
         let found: Vec<_> = problems(facts).into_iter().map(|problem| problem.code).collect();
         assert!(found.iter().all(|code| CODES.contains(code)));
         found
     }
 
-    fn folder(state: FolderState, since_scan: u64) -> Facts {
+    fn folder(state: FolderState, since_scan: u64) -> LineSnapshot {
         let (since_scan, rescan) = (Duration::from_secs(since_scan), Duration::from_secs(30));
-        Facts { folders: vec![FolderFacts { folder: "/drop".into(), state, since_scan, rescan }], ..Facts::default() }
+        LineSnapshot {
+            drop_folders: vec![DropFolderStanding { folder: "/drop".into(), state, trouble: None, scan: Some((since_scan, rescan)) }],
+            ..LineSnapshot::default()
+        }
     }
 
     #[test]
     fn every_fact_that_stops_something_is_a_problem() {
-        assert_eq!(codes(&Facts::default()), [""; 0]);
-        let not_running = |why, seconds| Facts { not_running: Some((why, Duration::from_secs(seconds))), ..Facts::default() };
+        assert_eq!(codes(&LineSnapshot::default()), [""; 0]);
+        let not_running = |why, seconds| LineSnapshot { not_running: Some((why, Duration::from_secs(seconds))), ..LineSnapshot::default() };
         assert_eq!(codes(&not_running(NotRunning::Starting, 0)), ["not_running"]);
         assert_eq!(codes(&not_running(NotRunning::Stopping, 0)), ["not_running"]);
         assert_eq!(codes(&not_running(NotRunning::Reloading, 1)), [""; 0], "a reload is no fault");
         assert_eq!(codes(&not_running(NotRunning::Reloading, 61)), ["not_running"]);
         let stuck = Stuck { worker: "engine".into(), silent_for: Duration::from_secs(75) };
-        let facts = Facts { stuck: vec![stuck], database: Some("locked".into()), disk_full: true, ..Facts::default() };
+        let facts = LineSnapshot { stuck: vec![stuck], database: Some("locked".into()), disk_full: true, ..LineSnapshot::default() };
         assert_eq!(codes(&facts), ["worker_stuck", "database", "disk_full"]);
         assert_eq!(problems(&facts)[0].detail, "engine: no progress for 75 s");
-        let places = vec![
+        let faults = vec![
             ("/a".into(), FolderFault::NoAnswer),
             ("/b".into(), FolderFault::Write(WriteTrouble::DiskFull)),
             ("/c".into(), FolderFault::Write(WriteTrouble::NotWritable)),
         ];
-        assert_eq!(codes(&Facts { places, ..Facts::default() }), ["folder_stuck", "folder_not_writable", "folder_not_writable"]);
-        assert_eq!(codes(&Facts { waiting: vec!["2 images wait".into()], ..Facts::default() }), ["waiting"]);
+        assert_eq!(
+            codes(&LineSnapshot { faults, ..LineSnapshot::default() }),
+            ["folder_stuck", "folder_not_writable", "folder_not_writable"]
+        );
+        assert_eq!(codes(&LineSnapshot { waiting: vec!["2 images wait".into()], ..LineSnapshot::default() }), ["waiting"]);
     }
 
     #[test]

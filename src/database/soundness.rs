@@ -5,7 +5,9 @@
 //! not closed cleanly: a power cut or a kill damages files. After damage was found once, each start checks everything.
 
 use super::connecting::connecting;
-use super::{HistoryError, HistoryErrorKind, HistoryStore};
+use super::connections::Connections;
+use super::error::{HistoryError, HistoryErrorKind};
+use super::known::Opening;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnection;
 use std::path::Path;
@@ -60,44 +62,37 @@ fn verdict(file: &Path, found: Result<String, sqlx::Error>) -> Result<bool, Hist
     }
 }
 
-impl HistoryStore {
-    /// Checks the pages that the start did not reach, if that is due, slowly and on its own connection. True when it did so and found no
-    /// damage. Ends early when the future is dropped.
-    ///
-    /// # Errors
-    /// Of the kind [`HistoryErrorKind::Corrupt`] when it finds damage.
-    pub async fn check_the_rest(&self) -> Result<bool, HistoryError> {
-        if !self.opening.check_is_due() {
-            return Ok(false);
+/// Checks the pages that the start did not reach, if that is due, slowly and on its own connection. True when it did so and found no damage.
+pub(super) async fn check_the_rest(database: &Connections, opening: &Opening) -> Result<bool, HistoryError> {
+    if !opening.check_is_due() {
+        return Ok(false);
+    }
+    let wanted = Wanted::default();
+    let is_wanted = Arc::clone(&wanted.0);
+    let mut stint = Instant::now();
+    let leisurely = move || {
+        if stint.elapsed() >= STINT {
+            std::thread::sleep(stint.elapsed());
+            stint = Instant::now();
         }
-        let wanted = Wanted::default();
-        let is_wanted = Arc::clone(&wanted.0);
-        let mut stint = Instant::now();
-        let leisurely = move || {
-            if stint.elapsed() >= STINT {
-                std::thread::sleep(stint.elapsed());
-                stint = Instant::now();
+        is_wanted.load(Ordering::Relaxed)
+    };
+    let options = connecting(database.file()).read_only(true).disable_statement_logging();
+    let mut connection = options.connect().await.map_err(|e| database.error(e))?;
+    connection.lock_handle().await.map_err(|e| database.error(e))?.set_progress_handler(STEPS, leisurely);
+    match verdict(database.file(), look(&mut connection).await) {
+        Ok(whole) => {
+            if whole {
+                opening.checked();
             }
-            is_wanted.load(Ordering::Relaxed)
-        };
-        let mut connection =
-            connecting(&self.file).read_only(true).disable_statement_logging().connect().await.map_err(|e| self.error(e))?;
-        connection.lock_handle().await.map_err(|e| self.error(e))?.set_progress_handler(STEPS, leisurely);
-        let found = verdict(&self.file, look(&mut connection).await);
-        match found {
-            Ok(whole) => {
-                if whole {
-                    self.opening.checked();
-                }
-                Ok(whole)
+            Ok(whole)
+        }
+        Err(error) => {
+            if error.kind == HistoryErrorKind::Corrupt {
+                opening.note_damage(database.file());
             }
-            Err(error) => {
-                if error.kind == HistoryErrorKind::Corrupt {
-                    self.note_damage();
-                }
-                self.health.note(&error);
-                Err(error)
-            }
+            database.health().note(&error);
+            Err(error)
         }
     }
 }
@@ -127,6 +122,7 @@ fn is_interrupt(error: &sqlx::Error) -> bool {
 mod tests {
     use super::*;
     use crate::codes::EventKind;
+    use crate::history::HistoryStore;
     use crate::telemetry::Event;
     use std::os::unix::fs::FileExt;
     use tempfile::TempDir;
@@ -134,7 +130,7 @@ mod tests {
     async fn history(folder: &TempDir) -> HistoryStore {
         let store = HistoryStore::open(&folder.path().join("history.db")).await.unwrap();
         for i in 0..2000 {
-            store.record_event(&Event::new(EventKind::Overflow, format!("event {i}"))).await.unwrap();
+            store.events().record_event(&Event::new(EventKind::Overflow, format!("event {i}"))).await.unwrap();
         }
         store
     }
@@ -149,30 +145,30 @@ mod tests {
     async fn a_look_ends_when_its_time_is_over() {
         let folder = tempfile::tempdir().unwrap();
         let store = history(&folder).await;
-        let mut connection = connecting(store.file()).connect().await.unwrap();
+        let mut connection = connecting(store.database().file()).connect().await.unwrap();
         let on_progress = Arc::new(|| {});
-        assert!(!check(&mut connection, store.file(), Some(Duration::ZERO), &on_progress).await.unwrap());
-        assert!(check(&mut connection, store.file(), Some(AT_START), &on_progress).await.unwrap());
-        assert!(check(&mut connection, store.file(), None, &on_progress).await.unwrap());
+        assert!(!check(&mut connection, store.database().file(), Some(Duration::ZERO), &on_progress).await.unwrap());
+        assert!(check(&mut connection, store.database().file(), Some(AT_START), &on_progress).await.unwrap());
+        assert!(check(&mut connection, store.database().file(), None, &on_progress).await.unwrap());
     }
 
     #[tokio::test]
     async fn what_the_start_left_out_is_found_beside_the_line() {
         let folder = tempfile::tempdir().unwrap();
         let store = history(&folder).await;
-        assert!(!store.check_the_rest().await.unwrap(), "nothing was left out");
-        store.opening.leave_out();
-        assert!(store.check_the_rest().await.unwrap());
-        assert!(!store.check_the_rest().await.unwrap(), "once is enough");
+        assert!(!store.database().check_the_rest().await.unwrap(), "nothing was left out");
+        store.database().opening().leave_out();
+        assert!(store.database().check_the_rest().await.unwrap());
+        assert!(!store.database().check_the_rest().await.unwrap(), "once is enough");
 
-        store.opening.leave_out();
+        store.database().opening().leave_out();
         store.clone().close().await.unwrap();
-        store.note_closed();
-        let store = HistoryStore::open(store.file()).await.unwrap();
-        store.opening.leave_out();
-        damage(store.file());
-        assert_eq!(store.check_the_rest().await.unwrap_err().kind, HistoryErrorKind::Corrupt);
-        assert_eq!(store.lost().await.kind, HistoryErrorKind::Corrupt, "the line ends");
+        store.database().note_closed();
+        let store = HistoryStore::open(store.database().file()).await.unwrap();
+        store.database().opening().leave_out();
+        damage(store.database().file());
+        assert_eq!(store.database().check_the_rest().await.unwrap_err().kind, HistoryErrorKind::Corrupt);
+        assert_eq!(store.database().lost().await.kind, HistoryErrorKind::Corrupt, "the line ends");
         drop(store);
         let error = HistoryStore::open(&folder.path().join("history.db")).await.unwrap_err();
         assert_eq!(error.kind, HistoryErrorKind::Corrupt, "{error}");

@@ -1,20 +1,20 @@
 //! The trouble of a bank, derived from its events.
 
-use super::EventRow;
 use crate::codes::EventKind;
 use crate::domain::BankTrouble;
+use crate::history::EventRow;
 
 /// Worst first.
 const TROUBLES: [BankTrouble; 2] = [BankTrouble::Unusable, BankTrouble::Changed];
 
 /// The kinds of events that [`bank_trouble`] needs.
-pub fn bank_event_kinds() -> Vec<EventKind> {
+pub(super) fn bank_event_kinds() -> Vec<EventKind> {
     TROUBLES.into_iter().flat_map(|trouble| <[EventKind; 2]>::from(EventKind::of_bank_trouble(trouble))).collect()
 }
 
 /// The worst trouble of this product's bank, if any; "unusable" comes first. `events` are the events of [`bank_event_kinds`] since the line
 /// started, oldest first.
-pub fn bank_trouble<'a>(product: &str, events: &'a [EventRow]) -> Option<&'a EventRow> {
+pub(super) fn bank_trouble<'a>(product: &str, events: &'a [EventRow]) -> Option<&'a EventRow> {
     TROUBLES.into_iter().find_map(|trouble| {
         let (begin, end) = EventKind::of_bank_trouble(trouble);
         let of_pair = |event: &&EventRow| event.kind == begin.as_str() || event.kind == end.as_str();

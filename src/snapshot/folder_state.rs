@@ -1,17 +1,17 @@
 //! The state of a drop folder, derived from the events that the recorder and the watchdog wrote about it.
 
-use super::EventRow;
 use crate::codes::EventKind;
 use crate::domain::{FolderState, FolderTrouble};
+use crate::history::EventRow;
 use std::path::Path;
 
-/// The time and the reason of a folder's trouble.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Since<'a> {
-    /// When the trouble began.
-    pub since: &'a str,
+/// The time and the reason of a trouble.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Since {
+    /// When the trouble began, as text like in the database.
+    pub since: String,
     /// The reason that the daemon gave then.
-    pub reason: &'a str,
+    pub reason: String,
 }
 
 /// Worst first.
@@ -22,14 +22,14 @@ const TROUBLES: [(FolderTrouble, FolderState); 3] = [
 ];
 
 /// The kinds of events that [`folder_state`] needs.
-pub fn folder_event_kinds() -> Vec<EventKind> {
+pub(super) fn folder_event_kinds() -> Vec<EventKind> {
     TROUBLES.iter().flat_map(|(trouble, _)| <[EventKind; 2]>::from(EventKind::of_folder_trouble(*trouble))).collect()
 }
 
 /// The state of the watched folder `root`, and why it is not watched, if it is not.
 ///
 /// `events` are those of [`folder_event_kinds`] since the line started, oldest first.
-pub fn folder_state<'a>(root: &Path, events: &'a [EventRow]) -> (FolderState, Option<Since<'a>>) {
+pub(super) fn folder_state(root: &Path, events: &[EventRow]) -> (FolderState, Option<Since>) {
     let shown = root.display().to_string();
     TROUBLES
         .iter()
@@ -38,7 +38,7 @@ pub fn folder_state<'a>(root: &Path, events: &'a [EventRow]) -> (FolderState, Op
             let of_pair = |event: &&EventRow| event.kind == begin.as_str() || event.kind == end.as_str();
             let newest = events.iter().rev().filter(of_pair).find(|event| event.place.as_deref() == Some(&shown))?;
             let reason = newest.detail.strip_prefix(&shown).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&newest.detail);
-            (newest.kind == begin.as_str()).then_some((*state, Some(Since { since: &newest.at, reason })))
+            (newest.kind == begin.as_str()).then_some((*state, Some(Since { since: newest.at.clone(), reason: reason.to_owned() })))
         })
         .unwrap_or((FolderState::Watched, None))
 }
@@ -64,6 +64,6 @@ mod tests {
         assert_eq!(after("watched", "/drop/a: all of it is watched now"), FolderState::Watched);
         assert_eq!(after("drop_folder_lost", "/drop/a: another folder: stands there"), FolderState::Lost);
         let trouble = folder_state(Path::new("/drop/a"), &events).1;
-        assert_eq!(trouble, Some(Since { since: "7", reason: "another folder: stands there" }));
+        assert_eq!(trouble, Some(Since { since: "7".into(), reason: "another folder: stands there".into() }));
     }
 }
