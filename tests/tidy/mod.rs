@@ -19,16 +19,9 @@ fn each_room_imports_only_what_is_below_it() {
     none(&layers::violations(Tree::program(), ROOMS));
 }
 
-/// Circles of earlier days, which are to be taken apart; each by its size and its first file. No other may come, and none may grow.
-const OLD_CIRCLES: &[(usize, &str)] = &[];
-
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    let old: Vec<String> = OLD_CIRCLES.iter().map(|(size, first)| format!("circle of {size}: {first},")).collect();
-    let is_old = |circle: &String| old.iter().any(|old| circle.starts_with(old.as_str()));
-    let (known, new): (Vec<String>, Vec<String>) = Tree::program().circles().into_iter().partition(is_old);
-    none(&new);
-    assert_eq!(known.len(), old.len(), "one is gone: take it out of OLD_CIRCLES; left are {known:#?}");
+    none(&Tree::program().circles());
 }
 
 #[test]
