@@ -30,7 +30,7 @@ fn line(extra: &str) -> Option<(Line, WallClock)> {
 fn acting_line(max_age: &str) -> Option<(Line, WallClock)> {
     let (line, clock) = line("")?;
     let program = script(&line, "reject", BLOCKED);
-    line.configure_also(&format!("    on_ng: {{command: [{}], timeout: {}, max_age: {max_age}}}\n", arg(&program), scaled_seconds(60)));
+    line.configure_also(&format!("    on_ng: {{command: [{}], timeout: 60s, max_age: {max_age}}}\n", arg(&program)));
     Some((line, clock))
 }
 

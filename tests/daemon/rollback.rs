@@ -198,7 +198,11 @@ fn a_rollback_ends_the_build_that_would_replace_it() {
 fn two_who_ask_at_once_get_one_bank() {
     let (line, daemon) = two_versions();
     for (arguments, version) in [(["rollback", "disc"], "1"), (["rebuild", "disc"], "3")] {
+        // The daemon sees both requests at once.
+        daemon.signal(Signal::STOP);
         let both = [spawn(&line, &arguments), spawn(&line, &arguments)];
+        line.wait_sql("SELECT count(*) FROM requests WHERE state = 'pending'", "2");
+        daemon.signal(Signal::CONT);
         for child in both {
             let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
             assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));

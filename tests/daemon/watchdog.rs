@@ -152,9 +152,9 @@ fn stop_computing(daemon: &Daemon) -> Pid {
 #[test]
 fn a_build_that_does_nothing_is_not_fed_for_and_one_that_computes_is() {
     let line = Line::new(&[Product::new("disc")]);
-    // Long enough to be found at it.
-    line.change_config("shorter: 64", "shorter: 512");
-    line.fill_ok("disc", 0..40);
+    // Long enough in the network to be found at it, and with few patches soon done.
+    line.change_config("shorter: 64, stride: 1", "shorter: 512, stride: 4");
+    line.fill_ok("disc", 0..30);
     let systemd = Systemd::new(&line);
     let daemon = systemd.start(&line, WATCHDOG_OF_BUILDS);
     let build = stop_computing(&daemon);
@@ -248,12 +248,16 @@ fn who_publishes_messages_is_watched_too() {
     broker.start();
     line.configure_also(&broker.section("publish: all"));
     let (line, systemd, daemon) = watched(line);
+    // The publisher works when it has its connection.
+    drop_image(&line, 0);
+    let published = "SELECT (SELECT count(*) FROM inspections WHERE state = 'done') - (SELECT count(*) FROM mqtt_outbox)";
+    line.wait_sql(published, "1");
     // All that read the database for the daemon; the publisher looks for messages each second.
     let Some(frozen) = Frozen::threads(&daemon, "sqlx-sqlite-wor") else { return };
     let given_up = wait_until_given_up(&systemd, &line, "mqtt");
     drop(frozen);
     systemd.wait(given_up, FED, 2);
-    drop_image(&line, 0);
-    line.wait_sql("SELECT (SELECT count(*) FROM inspections WHERE state = 'done') - (SELECT count(*) FROM mqtt_outbox)", "1");
+    drop_image(&line, 1);
+    line.wait_sql(published, "2");
     assert!(daemon.stop().success());
 }
