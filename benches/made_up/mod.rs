@@ -1,9 +1,9 @@
 //! Networks, images and banks for the benchmarks: made up, since speed does not depend on what is in them.
 
-use patchcored::config::{InputConfig, MaskConfig, OutputsConfig};
-use patchcored::domain::{Backbone, BuildOptions, DecideBy, DeviceChoice, Picture, Precision, PrecisionChoice, ResizedImage, Samples};
+use patchcored::config::{InputConfig, OutputsConfig};
+use patchcored::domain::{Backbone, BuildOptions, DeviceChoice, Picture, Precision, PrecisionChoice, ResizedImage, Samples};
 use patchcored::imaging::resize::resize_for_engine;
-use patchcored::inspect::{Expectation, InspectionPlan, OutputPaths, read};
+use patchcored::inspect::{Expectation, InspectionPlan, OutputPaths, VerdictRules, read};
 use patchcored::patchcore::bench::run_backbone;
 use patchcored::patchcore::{FeatureExtractor, ImageSource, MemoryBank, UnusableImage, build_bank, score};
 use rand::{Rng, SeedableRng};
@@ -136,7 +136,7 @@ impl Pipeline {
     }
 
     fn plan(&self) -> InspectionPlan {
-        InspectionPlan { expect: self.expect(), shorter: 512, mask: MaskConfig::default(), decide_by: DecideBy::Image }
+        InspectionPlan { expect: self.expect(), shorter: 512, rules: VerdictRules::default() }
     }
 
     fn path(&self, file: &str) -> PathBuf {

@@ -2,9 +2,7 @@
 
 use super::ok_images::OkImages;
 use super::{BankFolder, BuildJob, BuildReport, OkFolder};
-use crate::config::InputConfig;
-use crate::inspect::Expectation;
-use crate::patchcore::{BuildProgress, FeatureExtractor, build_bank, find_weights, set_threads};
+use crate::patchcore::{BuildProgress, build_bank};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, getppid, nice, set_parent_process_death_signal};
 
@@ -22,12 +20,8 @@ pub fn build(job: &BuildJob, progress: &mut dyn FnMut(BuildProgress)) -> anyhow:
         bail!("{ok}: no images (jpg, jpeg, png, bmp, tif, tiff) in this folder; put OK images there");
     }
     std::fs::create_dir_all(&job.out_dir).with_context(|| format!("{out}: cannot create the output folder"))?;
-    set_threads(job.threads);
-    let weights = find_weights(job.options.backbone, job.weights.as_deref())?;
-    let extractor = FeatureExtractor::load(job.options.backbone, &weights, job.device, job.precision)?;
-    let input = InputConfig { bit_depth: job.bit_depth, ..InputConfig::default() };
-    let expect = Expectation { max_megapixels: job.max_megapixels, input, ..Expectation::default() };
-    let images = OkImages::new(listing, job.options.shorter, expect);
+    let extractor = job.engine.load(job.options.backbone, job.engine.precision)?;
+    let images = OkImages::new(listing, job.options.shorter, job.engine.expectation());
     let built = build_bank(&extractor, &images, &job.options, progress)?;
     let mut bank = built.bank;
     bank.set_ok_fingerprint(images.as_read().fingerprint(&job.options).to_string());

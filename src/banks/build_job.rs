@@ -1,8 +1,10 @@
-//! The order and the report of a build, as data that travels to the build process and back.
+//! The orders for the build process and its reports, as data that travels there and back.
 
+use crate::config::InputConfig;
 use crate::domain::Precision;
-use crate::domain::{BuildOptions, DeviceChoice, PrecisionChoice, Tau};
-use crate::patchcore::{BuildSummary, FalseAlarms};
+use crate::domain::{Backbone, BuildOptions, DeviceChoice, PrecisionChoice, RecentImage, Tau};
+use crate::inspect::{Expectation, VerdictRules};
+use crate::patchcore::{BuildSummary, EngineError, FalseAlarms, FeatureExtractor, find_weights, set_threads};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +17,38 @@ pub struct BuildJob {
     pub out_dir: PathBuf,
     /// How the bank is built.
     pub options: BuildOptions,
+    /// The network, and what images it takes.
+    pub engine: EngineJob,
+}
+
+/// A finished bank that is to judge recent images, before it is used. The daemon hands it over like a [`BuildJob`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CompareJob {
+    /// The folder of the bank.
+    pub bank_dir: PathBuf,
+    /// The images, in the order in which they are judged.
+    pub recent: Vec<RecentImage>,
+    /// How the product judges its images.
+    pub rules: VerdictRules,
+    /// After so many seconds the images judged until then are enough.
+    pub seconds: u64,
+    /// The network, and what images it takes.
+    pub engine: EngineJob,
+}
+
+/// What the daemon hands to the build process on stdin.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackgroundJob {
+    /// Build a bank.
+    Build(BuildJob),
+    /// Judge recent images with it.
+    Compare(CompareJob),
+}
+
+/// The network of a job, and what images it takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EngineJob {
     /// State dict of the network; `None`: the build searches the usual places.
     pub weights: Option<PathBuf>,
     /// Where the network runs.
@@ -27,6 +61,21 @@ pub struct BuildJob {
     pub bit_depth: Option<u8>,
     /// Largest image accepted, in millions of pixels.
     pub max_megapixels: u32,
+}
+
+impl EngineJob {
+    /// Loads the network.
+    pub(super) fn load(&self, backbone: Backbone, precision: PrecisionChoice) -> Result<FeatureExtractor, EngineError> {
+        set_threads(self.threads);
+        let weights = find_weights(backbone, self.weights.as_deref())?;
+        FeatureExtractor::load(backbone, &weights, self.device, precision)
+    }
+
+    /// What an image may be.
+    pub(super) fn expectation(&self) -> Expectation {
+        let input = InputConfig { bit_depth: self.bit_depth, ..InputConfig::default() };
+        Expectation { max_megapixels: self.max_megapixels, input, ..Expectation::default() }
+    }
 }
 
 /// The report of a build; the build process writes it to stdout as a JSON object in its last line.

@@ -1,10 +1,12 @@
 //! `patchcored build` as a child process: niced, ended with the daemon; its last lines of stderr are kept.
 
-use super::{BuildJob, BuildReport};
+use super::{BackgroundJob, BuildJob, BuildReport, CompareJob};
+use crate::domain::Comparison;
 use crate::platform::kernel::{has_thread_in_system_call, ticks};
 use crate::telemetry::{Progress, Silence};
 use anyhow::{Context, bail};
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -41,9 +43,28 @@ pub struct NotStarted(std::io::Error);
 ///
 /// # Errors
 /// When the child fails; the message has its last lines of stderr. [`NotStarted`], and [`Killed`] when a signal ended it.
-pub async fn run(product: &str, job: &BuildJob, progress: &Arc<Progress>) -> anyhow::Result<Built> {
+pub async fn run(product: &str, job: BuildJob, progress: &Arc<Progress>) -> anyhow::Result<Built> {
     let begin = Instant::now();
-    let order = serde_json::to_vec(job).context("the build job cannot be written as JSON")?;
+    let stdout = run_job(format!("build of {product}"), &BackgroundJob::Build(job), progress).await?;
+    let left_out = last_line::<BuildReport>(&stdout).map(|report| report.left_out).unwrap_or_default();
+    Ok(Built { seconds: begin.elapsed().as_secs_f64(), left_out })
+}
+
+/// Has a finished bank of `product` judge recent images. Dropping the future ends the child.
+///
+/// # Errors
+/// As [`run`], and when the child takes twice the time of the job.
+pub async fn run_comparison(product: &str, job: CompareJob, progress: &Arc<Progress>) -> anyhow::Result<Comparison> {
+    let limit = Duration::from_secs(2 * job.seconds);
+    let job = BackgroundJob::Compare(job);
+    let work = run_job(format!("comparison of {product}"), &job, progress);
+    let stdout = tokio::time::timeout(limit, work).await.with_context(|| format!("no answer within {limit:?}"))??;
+    last_line(&stdout).context("the build process did not say what it found")
+}
+
+/// Runs one job in a child process; gives what the child wrote to stdout.
+async fn run_job(name: String, job: &BackgroundJob, progress: &Arc<Progress>) -> anyhow::Result<Vec<u8>> {
+    let order = serde_json::to_vec(job).context("the job cannot be written as JSON")?;
     let mut child = Command::new(OWN_PROGRAM)
         .arg0("patchcored")
         .args(["build", "--background", &std::process::id().to_string()])
@@ -53,8 +74,8 @@ pub async fn run(product: &str, job: &BuildJob, progress: &Arc<Progress>) -> any
         .kill_on_drop(true)
         .spawn()
         .map_err(NotStarted)?;
-    let steps = Mutex::new(Steps { ticks: 0, at: begin });
-    let _watch = child.id().map(|process| progress.watch(format!("build of {product}"), move || silence(process, &steps)));
+    let steps = Mutex::new(Steps { ticks: 0, at: Instant::now() });
+    let _watch = child.id().map(|process| progress.watch(name, move || silence(process, &steps)));
     if let Some(mut stdin) = child.stdin.take() {
         // A child that has died gives its reason on stderr.
         let _ = stdin.write_all(&order).await;
@@ -66,7 +87,7 @@ pub async fn run(product: &str, job: &BuildJob, progress: &Arc<Progress>) -> any
     if !output.status.success() {
         bail!("the build process ended with {}: {}", output.status, last_words(&output.stderr));
     }
-    Ok(Built { seconds: begin.elapsed().as_secs_f64(), left_out: report(&output.stdout).map(|report| report.left_out).unwrap_or_default() })
+    Ok(output.stdout)
 }
 
 /// How long a process has computed, and when that time last grew.
@@ -91,8 +112,8 @@ fn silence(process: u32, steps: &Mutex<Steps>) -> Silence {
     Silence { silent_for: steps.at.elapsed(), long: true }
 }
 
-/// The last line of the child's stdout.
-fn report(stdout: &[u8]) -> Option<BuildReport> {
+/// The report in the last line of the child's stdout.
+fn last_line<T: DeserializeOwned>(stdout: &[u8]) -> Option<T> {
     let last = stdout.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
     serde_json::from_slice(last).ok()
 }

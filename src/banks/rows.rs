@@ -54,6 +54,7 @@ pub fn new_bank(product: &ProductConfig, version: u64, facts: &BankFacts, sha256
         expected_false_alarms: config.false_alarms.map(|f| f.expected),
         false_alarms_bound: config.false_alarms.map(|f| f.bound),
         warning: config.tau_warning.clone(),
+        comparison: None,
         seconds: None,
         path: BankFolder::new(&product.bank).version_dir(version),
         sha256,

@@ -3,7 +3,7 @@
 use super::UsageError;
 use super::engine_args::EngineArgs;
 use super::output::{complain, say};
-use crate::banks::{BuildJob, build, step_back};
+use crate::banks::{BackgroundJob, BuildJob, EngineJob, build, compare, step_back};
 use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer, Precision, PrecisionChoice};
 use crate::patchcore::{BuildPhase, BuildProgress};
 use anyhow::Context;
@@ -76,7 +76,8 @@ impl BuildArgs {
         let EngineArgs { weights, device, threads, bit_depth, max_megapixels, .. } = self.engine.clone();
         let folder = |folder: &Option<PathBuf>| folder.clone().unwrap_or_default();
         let (ok_dir, out_dir) = (folder(&self.ok_dir), folder(&self.out_dir));
-        Ok(BuildJob { ok_dir, out_dir, options, weights, device, precision, threads, bit_depth, max_megapixels })
+        let engine = EngineJob { weights, device, precision, threads, bit_depth, max_megapixels };
+        Ok(BuildJob { ok_dir, out_dir, options, engine })
     }
 
     fn options(&self) -> Result<(BuildOptions, PrecisionChoice), UsageError> {
@@ -124,7 +125,13 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     let job = match args.background {
         Some(parent) => {
             step_back(parent)?;
-            serde_json::from_reader(std::io::stdin().lock()).context("cannot read the build job from stdin")?
+            match serde_json::from_reader(std::io::stdin().lock()).context("cannot read the job from stdin")? {
+                BackgroundJob::Build(job) => job,
+                BackgroundJob::Compare(job) => {
+                    say(&format!("{}\n", serde_json::to_string(&compare(&job)?)?))?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
         }
         None => args.job()?,
     };

@@ -323,7 +323,7 @@ mod tests {
     const COLUMNS: &str = "id,product,image_path,state,decision,reason,image_score,image_tau,pixel_tau,mask_pixels,mask_regions,seen_at,\
                            started_at,decided_at,attempts,bank_id,bank_version,mask_path,overlay_path,decode_ms,engine_ms,write_ms,\
                            file_size,mtime_ns,content_hash,heat_path,side_by_side_path,scores_path,outputs_deleted_at,image_deleted_at,\
-                           reason_code";
+                           reason_code,sensitivity,image_ratio";
 
     #[test]
     fn csv_has_stable_columns_and_quotes() {

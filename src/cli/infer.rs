@@ -3,8 +3,8 @@
 use super::engine_args::EngineArgs;
 use super::output::{complain, say};
 use crate::banks::list_images;
-use crate::domain::{Backbone, Picture, PrecisionChoice};
-use crate::inspect::{BankScorer, OutputPaths, Verdict, scores_json};
+use crate::domain::{Backbone, Picture, PrecisionChoice, SENSITIVITY};
+use crate::inspect::{BankScorer, OutputPaths, Verdict, VerdictRules, scores_json};
 use crate::patchcore::MemoryBank;
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -45,6 +45,9 @@ pub struct ScoringArgs {
     /// Refuse a bank of another network; needed only for banks that do not name theirs
     #[arg(long, value_name = "NAME")]
     backbone: Option<Backbone>,
+    /// Divide the thresholds of the bank by this: 1.1 rejects more parts, 0.9 fewer
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = parse_sensitivity)]
+    sensitivity: f64,
     #[command(flatten)]
     engine: EngineArgs,
 }
@@ -63,8 +66,15 @@ impl ScoringArgs {
         let extractor = self.engine.load(self.backbone.unwrap_or(bank.config().backbone), precision)?;
         bank.check_extractor(&extractor)?;
         let bank = bank.beside(&extractor)?;
-        Ok(BankScorer::new(bank, extractor, self.engine.expectation()))
+        let rules = VerdictRules { sensitivity: self.sensitivity, ..VerdictRules::default() };
+        Ok(BankScorer::new(bank, extractor, self.engine.expectation(), rules))
     }
+}
+
+fn parse_sensitivity(text: &str) -> Result<f64, String> {
+    let (low, high) = SENSITIVITY;
+    let allowed = text.parse().ok().filter(|value| (low..=high).contains(value));
+    allowed.ok_or_else(|| format!("use a number from {low} to {high} (1 = the thresholds as measured)"))
 }
 
 /// Inspects and writes; prints one JSON line per image.

@@ -19,6 +19,14 @@ pub const OK_IMAGES_LEFT_OUT: Entry = Entry {
     run: &["ls -l /srv/banks/prod1-front/ok"],
     act: "Replace or remove these files. The bank is built again when the folder has changed.",
 };
+pub const BANK_COMPARED: Entry = Entry {
+    code: "bank_compared",
+    level: Info,
+    means: "A new bank was built, and before it was used it judged up to 200 recent images of the product again. The event says how many decisions it changes, each way. The decisions in the history stay.",
+    look: "Many changes: look at the newest files of the ok folder. One unusual file, such as a rejected part that was copied there, can raise the threshold so far that most defects pass.",
+    run: &["ls -lt /srv/banks/prod1-front/ok | head", "patchcored status --product prod1-front"],
+    act: "When defects became ok that must not: take the unusual files out of the ok folder, or go back with `patchcored rollback prod1-front`.",
+};
 pub const BUILD_FAILED: Entry = Entry {
     code: "build_failed",
     level: Error,

@@ -173,6 +173,7 @@ codes! {
         // Banks.
         OkFolderLost => bank_events::OK_FOLDER_LOST,
         OkImagesLeftOut => bank_events::OK_IMAGES_LEFT_OUT,
+        BankCompared => bank_events::BANK_COMPARED,
         BuildFailed => bank_events::BUILD_FAILED,
         BankUnusable => bank_events::BANK_UNUSABLE,
         BankUnusableOver => bank_events::BANK_UNUSABLE_OVER,

@@ -109,6 +109,11 @@ pub(super) fn explain_tag(tag: &str) -> String {
 }
 
 fn unknown_key(key: &str, allowed: &[&str]) -> String {
+    if matches!(key, "image_tau" | "pixel_tau" | "tau" | "threshold") && allowed.contains(&"sensitivity") {
+        return "is no key: the build measures the thresholds on the OK images; to reject more or fewer parts write `sensitivity: 1.1` \
+                (more) or `sensitivity: 0.9` (fewer)"
+            .to_owned();
+    }
     let near = allowed.iter().map(|a| (edit_distance(key, a), a)).min().filter(|(distance, a)| *distance <= 1 + a.len() / 4);
     let list = allowed.join(", ");
     match near {
@@ -135,6 +140,13 @@ mod tests {
         assert!(unknown("Min-Images").contains("did you mean `min_images`"));
         assert_eq!(unknown("colour"), "unknown key; keys allowed here: shorter, stride, min_images");
         assert_eq!(edit_distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn who_looks_for_a_threshold_is_told_of_the_sensitivity() {
+        let unknown = |allowed| ReadError::UnknownKey { key: "image_tau".into(), allowed }.explain(None);
+        assert!(unknown(&["name", "sensitivity"]).contains("write `sensitivity: 1.1` (more)"));
+        assert_eq!(unknown(&["shorter"]), "unknown key; keys allowed here: shorter");
     }
 
     #[test]

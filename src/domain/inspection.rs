@@ -36,10 +36,12 @@ pub struct Finished {
     pub bank_id: i64,
     /// The largest patch distance. NaN is stored as NULL and makes the decision `ng`.
     pub image_score: f64,
-    /// The bank's image threshold.
+    /// The image threshold that the score was compared with.
     pub image_tau: f64,
-    /// The bank's pixel threshold.
+    /// The pixel threshold of the mask.
     pub pixel_tau: f64,
+    /// Both are the thresholds of the bank, divided by this.
+    pub sensitivity: f64,
     /// Pixels in the mask.
     pub mask_pixels: u64,
     /// Connected regions of the mask.

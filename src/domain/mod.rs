@@ -15,6 +15,7 @@ mod held_up;
 mod inspection;
 mod left_out;
 mod min_free;
+mod recent;
 mod trouble;
 
 pub use bank_trigger::BankTrigger;
@@ -26,6 +27,7 @@ pub use held_up::{HeldUp, MQTT, ON_NG, WAITS_TOO_LONG};
 pub use inspection::{Finished, FollowUp, PendingImage};
 pub use left_out::{SYSTEM_FOLDERS, is_left_out};
 pub use min_free::{MinFree, MinFreeError};
+pub use recent::{Comparison, RecentImage};
 pub use trouble::{BankTrouble, FolderTrouble, Place, Trouble, WriteTrouble};
 pub use words::ParseWordError;
 
@@ -141,6 +143,16 @@ pub struct Tau {
     pub pixel: f64,
     /// `image_tau`: an image scoring above it is `ng`.
     pub image: f64,
+}
+
+/// The smallest and the largest sensitivity.
+pub const SENSITIVITY: (f64, f64) = (0.1, 10.0);
+
+impl Tau {
+    /// The thresholds that a product with this `sensitivity` compares with: those of the bank divided by it.
+    pub fn at(self, sensitivity: f64) -> Self {
+        Self { pixel: self.pixel / sensitivity, image: self.image / sensitivity }
+    }
 }
 
 /// The decision on one image.

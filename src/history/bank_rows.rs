@@ -1,6 +1,6 @@
 //! The plain data of banks that goes into the history and out of it.
 
-use crate::domain::BankTrigger;
+use crate::domain::{BankTrigger, Comparison};
 use jiff::Timestamp;
 use std::path::PathBuf;
 
@@ -29,6 +29,8 @@ pub struct NewBank {
     pub false_alarms_bound: Option<f64>,
     /// Why tau may miss its target.
     pub warning: Option<String>,
+    /// What it changes for recent images; `None` when none were judged again.
+    pub comparison: Option<Comparison>,
     /// How long the build took; `None` for a bank that the daemon found.
     pub seconds: Option<f64>,
     /// Its version folder.

@@ -273,8 +273,8 @@ async fn insert(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i64
     sqlx::query_scalar(
         "INSERT INTO banks (product, version, created_at, trigger, state, images, patches, rows, pixel_tau, image_tau,
                             expected_false_alarms, false_alarms_bound, warning, seconds, path, sha256, config_sha256, tau_sha256,
-                            shorter, ok_fingerprint)
-         VALUES (?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                            shorter, ok_fingerprint, compared_images, compared_to_ng, compared_to_ok)
+         VALUES (?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          RETURNING id",
     )
     .bind(&bank.product)
@@ -296,6 +296,9 @@ async fn insert(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i64
     .bind(&bank.tau_sha256)
     .bind(bank.shorter)
     .bind(&bank.ok_fingerprint)
+    .bind(bank.comparison.map(|found| found.images))
+    .bind(bank.comparison.map(|found| found.to_ng))
+    .bind(bank.comparison.map(|found| found.to_ok))
     .fetch_one(connection)
     .await
 }

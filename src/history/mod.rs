@@ -25,6 +25,7 @@ mod in_hand;
 mod outbox;
 mod profiles;
 mod queue;
+mod recent;
 mod record;
 mod report;
 mod requeue;

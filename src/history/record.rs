@@ -94,6 +94,12 @@ pub struct BankInUse {
     pub rows: Option<i64>,
     /// It was put back in use by a rollback, and no bank is built by itself until the ok folder changes.
     pub after_rollback: bool,
+    /// Recent images that it judged again before it was used …
+    pub compared_images: Option<i64>,
+    /// … those of them that were ok and became ng …
+    pub compared_to_ng: Option<i64>,
+    /// … and those that were ng and became ok.
+    pub compared_to_ok: Option<i64>,
 }
 
 /// A pending image; fields are columns of `inspections`.
@@ -186,7 +192,8 @@ impl LineRecord {
 const PENDING: &str = "SELECT product, count(*), min(seen_at) FROM inspections WHERE state = 'pending' GROUP BY product ORDER BY product";
 /// Reads only the active row of each product.
 const BANKS: &str =
-    "SELECT product, version, created_at, rows, held_ok IS NOT NULL AS after_rollback FROM banks WHERE state = 'active' ORDER BY product";
+    "SELECT product, version, created_at, rows, held_ok IS NOT NULL AS after_rollback, compared_images, compared_to_ng, compared_to_ok
+     FROM banks WHERE state = 'active' ORDER BY product";
 const WAITING: &str = "SELECT (SELECT count(*) FROM actions WHERE state = 'pending'), (SELECT count(*) FROM mqtt_outbox)";
 
 async fn details(

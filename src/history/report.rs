@@ -93,7 +93,7 @@ enum Walk {
 
 fn page_query(filter: &InspectionFilter, after: Option<&(String, i64)>, limit: Option<u32>, walk: Walk) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::<Sqlite>::new(
-        "SELECT i.*, b.version AS bank_version FROM inspections AS i LEFT JOIN banks AS b ON b.id = i.bank_id WHERE TRUE",
+        "SELECT i.*, i.image_score / nullif(i.image_tau, 0) AS image_ratio, b.version AS bank_version FROM inspections AS i LEFT JOIN banks AS b ON b.id = i.bank_id WHERE TRUE",
     );
     if let Some(product) = &filter.product {
         // The plus keeps SQLite off the index of the product.

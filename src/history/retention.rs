@@ -243,6 +243,7 @@ mod tests {
             expected_false_alarms: None,
             false_alarms_bound: None,
             warning: None,
+            comparison: None,
             seconds: None,
             path: "/bank".into(),
             sha256: "0".into(),

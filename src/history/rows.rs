@@ -205,6 +205,8 @@ pub struct InspectionRow {
     pub outputs_deleted_at: Option<String>,
     pub image_deleted_at: Option<String>,
     pub reason_code: Option<String>,
+    pub sensitivity: f64,
+    pub image_ratio: Option<f64>,
 }
 
 /// `2026-11-23T08:42:00.123Z`: one width, so that text order is time order.

@@ -2,9 +2,8 @@
 
 use super::plan::{InspectionPlan, Prepared};
 use super::source::Expectation;
-use super::verdict::Verdict;
-use crate::config::MaskConfig;
-use crate::domain::{DecideBy, DistanceGrid, Picture, Tau};
+use super::verdict::{Verdict, VerdictRules};
+use crate::domain::{DistanceGrid, Picture, Tau};
 use crate::patchcore::{FeatureExtractor, MemoryBank, score};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
@@ -20,10 +19,9 @@ pub struct BankScorer {
 }
 
 impl BankScorer {
-    /// Judges images by their score, with the network of the bank.
-    pub fn new(bank: MemoryBank, extractor: FeatureExtractor, expect: Expectation) -> Self {
-        let shorter = bank.config().shorter;
-        let plan = InspectionPlan { expect, shorter, mask: MaskConfig::default(), decide_by: DecideBy::Image };
+    /// Judges images by these rules, with the network of the bank.
+    pub fn new(bank: MemoryBank, extractor: FeatureExtractor, expect: Expectation, rules: VerdictRules) -> Self {
+        let plan = InspectionPlan { expect, shorter: bank.config().shorter, rules };
         Self { bank, extractor, plan }
     }
 
@@ -67,9 +65,19 @@ impl BankScorer {
         })
     }
 
-    /// The thresholds of the bank.
+    /// Judges one image.
+    ///
+    /// # Errors
+    /// An unreadable or unfit image, and what the engine says.
+    pub fn verdict(&self, path: &Path) -> anyhow::Result<Verdict> {
+        let Prepared { source, resized } = self.plan.prepare_linked(path)?;
+        let grid = score(&self.extractor, &self.bank, &resized)?;
+        Ok(self.plan.judge(&grid, &source.picture, self.bank.tau()))
+    }
+
+    /// The thresholds that images are compared with.
     pub fn tau(&self) -> Tau {
-        self.bank.tau()
+        self.bank.tau().at(self.plan.rules.sensitivity)
     }
 
     /// How images are inspected.

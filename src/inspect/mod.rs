@@ -12,4 +12,4 @@ pub use output_claims::OutputClaims;
 pub use outputs::{OutputPaths, PATH_MAX, scores_json};
 pub use plan::{InspectionPlan, Prepared};
 pub use source::{Expectation, Source, read, read_linked, read_mask};
-pub use verdict::Verdict;
+pub use verdict::{Verdict, VerdictRules};

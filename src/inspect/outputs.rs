@@ -146,5 +146,6 @@ pub fn scores_json(verdict: &Verdict) -> serde_json::Value {
         "decision": verdict.decision.as_str(),
         "mask_pixels": verdict.mask.area,
         "mask_regions": verdict.mask.regions,
+        "sensitivity": verdict.sensitivity,
     })
 }

@@ -1,9 +1,8 @@
 //! How the images of one product are inspected: the steps before and after the engine.
 
 use super::source::{Expectation, Source, read_for_engine, read_linked};
-use super::verdict::{Verdict, judge};
-use crate::config::MaskConfig;
-use crate::domain::{DecideBy, DistanceGrid, Picture, ResizedImage, Tau};
+use super::verdict::{Verdict, VerdictRules, judge};
+use crate::domain::{DistanceGrid, Picture, ResizedImage, Tau};
 use crate::imaging::ImageError;
 use std::path::Path;
 
@@ -14,10 +13,8 @@ pub struct InspectionPlan {
     pub expect: Expectation,
     /// Short side that the engine's image is resized to, pixels.
     pub shorter: u32,
-    /// How the mask is cleaned up.
-    pub mask: MaskConfig,
-    /// What makes an image `ng`.
-    pub decide_by: DecideBy,
+    /// How its distances are judged.
+    pub rules: VerdictRules,
 }
 
 /// An image that is ready for the engine.
@@ -50,6 +47,6 @@ impl InspectionPlan {
 
     /// Judges an image by the engine's distances `[h, w]` and the thresholds of the bank.
     pub fn judge(&self, distances: &DistanceGrid, picture: &Picture, tau: Tau) -> Verdict {
-        judge(distances, picture, tau, &self.mask, self.decide_by)
+        judge(distances, picture, tau, &self.rules)
     }
 }

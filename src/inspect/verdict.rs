@@ -4,14 +4,35 @@ use crate::config::MaskConfig;
 use crate::domain::{AnomalyMap, DecideBy, Decision, DistanceGrid, Picture, Tau};
 use crate::imaging::heat::anomaly_map;
 use crate::imaging::mask::{Mask, MaskCleanup, mask};
+use serde::{Deserialize, Serialize};
+
+/// How a product judges its images.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerdictRules {
+    /// How the mask is cleaned up.
+    pub mask: MaskConfig,
+    /// What makes an image `ng`.
+    pub decide_by: DecideBy,
+    /// The thresholds of the bank are divided by this.
+    pub sensitivity: f64,
+}
+
+impl Default for VerdictRules {
+    /// By the score alone, with the thresholds as the build measured them.
+    fn default() -> Self {
+        Self { mask: MaskConfig::default(), decide_by: DecideBy::Image, sensitivity: 1.0 }
+    }
+}
 
 /// The verdict on one image, from the engine's distances.
 #[derive(Debug)]
 pub struct Verdict {
     /// Largest patch distance; NaN when any distance is.
     pub image_score: f32,
-    /// The thresholds of the bank.
+    /// The thresholds that the image was compared with.
     pub tau: Tau,
+    /// The thresholds of the bank were divided by this.
+    pub sensitivity: f64,
     /// Distances at the size of the image.
     pub map: AnomalyMap,
     /// The pixels above `pixel_tau`, cleaned up.
@@ -21,11 +42,13 @@ pub struct Verdict {
 }
 
 /// Judges one image.
-pub(super) fn judge(grid: &DistanceGrid, picture: &Picture, tau: Tau, cleanup: &MaskConfig, decide_by: DecideBy) -> Verdict {
+pub(super) fn judge(grid: &DistanceGrid, picture: &Picture, bank: Tau, rules: &VerdictRules) -> Verdict {
+    let VerdictRules { mask: cleanup, decide_by, sensitivity } = rules;
+    let tau = bank.at(*sensitivity);
     let image_score = grid.image_score();
     let map = anomaly_map(grid, picture.width, picture.height);
     let cleanup = MaskCleanup { open: cleanup.open, close: cleanup.close, min_area: cleanup.min_area };
     let mask = mask(&map, tau.pixel, cleanup);
     let decision = decide_by.decide(f64::from(image_score), tau.image, mask.area);
-    Verdict { image_score, tau, map, mask, decision }
+    Verdict { image_score, tau, sensitivity: *sensitivity, map, mask, decision }
 }

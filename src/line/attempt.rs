@@ -15,7 +15,7 @@ use crate::engine::EngineFailure;
 use crate::history::{Finished, FollowUp, PendingImage};
 use crate::imaging::ImageError;
 use crate::imaging::exposure::{Exposure, exposure};
-use crate::inspect::{Expectation, InspectionPlan, OutputPaths, Prepared, Source, Verdict};
+use crate::inspect::{Expectation, InspectionPlan, OutputPaths, Prepared, Source, Verdict, VerdictRules};
 use crate::intake::{FileVersion, WriterState, file_state, has_stale_marker};
 use jiff::Timestamp;
 use std::path::Path;
@@ -63,8 +63,7 @@ impl Attempt<'_> {
                 said_whole: image.said_whole,
             },
             shorter: bank.shorter,
-            mask: product.mask.clone(),
-            decide_by: product.decide_by,
+            rules: VerdictRules { mask: product.mask.clone(), decide_by: product.decide_by, sensitivity: product.sensitivity },
         };
         let (Prepared { source, resized }, seen) = self.read(drop_folder, plan.clone()).await?;
         let Source { picture, content_hash, decode_time, changed_at, .. } = source;
@@ -205,6 +204,7 @@ fn finished(
         image_score: f64::from(verdict.image_score),
         image_tau: verdict.tau.image,
         pixel_tau: verdict.tau.pixel,
+        sensitivity: verdict.sensitivity,
         mask_pixels: verdict.mask.area,
         mask_regions: u64::from(verdict.mask.regions),
         decision: verdict.decision,

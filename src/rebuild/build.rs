@@ -3,14 +3,16 @@
 //! The build runs as a child process of the same binary, so that a crash or a lack of memory there cannot stop the line. The current bank
 //! stays in use until the new one is whole, synced and linked; a failed or refused build changes nothing.
 
+use super::comparison::compare;
 use super::context::RebuildContext;
+use super::engine_job::engine_job;
 use crate::banks::{
     BankAway, BankFolder, BankFolderError, BuildJob, Built, ImagesToBuildFrom, Killed, NotStarted, OkFolder, OkListing, Refused,
     allow_build, describe, folder_answers, new_bank, rows_sha256, run_build_process,
 };
 use crate::codes::EventKind;
-use crate::config::{Config, EngineConfig, ProductConfig};
-use crate::domain::{BankTrigger, Precision, PrecisionChoice};
+use crate::config::{Config, ProductConfig};
+use crate::domain::BankTrigger;
 use crate::history::{HistoryError, NewBank};
 use crate::platform::{crash_point, folder_io};
 use crate::telemetry::{Event, NotRebuilt};
@@ -93,7 +95,8 @@ fn outcome(error: &anyhow::Error) -> NotRebuilt {
 }
 
 /// Asks the guards, which read the history. Then: 1. waits for its turn: one build at a time leaves the line its cores; 2. builds in a
-/// staging folder; 3. asks the guards again, about the usable images; 4. publishes; 5. records and puts in use; 6. removes old versions.
+/// staging folder; 3. asks the guards again, about the usable images; 4. says what the bank changes for recent images; 5. publishes; 6. records and
+/// puts in use; 7. removes old versions.
 async fn try_build(
     context: &RebuildContext,
     product: &ProductConfig,
@@ -126,7 +129,9 @@ async fn try_build(
     };
     crash_point::reach("build_ended");
     let published = match built {
-        Ok(built) => check_and_publish(context, product, &folder, &staging, previous, &built, trigger).await,
+        Ok(built) => {
+            check_and_publish(context, product, &Staged { folder: &folder, staging: &staging, previous, trigger }, &built, cut).await
+        }
         Err(error) => Err(error),
     };
     let bank = match published {
@@ -194,7 +199,7 @@ async fn run_builder(
     cut: &CancellationToken,
 ) -> Option<anyhow::Result<Built>> {
     let (job, listing) = (job(&context.config, product, staging), OkListing { product, events: context.events() });
-    let mut building = std::pin::pin!(run_build_process(&product.name, &job, &context.banks.telemetry.progress));
+    let mut building = std::pin::pin!(run_build_process(&product.name, job, &context.banks.telemetry.progress));
     tokio::select! {
         built = &mut building => return Some(built),
         // Dropping the child ends it.
@@ -213,42 +218,40 @@ async fn run_builder(
 
 /// The order for the build process.
 fn job(config: &Config, product: &ProductConfig, staging: &Path) -> BuildJob {
-    let EngineConfig { device, precision, threads, .. } = config.engine;
-    let guide = product.guide && precision == PrecisionChoice::Auto;
-    BuildJob {
-        ok_dir: product.ok.clone(),
-        out_dir: staging.to_owned(),
-        options: product.build.clone(),
-        weights: config.engine.weights.get(&product.build.backbone).cloned(),
-        device,
-        precision: if guide { PrecisionChoice::Fixed(Precision::Float32) } else { precision },
-        threads,
-        bit_depth: product.input.bit_depth,
-        max_megapixels: config.intake.max_megapixels,
-    }
+    let engine = engine_job(config, product);
+    BuildJob { ok_dir: product.ok.clone(), out_dir: staging.to_owned(), options: product.build.clone(), engine }
 }
 
-/// Applies the guards to the images that the bank was really built from, and publishes it.
+/// A bank that was built and is not yet published.
+struct Staged<'a> {
+    folder: &'a BankFolder,
+    /// Where its files are.
+    staging: &'a Path,
+    /// The number of images of the bank in use.
+    previous: Option<usize>,
+    trigger: BankTrigger,
+}
+
+/// Applies the guards to the images that the bank was really built from, compares it with recent decisions, and publishes it.
 async fn check_and_publish(
     context: &RebuildContext,
     product: &ProductConfig,
-    folder: &BankFolder,
-    staging: &Path,
-    previous: Option<usize>,
+    &Staged { folder, staging, previous, trigger }: &Staged<'_>,
     built: &Built,
-    trigger: BankTrigger,
+    cut: &CancellationToken,
 ) -> anyhow::Result<NewBank> {
     let facts = describe(staging.to_owned()).await?;
     if let Some(images) = facts.config.images {
         allow_build(ImagesToBuildFrom::Usable { images, left_out: left_out(built) }, product.min_images, previous)?;
     }
     let sha256 = rows_sha256(&facts, staging.to_owned()).await?;
+    let comparison = compare(context, product, staging, cut).await;
     if !built.left_out.is_empty() {
         context.events().tell(Event::new(EventKind::OkImagesLeftOut, left_out(built)).of_product(&product.name)).await;
     }
     let (folder, staging) = (folder.clone(), staging.to_owned());
     let version = folder_io::work(move || folder.publish(&staging)).await??;
-    Ok(NewBank { seconds: Some(built.seconds), ..new_bank(product, version, &facts, sha256, trigger) })
+    Ok(NewBank { seconds: Some(built.seconds), comparison, ..new_bank(product, version, &facts, sha256, trigger) })
 }
 
 /// A text about the images left out, with the first few names.

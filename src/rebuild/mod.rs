@@ -4,7 +4,9 @@
 mod asked;
 mod bank_keeper;
 mod build;
+mod comparison;
 mod context;
+mod engine_job;
 mod rebuilder;
 mod requests;
 mod run;

@@ -3,6 +3,49 @@
 use crate::helper::{Line, Mount, Part, Product, arg, patchcored, program, run_ok, wait_for, write_image};
 
 #[test]
+fn a_new_bank_says_what_it_changes_for_recent_images_before_it_is_used() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    let inspect = |name: &str, so_far: u32| {
+        for number in 0..3 {
+            write_image(&line.drop("disc").join(format!("{name}-good{number}.png")), Part::ok(20 + number));
+            write_image(&line.drop("disc").join(format!("{name}-bad{number}.png")), Part::ng(number));
+        }
+        line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", &(so_far + 6).to_string());
+        line.list(&format!("SELECT decision FROM inspections WHERE image_path LIKE '%/{name}-%' ORDER BY image_path"))
+    };
+    let before = inspect("first", 0);
+    assert!(before[..3].iter().all(|decision| decision == "ng"), "{before:?}");
+    assert_eq!(line.sql("SELECT compared_images FROM banks").unwrap(), "", "there was nothing to compare with");
+    // One was deleted meanwhile.
+    std::fs::remove_file(line.drop("disc").join("first-good2.png")).unwrap();
+
+    // A defect is put among the good parts.
+    write_image(&line.ok("disc").join("unusual.png"), Part::ng(0));
+    line.wait_sql("SELECT count(*) FROM banks WHERE version = 2 AND state = 'active'", "1");
+    let of = |column: &str| line.sql(&format!("SELECT compared_{column} FROM bank_history WHERE version = 2")).unwrap();
+    let after = inspect("second", 6);
+    // The image that is gone was good, and still is.
+    assert_eq!((&before[5], &after[5]), (&"ok".to_owned(), &"ok".to_owned()));
+    let changed = |from: &str, to: &str| before.iter().zip(&after).filter(|(was, is)| *was == from && *is == to).count().to_string();
+    assert_eq!((of("images"), of("to_ng"), of("to_ok")), ("5".into(), changed("ok", "ng"), changed("ng", "ok")));
+    assert_ne!(of("to_ok"), "0", "{before:?} {after:?}");
+    let told = line.sql("SELECT detail FROM events WHERE kind = 'bank_compared' AND product = 'disc'").unwrap();
+    assert!(
+        told.contains(&format!("of the 5 newest images whose files are still there, {} that were ok become ng", of("to_ng"))),
+        "{told}"
+    );
+    let status = run_ok(&["status", "--config", arg(&line.config())]);
+    assert!(
+        status.contains(&format!("of the 5 newest images it made {} ng that were ok, and {} ok", of("to_ng"), of("to_ok"))),
+        "{status}"
+    );
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn an_ok_folder_that_lost_most_of_its_files_does_not_become_a_bank() {
     let line = Line::new(&[Product::new("disc")]);
     line.fill_ok("disc", 0..10);

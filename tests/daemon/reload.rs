@@ -35,6 +35,45 @@ fn the_engine_lives_on_unless_its_settings_change() {
 }
 
 #[test]
+fn the_sensitivity_counts_from_the_next_image_on_and_builds_nothing() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    let number =
+        |column: &str, id: u32| line.sql(&format!("SELECT {column} FROM inspections WHERE id = {id}")).unwrap().parse::<f64>().unwrap();
+    let inspect = |id: u32| {
+        // The same picture, by another name.
+        write_image(&line.drop("disc").join(format!("{id}.png")), Part::ok(1));
+        line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", &id.to_string());
+        (
+            number("image_score", id),
+            number("image_tau", id),
+            number("pixel_tau", id),
+            line.sql("SELECT decision FROM inspections ORDER BY id DESC LIMIT 1").unwrap(),
+        )
+    };
+    let (score, tau, pixel, decision) = inspect(1);
+    assert_eq!((decision.as_str(), number("sensitivity", 1)), ("ok", 1.0));
+
+    let strict = (1.05 * tau / score).min(10.0);
+    line.change_config("    ok: ", &format!("    sensitivity: {strict}\n    ok: "));
+    daemon.signal(Signal::HUP);
+    line.wait_sql("SELECT count(*) FROM events WHERE kind = 'start'", "2");
+    assert!(detail(&line, "reload").contains("products[disc].sensitivity: 1.0 → "), "{}", detail(&line, "reload"));
+    let (same, divided, divided_pixel, decision) = inspect(2);
+    assert_eq!((same, decision.as_str()), (score, "ng"));
+    // SQLite writes 15 digits.
+    for (value, expected) in [(number("sensitivity", 2), strict), (divided, tau / strict), (divided_pixel, pixel / strict)] {
+        assert!((value / expected - 1.0).abs() < 1e-12, "{value} {expected}");
+    }
+    let ratio: f64 = line.sql("SELECT image_ratio FROM defect_history").unwrap().parse().unwrap();
+    assert!((ratio - 1.05).abs() < 1e-9, "{ratio}");
+    assert_eq!(line.sql("SELECT count(*) FROM banks").unwrap(), "1");
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn another_database_is_opened_before_the_old_one_is_left() {
     let line = Line::new(&[Product::new("disc")]);
     line.fill_ok("disc", 0..6);

@@ -80,7 +80,8 @@ pub struct ProductReport {
     pub product: String,
     /// False when the profile in use leaves it out: no new images are taken for it.
     pub on: bool,
-    /// The bank in use: `version`, when it was built, `created_at`, and whether a rollback put it back, `after_rollback`.
+    /// The bank in use: `version`, when it was built, `created_at`, whether a rollback put it back, `after_rollback`, and what it
+    /// changed for recent images before it was used: `compared_images`, `compared_to_ng`, `compared_to_ok`.
     pub bank: Option<BankInUse>,
     /// Age of the bank.
     pub bank_age_seconds: Option<i64>,

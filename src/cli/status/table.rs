@@ -3,6 +3,7 @@
 use super::super::printable::printable;
 use super::report::{DropFolder, PlaceReport, ProductReport, Profile, Report};
 use crate::domain::FolderState;
+use crate::history::BankInUse;
 use crate::retention::size;
 use std::io::{self, Write};
 
@@ -52,6 +53,9 @@ fn print_product(product: &ProductReport, out: &mut dyn Write) -> io::Result<()>
     writeln!(out, "\n{}{off}", product.product)?;
     let mut row = |name: &str, text: &str| writeln!(out, "  {name:<8}  {text}");
     row("bank", &bank(product))?;
+    if let Some(changes) = product.bank.as_ref().and_then(changes) {
+        row("", &changes)?;
+    }
     if let Some(trouble) = &product.bank_trouble {
         let age = trouble.since_seconds.map_or(String::new(), |seconds| format!(" for {}", span(seconds)));
         row("", &format!("{}{age}: {}", trouble.code, printable(&trouble.reason)))?;
@@ -85,6 +89,12 @@ fn bank(product: &ProductReport) -> String {
     let waits = if product.waits_for_bank { "; cannot be used, images wait" } else { "" };
     let back = if bank.after_rollback { "; in use again after a rollback" } else { "" };
     format!("version {}, built {}{}{back}{waits}", bank.version, bank.created_at, ago(product.bank_age_seconds))
+}
+
+/// What the bank changed for recent images.
+fn changes(bank: &BankInUse) -> Option<String> {
+    let (images, to_ng, to_ok) = (bank.compared_images?, bank.compared_to_ng?, bank.compared_to_ok?);
+    Some(format!("of the {images} newest images it made {to_ng} ng that were ok, and {to_ok} ok that were ng"))
 }
 
 fn pending(product: &ProductReport) -> String {

@@ -2,13 +2,13 @@
 
 use crate::config::collector::{Problems, Scope};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A larger radius for `open` or `close` is a typing error and would take seconds per image.
 const RADIUS: (u32, u32) = (0, 200);
 
 /// `mask:`, radii and area in pixels of the original image; 0 = off.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MaskConfig {
     /// Radius of the opening: removes specks.
     pub open: u32,

@@ -13,7 +13,7 @@ use super::retention::{RawRetention, RetentionConfig};
 use super::{build, drop, health, input, mask, on_ng, outputs, rebuild, retention};
 use crate::config::collector::{Problems, Scope};
 use crate::config::values::{FilePath, Word};
-use crate::domain::{BuildOptions, DecideBy};
+use crate::domain::{BuildOptions, DecideBy, SENSITIVITY};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -54,6 +54,8 @@ pub struct ProductConfig {
     pub mask: MaskConfig,
     /// The condition that makes a part `ng`.
     pub decide_by: DecideBy,
+    /// The thresholds of the bank are divided by this.
+    pub sensitivity: f64,
     /// Files written for each image.
     pub outputs: OutputsConfig,
     /// How long files are kept.
@@ -95,6 +97,10 @@ pub(in crate::config) struct RawProduct {
     /// What makes a part ng: the image score above its threshold (`image`); any pixel left in the mask (`mask`); or one of the two
     /// (`either`).
     pub decide_by: Option<Word<DecideBy>>,
+    /// How strictly parts are judged. The thresholds that the build measured are divided by it: 1.1 rejects more parts, 0.9 fewer. It
+    /// counts from the next image on, and nothing is built.
+    #[schemars(range(min = SENSITIVITY.0, max = SENSITIVITY.1))]
+    pub sensitivity: Option<f64>,
     /// Files written for each image `X.jpg`.
     pub outputs: Option<RawOutputs>,
     /// How long files are kept, and which files may be deleted when a disk has too little space. Only files that the history knows are
@@ -118,6 +124,10 @@ pub(in crate::config) fn check(raw: RawProduct, scope: &Scope<'_>, intake: &Inta
     let health = health::check(raw.health.unwrap_or_default(), scope, problems);
     let mask = mask::check(raw.mask.unwrap_or_default(), scope, problems);
     let decide_by = raw.decide_by.map(|Word(by)| by).unwrap_or_default();
+    let sensitivity = raw.sensitivity.unwrap_or(1.0);
+    let (low, high) = SENSITIVITY;
+    let message = format!("{sensitivity} is out of range; use {low} to {high}");
+    problems.need((low..=high).contains(&sensitivity), scope.key("sensitivity"), message);
     let outputs = outputs::check(raw.outputs.unwrap_or_default(), reference.is_some(), scope, problems);
     let retention = retention::check(raw.retention.unwrap_or_default(), scope, problems);
     let on_ng = on_ng::check(raw.on_ng.unwrap_or_default(), scope, problems);
@@ -136,6 +146,7 @@ pub(in crate::config) fn check(raw: RawProduct, scope: &Scope<'_>, intake: &Inta
         health,
         mask,
         decide_by,
+        sensitivity,
         outputs,
         retention,
         on_ng,
@@ -191,10 +202,22 @@ mod tests {
     fn the_four_keys_of_a_product_are_required() {
         let (product, problems) = checked("{name: a, drop: [{path: /drop}], ok: /a/ok, bank: /a}");
         assert_eq!((product.name.as_str(), product.decide_by, problems.as_str()), ("a", DecideBy::Image, ""));
-        assert_eq!((product.reference, product.on_ng), (None, None));
+        assert_eq!((product.reference, product.on_ng, product.sensitivity), (None, None, 1.0));
         let (_, problems) = checked("{}");
         let keys: Vec<&str> = problems.lines().map(|line| line.split(": ").next().unwrap()).collect();
         assert_eq!(keys, NOT_IN_DEFAULTS.map(|key| format!("products[0].{key}")));
+    }
+
+    #[test]
+    fn the_sensitivity_is_near_1() {
+        for (value, expected) in
+            [("0.1", ""), ("10", ""), ("0", "0 is out"), ("10.1", "10.1 is out"), (".nan", "NaN is out"), ("-1", "-1 is out")]
+        {
+            let (_, problems) = checked(&format!("{{name: a, drop: [{{path: /drop}}], ok: /a/ok, bank: /a, sensitivity: {value}}}"));
+            let begin =
+                if expected.is_empty() { String::new() } else { format!("products[0].sensitivity: {expected} of range; use 0.1 to 10") };
+            assert!(problems.starts_with(&begin) && problems.is_empty() == expected.is_empty(), "{value}: {problems}");
+        }
     }
 
     #[test]
