@@ -1,4 +1,4 @@
-//! Bytes of an image file → [`Picture`].
+//! Bytes of an image file → [`Picture`](crate::domain::Picture).
 //!
 //! Invariants:
 //! - A file that is not whole is an error, never a picture with a gray or black rest. The content tells the format.
