@@ -6,8 +6,7 @@ use crate::codes::EventKind;
 use crate::config::MqttConfig;
 use crate::domain::{Place, Trouble};
 use crate::history::{HistoryError, Outbox};
-use crate::telemetry::{Event, Events, Pulse, Telemetry};
-use std::sync::Arc;
+use crate::telemetry::{Event, Events, Telemetry};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -42,16 +41,15 @@ pub struct OutboxContext {
 /// Publishes until it is stopped. Unpublished messages stay in the outbox.
 pub async fn run(context: OutboxContext, stop: CancellationToken) {
     let mut decided = context.decided.subscribe();
-    // The pulse covers the reading of the outbox; the broker may take any time.
     let (pulse, _watch) = context.telemetry.progress.worker("mqtt");
     let mut standing = Standing { context: &context, broker: context.config.broker(), lost: None, pause: PAUSE };
     while !stop.is_cancelled() {
         let opened = tokio::select! {
-            opened = Session::open(&context.outbox, &context.config) => opened,
+            opened = Session::open(&context.outbox, &context.config, &pulse) => opened,
             () = stop.cancelled() => return,
         };
         let loss = match opened {
-            Ok(session) => match serve(session, &mut standing, &pulse, &mut decided, &stop).await {
+            Ok(session) => match serve(session, &mut standing, &mut decided, &stop).await {
                 Some(loss) => loss,
                 None => return,
             },
@@ -69,7 +67,6 @@ pub async fn run(context: OutboxContext, stop: CancellationToken) {
 async fn serve(
     mut session: Session<'_>,
     standing: &mut Standing<'_>,
-    pulse: &Arc<Pulse>,
     decided: &mut watch::Receiver<()>,
     stop: &CancellationToken,
 ) -> Option<Loss> {
@@ -77,9 +74,7 @@ async fn serve(
     let mut settled = false;
     let mut last: Option<Instant> = None;
     loop {
-        let work = pulse.begin();
         let sent = session.send().await;
-        drop(work);
         if !settled && opened.elapsed() >= SETTLED && session.works() {
             settled = true;
             standing.back().await;

@@ -9,8 +9,10 @@ use super::broker::Loss;
 use crate::config::MqttConfig;
 use crate::history::{Message, Outbox};
 use crate::platform::crash_point;
+use crate::telemetry::Pulse;
 use rumqttc::{AsyncClient, ConnectionError, Event, Incoming, Outgoing, QoS};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -33,6 +35,8 @@ type Happening = Result<Event, ConnectionError>;
 pub struct Session<'a> {
     outbox: &'a Outbox,
     config: &'a MqttConfig,
+    /// Covers all work with the outbox; the broker may take any time.
+    pulse: &'a Arc<Pulse>,
     client: AsyncClient,
     happenings: mpsc::Receiver<Happening>,
     _polling: AbortOnDropHandle<()>,
@@ -53,7 +57,7 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Connects.
-    pub async fn open(outbox: &'a Outbox, config: &'a MqttConfig) -> Result<Self, Loss> {
+    pub async fn open(outbox: &'a Outbox, config: &'a MqttConfig, pulse: &'a Arc<Pulse>) -> Result<Self, Loss> {
         let (client, mut events) = broker::client(config, WINDOW).await?;
         let (sender, happenings) = mpsc::channel(usize::from(WINDOW));
         // A task of its own, so that nothing cancels it in the middle of a packet.
@@ -67,6 +71,7 @@ impl<'a> Session<'a> {
             }
         });
         let mut session = Self {
+            pulse,
             outbox,
             config,
             client,
@@ -150,6 +155,7 @@ impl<'a> Session<'a> {
         if !self.more || room == 0 {
             return Ok(());
         }
+        let _work = self.pulse.begin();
         let messages = match self.outbox.next_messages(self.last, u32::try_from(room).unwrap_or(1)).await {
             Ok(messages) => messages,
             Err(error) => {
@@ -212,6 +218,7 @@ impl<'a> Session<'a> {
         if self.acknowledged.is_empty() {
             return;
         }
+        let _work = self.pulse.begin();
         match self.outbox.forget_messages(&self.acknowledged).await {
             Ok(()) => {
                 crash_point::reach("messages_forgotten");
