@@ -1,8 +1,7 @@
 //! The orders for the build process and its reports, as data that travels there and back.
 
 use crate::config::InputConfig;
-use crate::domain::Precision;
-use crate::domain::{Backbone, BuildOptions, DeviceChoice, PrecisionChoice, RecentImage, Tau};
+use crate::domain::{Backbone, BuildOptions, DeviceChoice, Precision, PrecisionChoice, RecentImage, Tau};
 use crate::inspect::{Expectation, VerdictRules};
 use crate::patchcore::{BuildSummary, EngineError, FalseAlarms, FeatureExtractor, find_weights, set_threads};
 use serde::{Deserialize, Serialize};
@@ -65,14 +64,17 @@ pub struct EngineJob {
 
 impl EngineJob {
     /// Loads the network.
-    pub(super) fn load(&self, backbone: Backbone, precision: PrecisionChoice) -> Result<FeatureExtractor, EngineError> {
+    ///
+    /// # Errors
+    /// Missing or unfit weights, missing device.
+    pub fn load(&self, backbone: Backbone, precision: PrecisionChoice) -> Result<FeatureExtractor, EngineError> {
         set_threads(self.threads);
         let weights = find_weights(backbone, self.weights.as_deref())?;
         FeatureExtractor::load(backbone, &weights, self.device, precision)
     }
 
     /// What an image may be.
-    pub(super) fn expectation(&self) -> Expectation {
+    pub fn expectation(&self) -> Expectation {
         let input = InputConfig { bit_depth: self.bit_depth, ..InputConfig::default() };
         Expectation { max_megapixels: self.max_megapixels, input, ..Expectation::default() }
     }

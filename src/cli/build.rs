@@ -73,10 +73,9 @@ pub struct BuildArgs {
 impl BuildArgs {
     fn job(&self) -> Result<BuildJob, UsageError> {
         let (options, precision) = self.options()?;
-        let EngineArgs { weights, device, threads, bit_depth, max_megapixels, .. } = self.engine.clone();
         let folder = |folder: &Option<PathBuf>| folder.clone().unwrap_or_default();
         let (ok_dir, out_dir) = (folder(&self.ok_dir), folder(&self.out_dir));
-        let engine = EngineJob { weights, device, precision, threads, bit_depth, max_megapixels };
+        let engine = EngineJob { precision, ..self.engine.job() };
         Ok(BuildJob { ok_dir, out_dir, options, engine })
     }
 

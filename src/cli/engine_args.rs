@@ -1,9 +1,7 @@
 //! Arguments that `build`, `infer` and `eval` share.
 
-use crate::config::InputConfig;
-use crate::domain::{Backbone, DeviceChoice, PrecisionChoice};
-use crate::inspect::Expectation;
-use crate::patchcore::{EngineError, FeatureExtractor, find_weights, set_threads};
+use crate::banks::EngineJob;
+use crate::domain::{DeviceChoice, PrecisionChoice};
 use std::path::PathBuf;
 
 /// Network, device and what images to accept.
@@ -31,22 +29,9 @@ pub struct EngineArgs {
 }
 
 impl EngineArgs {
-    /// Loads the network.
-    ///
-    /// # Errors
-    /// Missing or unfit weights, missing device.
-    pub fn load(&self, backbone: Backbone, precision: PrecisionChoice) -> Result<FeatureExtractor, EngineError> {
-        set_threads(self.threads);
-        let weights = find_weights(backbone, self.weights.as_deref())?;
-        FeatureExtractor::load(backbone, &weights, self.device, precision)
-    }
-
-    /// What an image may be.
-    pub fn expectation(&self) -> Expectation {
-        Expectation {
-            max_megapixels: self.max_megapixels,
-            input: InputConfig { bit_depth: self.bit_depth, ..InputConfig::default() },
-            ..Expectation::default()
-        }
+    /// The same as data.
+    pub fn job(&self) -> EngineJob {
+        let Self { weights, device, precision, threads, bit_depth, max_megapixels } = self.clone();
+        EngineJob { weights, device, precision, threads, bit_depth, max_megapixels }
     }
 }

@@ -63,11 +63,9 @@ impl ScoringArgs {
             PrecisionChoice::Auto => PrecisionChoice::Fixed(bank.config().precision),
             choice => choice,
         };
-        let extractor = self.engine.load(self.backbone.unwrap_or(bank.config().backbone), precision)?;
-        bank.check_extractor(&extractor)?;
-        let bank = bank.beside(&extractor)?;
+        let extractor = self.engine.job().load(self.backbone.unwrap_or(bank.config().backbone), precision)?;
         let rules = VerdictRules { sensitivity: self.sensitivity, ..VerdictRules::default() };
-        Ok(BankScorer::new(bank, extractor, self.engine.expectation(), rules))
+        Ok(BankScorer::new(bank, extractor, self.engine.job().expectation(), rules)?)
     }
 }
 

@@ -4,7 +4,8 @@ use super::plan::{InspectionPlan, Prepared};
 use super::source::Expectation;
 use super::verdict::{Verdict, VerdictRules};
 use crate::domain::{DistanceGrid, Picture, Tau};
-use crate::patchcore::{FeatureExtractor, MemoryBank, score};
+use crate::intake::FileVersion;
+use crate::patchcore::{EngineError, FeatureExtractor, MemoryBank, score};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
@@ -20,9 +21,14 @@ pub struct BankScorer {
 
 impl BankScorer {
     /// Judges images by these rules, with the network of the bank.
-    pub fn new(bank: MemoryBank, extractor: FeatureExtractor, expect: Expectation, rules: VerdictRules) -> Self {
+    ///
+    /// # Errors
+    /// A network that the bank was not built with, or no memory for the rows.
+    pub fn new(bank: MemoryBank, extractor: FeatureExtractor, expect: Expectation, rules: VerdictRules) -> Result<Self, EngineError> {
+        bank.check_extractor(&extractor)?;
+        let bank = bank.beside(&extractor)?;
         let plan = InspectionPlan { expect, shorter: bank.config().shorter, rules };
-        Self { bank, extractor, plan }
+        Ok(Self { bank, extractor, plan })
     }
 
     /// Judges images by their score, in the order of `paths`, and hands each to `finish`. While the engine works, the next image is read
@@ -65,14 +71,14 @@ impl BankScorer {
         })
     }
 
-    /// Judges one image.
+    /// Judges one image; gives the version of the file that was read, too.
     ///
     /// # Errors
     /// An unreadable or unfit image, and what the engine says.
-    pub fn verdict(&self, path: &Path) -> anyhow::Result<Verdict> {
+    pub fn verdict(&self, path: &Path) -> anyhow::Result<(FileVersion, Verdict)> {
         let Prepared { source, resized } = self.plan.prepare_linked(path)?;
         let grid = score(&self.extractor, &self.bank, &resized)?;
-        Ok(self.plan.judge(&grid, &source.picture, self.bank.tau()))
+        Ok((source.version, self.plan.judge(&grid, &source.picture, self.bank.tau())))
     }
 
     /// The thresholds that images are compared with.

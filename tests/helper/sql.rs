@@ -6,10 +6,13 @@ use std::path::Path;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
 /// A new database as the release with this schema left it, with one event of the kind `old`.
 pub fn old_database(database: &Path, schema: i64) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let options = SqliteConnectOptions::new().filename(database).create_if_missing(true);
         let mut connection = options.connect().await.unwrap();
         MIGRATIONS.run_to(schema, &mut connection).await.unwrap();
@@ -21,8 +24,7 @@ pub fn old_database(database: &Path, schema: i64) {
 
 /// Changes the history as a person with a shell would, beside a running daemon or without one.
 pub fn change(database: &Path, statement: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let mut connection = SqliteConnectOptions::new().filename(database).connect().await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
@@ -37,7 +39,7 @@ pub struct WriteLock {
 
 impl WriteLock {
     pub fn take(database: &Path) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = runtime();
         let connection = runtime.block_on(async {
             let mut connection = SqliteConnectOptions::new().filename(database).connect().await.unwrap();
             sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut connection).await.unwrap();
@@ -55,8 +57,7 @@ impl Drop for WriteLock {
 
 /// The query's one value as text; NULL is an empty text.
 pub fn value(database: &Path, query: &str) -> Result<String, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let options = SqliteConnectOptions::new().filename(database).read_only(true);
         let mut connection = options.connect().await.map_err(|e| e.to_string())?;
         let query = AssertSqlSafe(format!("SELECT ifnull(CAST(({query}) AS TEXT), '')"));
@@ -68,8 +69,7 @@ pub fn value(database: &Path, query: &str) -> Result<String, String> {
 
 /// How many rows the query gives.
 pub fn rows(database: &Path, query: &str) -> Result<usize, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let mut connection = SqliteConnectOptions::new().filename(database).connect().await.map_err(|e| e.to_string())?;
         let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await.map_err(|e| e.to_string());
         let _ = connection.close().await;
@@ -79,8 +79,7 @@ pub fn rows(database: &Path, query: &str) -> Result<usize, String> {
 
 /// The texts of the query's one column.
 pub fn list(database: &Path, query: &str) -> Vec<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let mut connection = SqliteConnectOptions::new().filename(database).read_only(true).connect().await.unwrap();
         let texts = sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap();
         let _ = connection.close().await;
@@ -90,8 +89,7 @@ pub fn list(database: &Path, query: &str) -> Vec<String> {
 
 /// How SQLite goes about a statement: the steps of its query plan.
 pub fn plan(database: &Path, statement: &str) -> Vec<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let mut connection = SqliteConnectOptions::new().filename(database).read_only(true).connect().await.unwrap();
         let statement = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
         let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(statement).fetch_all(&mut connection).await.unwrap();
