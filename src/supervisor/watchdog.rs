@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// The daemon reports a folder that has not answered for this long. A slow share needs less to list a large folder.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
@@ -41,12 +42,32 @@ impl Watchdog {
                 telemetry.progress.watch(format!("intake of {}", thread.root().display()), move || asked.silence())
             })
             .collect();
-        tokio::join!(folders(&telemetry, &threads), workers(&telemetry), database(&answering, &telemetry));
+        let (rows, mut told) = unbounded_channel();
+        let findings = Findings { telemetry: &telemetry, rows };
+        let record = async {
+            while let Some(event) = told.recv().await {
+                telemetry.events.tell_row(&event).await;
+            }
+        };
+        tokio::join!(folders(&findings, &threads), workers(&findings), database(&answering, &telemetry), record);
+    }
+}
+
+/// What the watchdog found. A finding is logged at once; its row may wait for the database, which may be what hangs.
+struct Findings<'a> {
+    telemetry: &'a Telemetry,
+    rows: UnboundedSender<Event>,
+}
+
+impl Findings<'_> {
+    fn tell(&self, event: Event) {
+        self.telemetry.events.log(&event);
+        let _ = self.rows.send(event);
     }
 }
 
 /// Reports the drop folders that do not answer.
-async fn folders(telemetry: &Telemetry, threads: &[Arc<IntakeThread>]) {
+async fn folders(findings: &Findings<'_>, threads: &[Arc<IntakeThread>]) {
     let mut stuck = HashSet::new();
     let no_answer = Trouble::Folder(FolderTrouble::NoAnswer);
     loop {
@@ -55,29 +76,29 @@ async fn folders(telemetry: &Telemetry, threads: &[Arc<IntakeThread>]) {
             let (root, shown) = (thread.root(), thread.root().display());
             let is_stuck = thread.waits_for_folder() >= STUCK_AFTER;
             if is_stuck && stuck.insert(root) {
-                telemetry.status.trouble(root.into(), no_answer, true);
+                findings.telemetry.status.trouble(root.into(), no_answer, true);
                 let detail = format!("{shown}: does not answer; its new images wait, other folders go on; check the share or the disk");
-                telemetry.events.tell(Event::new(EventKind::DropFolderStuck, detail).at(root)).await;
+                findings.tell(Event::new(EventKind::DropFolderStuck, detail).at(root));
             } else if !is_stuck && stuck.remove(root) {
-                telemetry.status.trouble(root.into(), no_answer, false);
+                findings.telemetry.status.trouble(root.into(), no_answer, false);
                 let detail = format!("{shown}: answers again");
-                telemetry.events.tell(Event::new(EventKind::DropFolderStuckOver, detail).at(root)).await;
+                findings.tell(Event::new(EventKind::DropFolderStuckOver, detail).at(root));
             }
         }
     }
 }
 
 /// Records which workers are stuck, for the engineer who finds the daemon restarted.
-async fn workers(telemetry: &Telemetry) {
+async fn workers(findings: &Findings<'_>) {
     let mut known: BTreeMap<String, Duration> = BTreeMap::new();
     loop {
         tokio::time::sleep(LOOK).await;
-        let stuck = telemetry.progress.stuck();
+        let stuck = findings.telemetry.progress.stuck();
         for worker in &stuck {
             let (name, seconds) = (&worker.worker, worker.silent_for.as_secs());
             if known.insert(name.clone(), worker.silent_for).is_none() {
                 let detail = format!("{name}: has work and made no step for {seconds} s; systemd restarts the daemon if that goes on");
-                telemetry.events.tell(Event::new(EventKind::WorkerStuck, detail)).await;
+                findings.tell(Event::new(EventKind::WorkerStuck, detail));
             }
         }
         let names: BTreeSet<_> = stuck.into_iter().map(|worker| worker.worker).collect();
@@ -85,7 +106,7 @@ async fn workers(telemetry: &Telemetry) {
         for name in over {
             let seconds = known.remove(&name).unwrap_or_default().as_secs();
             let detail = format!("{name}: works again, after {seconds} s or more");
-            telemetry.events.tell(Event::new(EventKind::WorkerStuckOver, detail)).await;
+            findings.tell(Event::new(EventKind::WorkerStuckOver, detail));
         }
     }
 }

@@ -64,7 +64,12 @@ impl Events {
     /// Reports an event. When its row cannot be written, the log still has it.
     pub async fn tell(&self, event: Event) {
         self.log(&event);
-        if let Err(error) = self.record(&event).await {
+        self.tell_row(&event).await;
+    }
+
+    /// Writes the row of an event that the log has; when that fails, the log says so.
+    pub async fn tell_row(&self, event: &Event) {
+        if let Err(error) = self.record(event).await {
             tracing::error!(%error, "event not recorded");
         }
     }

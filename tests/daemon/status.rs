@@ -67,7 +67,14 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
     let expected = json!({
         "product": "disc",
         "on": true,
-        "bank": {"version": 1, "created_at": value("SELECT created_at FROM banks WHERE state = 'active'"), "after_rollback": false},
+        "bank": {
+            "version": 1,
+            "created_at": value("SELECT created_at FROM banks WHERE state = 'active'"),
+            "after_rollback": false,
+            "compared_images": null,
+            "compared_to_ng": null,
+            "compared_to_ok": null,
+        },
         "bank_age_seconds": null,
         "bank_trouble": null,
         "waits_for_bank": false,
