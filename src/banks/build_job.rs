@@ -1,9 +1,9 @@
 //! The orders for the build process and its reports, as data that travels there and back.
 
 use crate::config::InputConfig;
-use crate::domain::{Backbone, BuildOptions, DeviceChoice, Precision, PrecisionChoice, RecentImage, Tau};
+use crate::domain::{Backbone, BuildOptions, DeviceChoice, FalseAlarms, Precision, PrecisionChoice, RecentImage, Tau};
 use crate::inspect::{Expectation, VerdictRules};
-use crate::patchcore::{BuildSummary, EngineError, FalseAlarms, FeatureExtractor, find_weights, set_threads};
+use crate::patchcore::{BuildSummary, EngineError, FeatureExtractor, find_weights, set_threads};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -95,6 +95,10 @@ pub struct BuildReport {
     pub false_alarms_per_1000: Option<FalseAlarms>,
     /// Why the thresholds may not do what was asked for.
     pub tau_warning: Option<String>,
+    /// OK images that are unlike the others, by name.
+    pub stands_out: Vec<String>,
+    /// OK images that are near-copies of each other, by name.
+    pub near_copies: Vec<Vec<String>>,
     /// Seconds in the network.
     pub embed_s: f64,
     /// Seconds for choosing the rows.
@@ -121,6 +125,8 @@ impl BuildReport {
             tau: summary.tau,
             false_alarms_per_1000: summary.false_alarms,
             tau_warning: summary.tau_warning.clone(),
+            stands_out: summary.stands_out.clone(),
+            near_copies: summary.near_copies.clone(),
             embed_s: round(summary.embed_s),
             coreset_s: round(summary.coreset_s),
             calibrate_s: round(summary.calibrate_s),

@@ -22,8 +22,8 @@ const OWN_PROGRAM: &str = "/proc/self/exe";
 pub struct Built {
     /// How long it took.
     pub seconds: f64,
-    /// Images that could not be used, each with its reason.
-    pub left_out: Vec<String>,
+    /// What the build process said; `None` when it said nothing that can be read.
+    pub report: Option<BuildReport>,
 }
 
 /// A signal ended the build process, most often because memory ran out; the ok folder is not at fault.
@@ -46,8 +46,7 @@ pub struct NotStarted(std::io::Error);
 pub async fn run(product: &str, job: BuildJob, progress: &Arc<Progress>) -> anyhow::Result<Built> {
     let begin = Instant::now();
     let stdout = run_job(format!("build of {product}"), &BackgroundJob::Build(job), progress).await?;
-    let left_out = last_line::<BuildReport>(&stdout).map(|report| report.left_out).unwrap_or_default();
-    Ok(Built { seconds: begin.elapsed().as_secs_f64(), left_out })
+    Ok(Built { seconds: begin.elapsed().as_secs_f64(), report: last_line(&stdout) })
 }
 
 /// Has a finished bank of `product` judge recent images. Dropping the future ends the child.

@@ -3,24 +3,29 @@
 //! `bank_config.json` and the table `banks` keep it, and later versions of this program read it. If its text changed, the daemon would
 //! rebuild every bank and end the hold of every rollback. So its form has a number and never depends on names in the program.
 //!
-//! - Form 2, which is written: `2:` and a hash over the options whose values form 2 does not leave out, and over the files.
+//! - Form 3, which is written: `3:` and a hash over the options whose values form 3 does not leave out, and over the files.
+//! - Form 2, which the program wrote before banks were scored by levels, and which is only recognised: `2:` and a hash of the same kind.
 //! - Form 1, which version 0.1.0 wrote and which is only recognised: a bare hash over all options of that time, and over the files.
 //!
-//! A new option gets a line in [`options_in_form_2`], with the value that banks had before the option existed, and a line in
-//! [`options_in_form_1`], which has no text for any other value.
+//! Forms 1 and 2 were written when the largest distance was the only way of scoring. A bank of that time stays in use under a configuration
+//! that does not name a way of scoring: its options are those that the same configuration meant then.
+//!
+//! A new option gets a line in [`options_in_form_3`], with the value that banks had before the option existed.
 
-use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer};
+use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, Grouping, Layer, ScoreMethod};
 use std::fmt;
 
+/// The start of every fingerprint of form 3.
+const FORM_3: &str = "3:";
 /// The start of every fingerprint of form 2.
 const FORM_2: &str = "2:";
 
 /// The fingerprint of an ok folder and the options as they are now. It is written as its [`Display`](fmt::Display) text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
-    form_2: String,
-    /// `None` with options that form 1 does not know.
-    form_1: Option<String>,
+    form_3: String,
+    /// The same in the forms that are only recognised, as far as they know the options.
+    earlier: Vec<String>,
 }
 
 impl Fingerprint {
@@ -30,46 +35,98 @@ impl Fingerprint {
             let mut hasher = blake3::Hasher::new();
             hasher.update(options.as_bytes()).update(b"\0");
             files(&mut hasher);
-            hasher.finalize().to_hex()
+            hasher.finalize().to_hex().to_string()
         };
-        let form_2 = format!("{FORM_2}{}", hash(options_in_form_2(options)));
-        Self { form_2, form_1: options_in_form_1(options).map(|text| hash(text).to_string()) }
+        let before = before_levels(options);
+        let form_2 = Some(format!("{FORM_2}{}", hash(options_in_form_2(&before))));
+        let form_1 = options_in_form_1(&before).map(hash);
+        Self { form_3: format!("{FORM_3}{}", hash(options_in_form_3(options))), earlier: form_2.into_iter().chain(form_1).collect() }
     }
 
-    /// True when `stored`, in either form, was made of the same files and options.
+    /// True when `stored`, in any form, was made of the same files and options.
     pub fn matches(&self, stored: &str) -> bool {
-        stored == self.form_2 || self.form_1.as_deref() == Some(stored)
+        stored == self.form_3 || self.earlier.iter().any(|earlier| stored == earlier)
     }
 }
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.form_2)
+        f.pad(&self.form_3)
     }
 }
 
-/// `key=value` of every option whose value form 2 does not leave out, in the order of the keys, separated by spaces.
+/// What the configuration of these options meant when the largest distance was the only way of scoring.
+fn before_levels(options: &BuildOptions) -> BuildOptions {
+    if options.score == ScoreMethod::Guide {
+        return options.clone();
+    }
+    let (now, then) = (BuildOptions::default(), BuildOptions::largest_distance());
+    BuildOptions {
+        coreset: if options.coreset == now.coreset { then.coreset } else { options.coreset },
+        image_pct: if options.image_pct == now.image_pct { then.image_pct } else { options.image_pct },
+        backbone: options.backbone,
+        shorter: options.shorter,
+        stride: options.stride,
+        layers: options.layers.clone(),
+        coreset_method: options.coreset_method,
+        reservoir_max: options.reservoir_max,
+        seed: options.seed,
+        ..then
+    }
+}
+
+/// `key=value` of every option whose value form 3 does not leave out, in the order of the keys, separated by spaces.
 ///
 /// The values to leave out are fixed here and do not follow the defaults of the program: a bank of an old default is not one of the new.
+fn options_in_form_3(options: &BuildOptions) -> String {
+    let BuildOptions { score, mask_pct, groups, .. } = options;
+    // Text that a person wrote may hold spaces and equals signs.
+    let groups = match groups {
+        Grouping::Pattern(pattern) => format!("{pattern:?}"),
+        other => other.to_string(),
+    };
+    let more = [
+        // Key, value, the value that is left out.
+        ("score", score.to_string(), "levels"),
+        ("mask_pct", mask_pct.to_string(), "0.98"),
+        ("groups", groups, "auto"),
+    ];
+    written(values_of_form_2(options).into_iter().chain(more).collect())
+}
+
+/// The same of form 2.
 fn options_in_form_2(options: &BuildOptions) -> String {
+    written(values_of_form_2(options).into())
+}
+
+fn written(mut values: Vec<(&str, String, &str)>) -> String {
+    values.sort_unstable();
+    let written = values.iter().filter(|(_, value, left_out)| value != left_out);
+    written.map(|(key, value, _)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+/// Key, value, the value that is left out.
+fn values_of_form_2(options: &BuildOptions) -> [(&'static str, String, &'static str); 13] {
     let BuildOptions {
         backbone,
         shorter,
         stride,
         layers,
+        score: _,
         coreset,
         coreset_method,
         reservoir_max,
         pixel_pct,
+        mask_pct: _,
         image_pct,
         calibration,
+        groups: _,
         neighbourhood,
         smoothing,
         seed,
     } = options;
     let layers: Vec<&str> = layers.iter().map(|layer| layer.as_str()).collect();
-    let mut values = [
-        // Key, value, the value that is left out.
+    [
         ("backbone", backbone.to_string(), "resnet50"),
         ("shorter", shorter.to_string(), "512"),
         ("stride", stride.to_string(), "2"),
@@ -83,10 +140,7 @@ fn options_in_form_2(options: &BuildOptions) -> String {
         ("neighbourhood", neighbourhood.to_string(), "3"),
         ("smoothing", smoothing.to_string(), "0"),
         ("seed", seed.to_string(), "0"),
-    ];
-    values.sort_unstable();
-    let written = values.iter().filter(|(_, value, left_out)| value != left_out);
-    written.map(|(key, value, _)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+    ]
 }
 
 const BACKBONES_IN_FORM_1: [(Backbone, &str); 6] = [
@@ -113,12 +167,15 @@ fn options_in_form_1(options: &BuildOptions) -> Option<String> {
         shorter,
         stride,
         layers,
+        score: _,
         coreset,
         coreset_method,
         reservoir_max,
         pixel_pct,
+        mask_pct: _,
         image_pct,
         calibration,
+        groups: _,
         neighbourhood,
         smoothing,
         seed,
@@ -151,7 +208,7 @@ fn share_in_form_1(share: f64) -> String {
 #[cfg(test)]
 impl From<&str> for Fingerprint {
     fn from(text: &str) -> Self {
-        Self { form_2: text.to_owned(), form_1: None }
+        Self { form_3: text.to_owned(), earlier: Vec::new() }
     }
 }
 
@@ -169,9 +226,12 @@ pub(super) mod tests {
             coreset: 0.00005,
             coreset_method: CoresetMethod::Kmeans,
             reservoir_max: 5000,
+            score: ScoreMethod::Guide,
             pixel_pct: 1.0,
+            mask_pct: 0.97,
             image_pct: 0.99,
             calibration: Calibration::InSample,
+            groups: Grouping::None,
             neighbourhood: 1,
             smoothing: 5,
             seed: u64::MAX,
@@ -181,14 +241,21 @@ pub(super) mod tests {
     /// The databases of plants hold these values. If this test fails, the plants would rebuild their banks.
     #[test]
     fn the_options_are_written_as_ever() {
-        let default = BuildOptions::default();
+        let default = BuildOptions::largest_distance();
         assert_eq!(options_in_form_2(&default), "");
-        assert_eq!(options_in_form_2(&default.clone().guide()), "calibration=in_sample coreset_method=kmeans neighbourhood=1");
+        assert_eq!(options_in_form_2(&BuildOptions::guide()), "calibration=in_sample coreset_method=kmeans neighbourhood=1");
         assert_eq!(
             options_in_form_2(&all_other()),
             "backbone=efficientnet_lite0 calibration=in_sample coreset=0.00005 coreset_method=kmeans image_pct=0.99 \
              layers=layer1,layer3 neighbourhood=1 pixel_pct=1 reservoir_max=5000 seed=18446744073709551615 shorter=64 smoothing=5 stride=1"
         );
+        let levels = BuildOptions { groups: Grouping::Pattern("^(?P<group>a b)".into()), mask_pct: 0.97, ..BuildOptions::default() };
+        assert_eq!(
+            options_in_form_3(&levels),
+            "coreset=0.03 groups=\"^(?P<group>a b)\" image_pct=0.98 mask_pct=0.97 neighbourhood=1 pixel_pct=0.98"
+        );
+        assert_eq!(options_in_form_3(&BuildOptions::default()), "coreset=0.03 image_pct=0.98 neighbourhood=1 pixel_pct=0.98");
+        assert_eq!(options_in_form_3(&default), "groups=none mask_pct=0.995 score=guide");
         assert_eq!(
             options_in_form_1(&default).unwrap(),
             "BuildOptions { backbone: Resnet50, shorter: 512, stride: 2, layers: [Layer2, Layer3, Layer4], coreset: 0.02, \
@@ -206,7 +273,7 @@ pub(super) mod tests {
     #[test]
     fn every_word_is_written_as_ever() {
         let words = |backbone: Option<Backbone>, method: Option<CoresetMethod>, calibration: Option<Calibration>, layers: &[Layer]| {
-            let default = BuildOptions::default();
+            let default = BuildOptions::largest_distance();
             options_in_form_2(&BuildOptions {
                 backbone: backbone.unwrap_or(default.backbone),
                 coreset_method: method.unwrap_or(default.coreset_method),
@@ -257,7 +324,8 @@ pub(super) mod tests {
     #[test]
     fn form_1_knows_every_word_of_version_0_1_0() {
         let known = |backbone, layer, method, calibration| {
-            let options = BuildOptions { backbone, layers: vec![layer], coreset_method: method, calibration, ..BuildOptions::default() };
+            let options =
+                BuildOptions { backbone, layers: vec![layer], coreset_method: method, calibration, ..BuildOptions::largest_distance() };
             let text = options_in_form_1(&options).unwrap();
             let words = ["backbone: ", "layers: [", "coreset_method: ", "calibration: "];
             words.map(|key| text.split_once(key).unwrap().1.split([',', ']']).next().unwrap().to_owned())
@@ -272,7 +340,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn both_forms_are_recognised_and_nothing_else() {
+    fn every_form_is_recognised_and_nothing_else() {
         let of = |options: &BuildOptions| {
             Fingerprint::of(options, |hasher| {
                 hasher.update(b"files");
@@ -280,15 +348,24 @@ pub(super) mod tests {
         };
         let (default, other) = (of(&BuildOptions::default()), of(&all_other()));
         for (fingerprint, stranger) in [(&default, &other), (&other, &default)] {
-            let stored = [fingerprint.to_string(), fingerprint.form_1.clone().unwrap()];
-            assert!(stored[0].starts_with("2:") && !stored[1].contains(':'));
-            for stored in stored {
-                assert!(fingerprint.matches(&stored) && !stranger.matches(&stored));
-                assert!(!fingerprint.matches(stored.trim_start_matches("2:")) || stored == fingerprint.form_1.clone().unwrap());
+            let [form_2, form_1] = fingerprint.earlier.as_slice() else { panic!("{fingerprint:?}") };
+            assert!(fingerprint.to_string().starts_with("3:") && form_2.starts_with("2:") && !form_1.contains(':'));
+            for stored in [&fingerprint.to_string(), form_2, form_1] {
+                assert!(fingerprint.matches(stored) && !stranger.matches(stored));
+                assert!(stored == form_1 || !fingerprint.matches(&stored[2..]));
             }
-            assert!(!fingerprint.matches("") && !fingerprint.matches("2:"));
+            assert!(!fingerprint.matches("") && !fingerprint.matches("2:") && !fingerprint.matches("3:"));
         }
-        let unknown_then = Fingerprint { form_1: None, ..default.clone() };
-        assert!(unknown_then.matches(&default.to_string()) && !unknown_then.matches(&default.form_1.unwrap()));
+    }
+
+    /// A plant that updates keeps its banks; a plant that asks for another way of scoring gets another bank.
+    #[test]
+    fn an_old_bank_stays_until_the_way_of_scoring_is_changed() {
+        let of = |options: &BuildOptions| Fingerprint::of(options, |_| ());
+        let (levels, largest) = (of(&BuildOptions::default()), of(&BuildOptions::largest_distance()));
+        assert_eq!(levels.earlier, largest.earlier, "the same configuration, then and now");
+        assert!(!levels.matches(&largest.to_string()) && !largest.matches(&levels.to_string()));
+        let stricter = of(&BuildOptions { image_pct: 0.9, ..BuildOptions::default() });
+        assert!(levels.earlier.iter().all(|stored| !stricter.matches(stored)));
     }
 }

@@ -4,7 +4,9 @@ use super::UsageError;
 use super::engine_args::EngineArgs;
 use super::output::{complain, say};
 use crate::banks::{BackgroundJob, BuildJob, EngineJob, build, compare, step_back};
-use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer, Precision, PrecisionChoice};
+use crate::domain::{
+    Backbone, BuildOptions, Calibration, CoresetMethod, GivenOptions, Grouping, Layer, Precision, PrecisionChoice, Preset, ScoreMethod,
+};
 use crate::patchcore::{BuildPhase, BuildProgress};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,48 +22,58 @@ pub struct BuildArgs {
     /// Folder for memory_bank.pt, bank_config.json and tau.json; created if missing
     #[arg(long, value_name = "DIR", alias = "out_dir", required_unless_present = "background")]
     out_dir: Option<PathBuf>,
-    /// Short side of the resized image, pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = 512)]
-    shorter: u32,
-    /// Every N-th row and column of the base grid is kept
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    stride: u32,
-    /// Feature layers of the backbone, the base grid first
-    #[arg(long, value_name = "LAYER", num_args = 1.., default_values = ["layer2", "layer3", "layer4"])]
-    layers: Vec<Layer>,
-    /// Share of the patches kept as bank rows, 0 to 1; 0 keeps all
-    #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
-    coreset: f64,
-    /// Most patches held while building
-    #[arg(long, value_name = "N", default_value_t = 100_000, alias = "reservoir_max")]
-    reservoir_max: usize,
-    /// Quantile of the OK patch distances that becomes pixel_tau, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.995, alias = "pixel_pct")]
-    pixel_pct: f64,
-    /// Quantile of the OK image scores that becomes image_tau, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.995, alias = "image_pct")]
-    image_pct: f64,
-    /// Network: resnet18, resnet34, resnet50, resnet101, wide_resnet50_2, efficientnet_lite0
-    #[arg(long, value_name = "NAME", default_value = "resnet50")]
-    backbone: Backbone,
-    /// How bank rows are chosen: greedy, kmeans, random [default: greedy]
+    /// A set of options under one name; options beside it win: guide (exactly the method of the Python scripts: largest distance, k-means,
+    /// in-sample tau, no averaging, float32), fast (shorter 384), default, fine (shorter 768)
+    #[arg(long, value_name = "NAME")]
+    preset: Option<Preset>,
+    /// Network: resnet18, resnet34, resnet50, resnet101, wide_resnet50_2, efficientnet_lite0 [default: resnet50]
+    #[arg(long, value_name = "NAME")]
+    backbone: Option<Backbone>,
+    /// Short side of the resized image, pixels [default: 512]
+    #[arg(long, value_name = "PIXELS")]
+    shorter: Option<u32>,
+    /// Every N-th row and column of the base grid is kept [default: 2]
+    #[arg(long, value_name = "N")]
+    stride: Option<u32>,
+    /// Feature layers of the backbone, the base grid first [default: layer2 layer3 layer4]
+    #[arg(long, value_name = "LAYER", num_args = 1..)]
+    layers: Option<Vec<Layer>>,
+    /// How distances become the score: levels, guide [default: levels; guide beside one of its own options]
+    #[arg(long, value_name = "METHOD")]
+    score: Option<ScoreMethod>,
+    /// Share of the patches kept as bank rows, 0 to 1; 0 keeps all [default: 0.03 with levels, 0.02 with guide]
+    #[arg(long, value_name = "SHARE")]
+    coreset: Option<f64>,
+    /// How bank rows are chosen: greedy, random, and kmeans with guide [default: greedy]
     #[arg(long, value_name = "METHOD", alias = "coreset_method")]
     coreset_method: Option<CoresetMethod>,
-    /// What tau is measured on: held_out (good parts not in the bank), in_sample [default: held_out]
+    /// Most patches held while building [default: 100000]
+    #[arg(long, value_name = "N", alias = "reservoir_max")]
+    reservoir_max: Option<usize>,
+    /// Share of good images at or below image_tau, 0 to 1 [default: 0.98 with levels, 0.995 with guide]
+    #[arg(long, value_name = "SHARE", alias = "image_pct")]
+    image_pct: Option<f64>,
+    /// Share of good images that have no mask, with levels [default: that of --image-pct]
+    #[arg(long, value_name = "SHARE", alias = "mask_pct")]
+    mask_pct: Option<f64>,
+    /// Share of good patches at or below pixel_tau, with guide [default: 0.995]
+    #[arg(long, value_name = "SHARE", alias = "pixel_pct")]
+    pixel_pct: Option<f64>,
+    /// Which OK images belong together, with levels: auto, none, or a regular expression with (?P<group>...) on the file name [default: auto]
+    #[arg(long, value_name = "HOW")]
+    groups: Option<String>,
+    /// What tau is measured on: held_out (good parts not in the bank), and in_sample with guide [default: held_out]
     #[arg(long, value_name = "KIND")]
     calibration: Option<Calibration>,
-    /// Feature maps are averaged K×K before they are joined; 1 = off [default: 3]
+    /// Feature maps are averaged K×K before they are joined, with guide; 1 = off [default: 3]
     #[arg(long, value_name = "K")]
     neighbourhood: Option<u32>,
-    /// The distance grid is averaged S×S; 0 = off [default: 0]
+    /// The distance grid is averaged S×S, with guide; 0 = off [default: 0]
     #[arg(long, value_name = "S")]
     smoothing: Option<u32>,
-    /// Seed of every random choice
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// `guide` = exactly the method of the Python scripts: k-means, in-sample tau, no averaging, float32
-    #[arg(long, value_name = "NAME", value_parser = ["guide"])]
-    preset: Option<String>,
+    /// Seed of every random choice [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Read what to build from stdin, run at low priority, and end with the process of this id, which must be the caller: how the daemon
     /// starts it
     #[arg(long, value_name = "PID")]
@@ -80,39 +92,39 @@ impl BuildArgs {
     }
 
     fn options(&self) -> Result<(BuildOptions, PrecisionChoice), UsageError> {
-        let defaults = BuildOptions::default();
-        let guide = self.preset.is_some();
-        let defaults = if guide { defaults.guide() } else { defaults };
-        let options = BuildOptions {
+        let given = GivenOptions {
+            preset: self.preset,
             backbone: self.backbone,
             shorter: self.shorter,
             stride: self.stride,
             layers: self.layers.clone(),
+            score: self.score,
             coreset: self.coreset,
-            coreset_method: self.coreset_method.unwrap_or(defaults.coreset_method),
+            coreset_method: self.coreset_method,
             reservoir_max: self.reservoir_max,
             pixel_pct: self.pixel_pct,
+            mask_pct: self.mask_pct,
             image_pct: self.image_pct,
-            calibration: self.calibration.unwrap_or(defaults.calibration),
-            neighbourhood: self.neighbourhood.unwrap_or(defaults.neighbourhood),
-            smoothing: self.smoothing.unwrap_or(defaults.smoothing),
+            calibration: self.calibration,
+            groups: self.groups.clone().map(Grouping::from),
+            neighbourhood: self.neighbourhood,
+            smoothing: self.smoothing,
             seed: self.seed,
         };
-        let problems = options.problems();
-        if !problems.is_empty() {
-            let lines: Vec<String> = problems.iter().map(|(key, text)| format!("--{}: {text}", key.replace('_', "-"))).collect();
-            return Err(UsageError(lines.join("; ")));
-        }
+        let (options, mut problems) = given.resolve();
+        let guide = self.preset == Some(Preset::Guide);
         let precision = match (guide, self.engine.precision) {
             (true, PrecisionChoice::Auto) => PrecisionChoice::Fixed(Precision::Float32),
             (_, choice) => choice,
         };
-        if guide && (options.clone().guide() != options || precision != PrecisionChoice::Fixed(Precision::Float32)) {
-            return Err(UsageError(
-                "--preset guide is k-means, in_sample, neighbourhood 1, smoothing 0, float32; drop what differs".to_owned(),
-            ));
+        if guide && precision != PrecisionChoice::Fixed(Precision::Float32) {
+            problems.push(("precision", format!("{precision} contradicts `--preset guide`, which means float32; remove one of the two")));
         }
-        Ok((options, precision))
+        if problems.is_empty() {
+            return Ok((options, precision));
+        }
+        let lines: Vec<String> = problems.iter().map(|(key, text)| format!("--{}: {text}", key.replace('_', "-"))).collect();
+        Err(UsageError(lines.join("; ")))
     }
 }
 
@@ -139,6 +151,15 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     bar.clear();
     for left_out in &report.left_out {
         complain(&format!("warning: {}", left_out.replacen(": ", " left out: ", 1)));
+    }
+    if !report.stands_out.is_empty() {
+        complain(&format!("warning: unlike the other OK images: {}; look at them, tau does not follow them", report.stands_out.join(", ")));
+    }
+    for group in &report.near_copies {
+        complain(&format!("note: near-copies, which count as one image: {}", group.join(", ")));
+    }
+    if let Some(promise) = &report.false_alarms_per_1000 {
+        complain(&format!("note: {promise}"));
     }
     if let Some(warning) = &report.tau_warning {
         complain(&format!("warning: {warning}"));

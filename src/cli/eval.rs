@@ -4,7 +4,7 @@ use super::infer::ScoringArgs;
 use super::output::{complain, say};
 use crate::banks::list_images;
 use crate::domain::{AnomalyMap, IMAGE_EXTENSIONS, Picture};
-use crate::evaluation::{Truth, aupro, auroc, pixel_auroc, rejected};
+use crate::evaluation::{Truth, aupro, auroc, mask_iou, pixel_auroc, recall_at, rejected};
 use crate::inspect::{self, BankScorer, Expectation};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -87,6 +87,8 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         "aupro": aupro(&maps, AUPRO_LIMIT),
         "false_alarm_rate": rejected(&ok.images, tau.image),
         "recall": rejected(&ng.images, tau.image),
+        "recall_at_5_percent_false_alarms": recall_at(0.05, &ok.images, &ng.images),
+        "mask_iou": mask_iou(&maps, tau.pixel),
         "image_tau": tau.image,
         "pixel_tau": tau.pixel,
         "images": images,
@@ -112,6 +114,8 @@ fn table(measures: &Value) -> String {
         ("AUPRO (FPR <= 0.3)", number("aupro")),
         ("false alarms at tau", number("false_alarm_rate")),
         ("recall at tau", number("recall")),
+        ("recall at 5 % FA", number("recall_at_5_percent_false_alarms")),
+        ("mask IoU", number("mask_iou")),
         ("image_tau", number("image_tau")),
     ];
     lines.map(|(name, value)| format!("{name:<20} {value:>10}\n")).concat()

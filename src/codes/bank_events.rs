@@ -19,6 +19,22 @@ pub const OK_IMAGES_LEFT_OUT: Entry = Entry {
     run: &["ls -l /srv/banks/prod1-front/ok"],
     act: "Replace or remove these files. The bank is built again when the folder has changed.",
 };
+pub const OK_IMAGES_STAND_OUT: Entry = Entry {
+    code: "ok_images_stand_out",
+    level: Warn,
+    means: "A bank was built, and some of its OK images are unlike the others: another part, a stain, a bad exposure, or a rare good look. The threshold does not follow them, but parts that look like them now pass.",
+    look: "The images that the event names.",
+    run: &["ls -l /srv/banks/prod1-front/ok"],
+    act: "Is one of them no good part: remove it. Is it a rare good look: add more images of that look.",
+};
+pub const OK_IMAGES_ALIKE: Entry = Entry {
+    code: "ok_images_alike",
+    level: Info,
+    means: "A bank was built, and some of its OK images are near-copies of each other, as frames of one part are. Each group counts as one piece of evidence.",
+    look: "The images that the event names.",
+    run: &["ls -l /srv/banks/prod1-front/ok"],
+    act: "Add images of other parts. If they do show different parts, set `build: {groups: none}`.",
+};
 pub const BANK_COMPARED: Entry = Entry {
     code: "bank_compared",
     level: Info,

@@ -173,6 +173,8 @@ codes! {
         // Banks.
         OkFolderLost => bank_events::OK_FOLDER_LOST,
         OkImagesLeftOut => bank_events::OK_IMAGES_LEFT_OUT,
+        OkImagesStandOut => bank_events::OK_IMAGES_STAND_OUT,
+        OkImagesAlike => bank_events::OK_IMAGES_ALIKE,
         BankCompared => bank_events::BANK_COMPARED,
         BuildFailed => bank_events::BUILD_FAILED,
         BankUnusable => bank_events::BANK_UNUSABLE,

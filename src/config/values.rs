@@ -1,7 +1,9 @@
 //! Values of several sections: words, durations and paths. Each with its reading and its schema.
 
 use crate::domain::duration::{self, parse_duration, show};
-use crate::domain::{Backbone, Calibration, CoresetMethod, DecideBy, DeviceChoice, FileKind, Layer, Precision, PrecisionChoice, Publish};
+use crate::domain::{
+    Backbone, Calibration, CoresetMethod, DecideBy, DeviceChoice, FileKind, Layer, Precision, PrecisionChoice, Preset, Publish, ScoreMethod,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -51,7 +53,7 @@ macro_rules! allowed_words {
         }
     )+ };
 }
-allowed_words!(Backbone, Layer, CoresetMethod, Calibration, DecideBy, FileKind, Publish);
+allowed_words!(Backbone, Layer, CoresetMethod, Calibration, DecideBy, FileKind, Preset, Publish, ScoreMethod);
 
 impl Allowed for PrecisionChoice {
     fn schema() -> Schema {

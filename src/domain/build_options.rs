@@ -1,6 +1,6 @@
 //! How a bank is built: the words of `build:` in the config and of `patchcored build`.
 
-use super::ParseWordError;
+use super::{Grouping, ParseWordError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -46,6 +46,30 @@ words! {
         Kmeans = "kmeans",
         /// A seeded draw.
         Random = "random",
+    }
+}
+
+words! {
+    /// How the distances of an image become its score.
+    ScoreMethod {
+        /// Several readings at two levels, each measured by the held-out OK images of the bank.
+        Levels = "levels",
+        /// The largest patch distance, as the Python scripts do.
+        Guide = "guide",
+    }
+}
+
+words! {
+    /// A set of options under one name.
+    Preset {
+        /// The method of the Python scripts.
+        Guide = "guide",
+        /// For a short cycle: a smaller image.
+        Fast = "fast",
+        /// What is used without a preset.
+        Default = "default",
+        /// For small defects: a larger image.
+        Fine = "fine",
     }
 }
 
@@ -174,21 +198,27 @@ pub struct BuildOptions {
     pub stride: u32,
     /// Feature layers; the first is the base grid. Not empty, none twice.
     pub layers: Vec<Layer>,
-    /// Share of the reservoir kept as bank rows, 0..=1; 0 keeps all.
+    /// How the distances of an image become its score.
+    pub score: ScoreMethod,
+    /// Share of the reservoir kept as bank rows, 0..=1; 0 keeps all. With [`ScoreMethod::Levels`] each level keeps so many.
     pub coreset: f64,
     /// How the rows are chosen.
     pub coreset_method: CoresetMethod,
     /// The most patches held while building.
     pub reservoir_max: usize,
-    /// Quantile of the OK patch distances that becomes `pixel_tau`, 0..=1.
+    /// Quantile of the OK patch distances that becomes `pixel_tau`, 0..=1. Of [`ScoreMethod::Guide`].
     pub pixel_pct: f64,
-    /// Quantile of the OK image scores that becomes `image_tau`, 0..=1.
+    /// Share of good images that have no mask, 0.5 to below 1. Of [`ScoreMethod::Levels`].
+    pub mask_pct: f64,
+    /// Share of good images at or below `image_tau`, 0..=1; with [`ScoreMethod::Levels`] 0.5 to below 1.
     pub image_pct: f64,
     /// What the OK images are measured against.
     pub calibration: Calibration,
-    /// K: feature maps are averaged K×K before they are joined; odd, 1 = off.
+    /// Which OK images belong together. Of [`ScoreMethod::Levels`].
+    pub groups: Grouping,
+    /// K: feature maps are averaged K×K before they are joined; odd, 1 = off. Of [`ScoreMethod::Guide`].
     pub neighbourhood: u32,
-    /// The distance grid is averaged over S×S patches; odd, 0 = off.
+    /// The distance grid is averaged over S×S patches; odd, 0 = off. Of [`ScoreMethod::Guide`].
     pub smoothing: u32,
     /// Seed of every random choice.
     pub seed: u64,
@@ -197,19 +227,14 @@ pub struct BuildOptions {
 impl Default for BuildOptions {
     fn default() -> Self {
         Self {
-            backbone: Backbone::Resnet50,
-            shorter: 512,
-            stride: 2,
-            layers: vec![Layer::Layer2, Layer::Layer3, Layer::Layer4],
-            coreset: 0.02,
-            coreset_method: CoresetMethod::Greedy,
-            reservoir_max: 100_000,
-            pixel_pct: 0.995,
-            image_pct: 0.995,
-            calibration: Calibration::HeldOut,
-            neighbourhood: 3,
-            smoothing: 0,
-            seed: 0,
+            score: ScoreMethod::Levels,
+            coreset: 0.03,
+            pixel_pct: 0.98,
+            mask_pct: 0.98,
+            image_pct: 0.98,
+            groups: Grouping::Auto,
+            neighbourhood: 1,
+            ..Self::largest_distance()
         }
     }
 }
@@ -225,10 +250,34 @@ impl BuildOptions {
     pub const NEIGHBOURHOODS: [u32; 8] = [1, 3, 5, 7, 9, 11, 13, 15];
     /// What `smoothing` may be; 0 = off.
     pub const SMOOTHINGS: [u32; 9] = [0, 1, 3, 5, 7, 9, 11, 13, 15];
+    /// Smallest and largest share of good images with [`ScoreMethod::Levels`]: beyond lies no tail that could be fitted.
+    const TAIL: (f64, f64) = (0.5, 0.999_999);
+
+    /// The defaults of [`ScoreMethod::Guide`], which were those of version 0.1.0.
+    pub fn largest_distance() -> Self {
+        Self {
+            backbone: Backbone::Resnet50,
+            shorter: 512,
+            stride: 2,
+            layers: vec![Layer::Layer2, Layer::Layer3, Layer::Layer4],
+            score: ScoreMethod::Guide,
+            coreset: 0.02,
+            coreset_method: CoresetMethod::Greedy,
+            reservoir_max: 100_000,
+            pixel_pct: 0.995,
+            mask_pct: 0.995,
+            image_pct: 0.995,
+            calibration: Calibration::HeldOut,
+            groups: Grouping::None,
+            neighbourhood: 3,
+            smoothing: 0,
+            seed: 0,
+        }
+    }
 
     /// The preset `guide`: exactly the method of the Python scripts. Precision is float32 with it.
-    pub fn guide(self) -> Self {
-        Self { coreset_method: CoresetMethod::Kmeans, calibration: Calibration::InSample, neighbourhood: 1, smoothing: 0, ..self }
+    pub fn guide() -> Self {
+        Self { coreset_method: CoresetMethod::Kmeans, calibration: Calibration::InSample, neighbourhood: 1, ..Self::largest_distance() }
     }
 
     /// What is wrong with the values, as (key, reason and remedy); empty when all is well.
@@ -258,8 +307,19 @@ impl BuildOptions {
         need(sorted.len() == self.layers.len(), "layers", "names a layer twice; name each once".into());
         need(share(self.coreset), "coreset", format!("{} is out of range; use 0 (keep all) to 1", self.coreset));
         need(self.reservoir_max >= 1, "reservoir_max", "0 keeps no patch; use at least 1".into());
-        for (key, value) in [("pixel_pct", self.pixel_pct), ("image_pct", self.image_pct)] {
-            need(share(value), key, format!("{value} is out of range; use 0 to 1, e.g. 0.995"));
+        for (key, value) in [("pixel_pct", self.pixel_pct), ("image_pct", self.image_pct), ("mask_pct", self.mask_pct)] {
+            need(share(value), key, format!("{value} is out of range; use 0 to 1, e.g. 0.98"));
+            let has_tail = self.score == ScoreMethod::Guide || !share(value) || (Self::TAIL.0..=Self::TAIL.1).contains(&value);
+            need(has_tail, key, format!("{value} is out of range with `score: levels`; use 0.5 to 0.999999, e.g. 0.98"));
+        }
+        if self.score == ScoreMethod::Levels {
+            let held_out = self.calibration == Calibration::HeldOut;
+            need(held_out, "calibration", "`in_sample` belongs to `score: guide`; remove one of the two".into());
+            let patches = self.coreset_method != CoresetMethod::Kmeans;
+            need(patches, "coreset_method", "`kmeans` belongs to `score: guide`; use greedy or random".into());
+        }
+        if let Some(problem) = self.groups.problem() {
+            need(false, "groups", problem);
         }
         need(
             Self::NEIGHBOURHOODS.contains(&self.neighbourhood),

@@ -1,7 +1,7 @@
 //! The shared words of visual inspection as plain data. Imports nothing else of this crate.
 //!
 //! The way of one image through these types:
-//! file → [`Picture`] `[H0, W0, 1|3]` → [`ResizedImage`] `[H, W, 3]` → [`DistanceGrid`] `[h, w]` → [`AnomalyMap`] `[H0, W0]` → [`Decision`].
+//! file → [`Picture`] `[H0, W0, 1|3]` → [`ResizedImage`] `[H, W, 3]` → [`AnomalyScores`] with a [`DistanceGrid`] `[h, w]` → [`AnomalyMap`] `[H0, W0]` → [`Decision`].
 
 #[macro_use]
 mod words;
@@ -9,8 +9,11 @@ mod bank_trigger;
 mod build_options;
 mod clock;
 pub mod duration;
+mod false_alarms;
 mod file_kind;
 mod folder_state;
+mod given_options;
+mod grouping;
 mod held_up;
 mod inspection;
 mod left_out;
@@ -19,10 +22,15 @@ mod recent;
 mod trouble;
 
 pub use bank_trigger::BankTrigger;
-pub use build_options::{Backbone, BuildOptions, Calibration, CoresetMethod, DeviceChoice, Layer, Precision, PrecisionChoice};
+pub use build_options::{
+    Backbone, BuildOptions, Calibration, CoresetMethod, DeviceChoice, Layer, Precision, PrecisionChoice, Preset, ScoreMethod,
+};
 pub use clock::{ClockJump, ClockRecord, ClockStamp, TimeSpan};
+pub use false_alarms::FalseAlarms;
 pub use file_kind::FileKind;
 pub use folder_state::FolderState;
+pub use given_options::GivenOptions;
+pub use grouping::Grouping;
 pub use held_up::{HeldUp, MQTT, ON_NG, WAITS_TOO_LONG};
 pub use inspection::{Finished, FollowUp, PendingImage};
 pub use left_out::{SYSTEM_FOLDERS, is_left_out};
@@ -98,27 +106,39 @@ pub struct ResizedImage {
     pub rgb: Vec<f32>,
 }
 
-/// Patch distances of one image, `[height, width]` on the base grid after `stride` (and `smoothing`).
+/// What the engine says of one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnomalyScores {
+    /// The score of the image, which is compared with `image_tau`; NaN when any distance is.
+    pub image: f32,
+    /// Where it is unusual.
+    pub grid: DistanceGrid,
+}
+
+/// How far the patches of one image are from the bank, `[height, width]` on the base grid after `stride`.
+///
+/// With [`ScoreMethod::Guide`] these are distances (after `smoothing`); with [`ScoreMethod::Levels`] multiples of the distance of an
+/// ordinary good patch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DistanceGrid {
     /// Patches per row.
     pub width: u32,
     /// Rows of patches.
     pub height: u32,
-    /// `height * width` Euclidean distances.
+    /// `height * width` values.
     pub values: Vec<f32>,
 }
 
 impl DistanceGrid {
-    /// The image score: the largest patch distance; NaN when any distance is NaN or there is none.
+    /// The largest value; NaN when any value is NaN or there is none.
     ///
     /// ```
     /// use patchcored::domain::DistanceGrid;
     /// let grid = |values| DistanceGrid { width: 3, height: 1, values };
-    /// assert_eq!(grid(vec![0.5, 2.0, 1.0]).image_score(), 2.0);
-    /// assert!(grid(vec![0.5, f32::NAN, 1.0]).image_score().is_nan());
+    /// assert_eq!(grid(vec![0.5, 2.0, 1.0]).peak(), 2.0);
+    /// assert!(grid(vec![0.5, f32::NAN, 1.0]).peak().is_nan());
     /// ```
-    pub fn image_score(&self) -> f32 {
+    pub fn peak(&self) -> f32 {
         let largest =
             self.values.iter().copied().fold(f32::NEG_INFINITY, |a, b| if a.is_nan() || b.is_nan() { f32::NAN } else { a.max(b) });
         if largest == f32::NEG_INFINITY { f32::NAN } else { largest }
@@ -136,7 +156,7 @@ pub struct AnomalyMap {
     pub values: Vec<f32>,
 }
 
-/// The thresholds of a bank, in the unit of patch distances. Both finite.
+/// The thresholds of a bank, in the unit of its scores. Both finite.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tau {
     /// `pixel_tau`: a pixel of the anomaly map above it belongs to the mask.
@@ -293,8 +313,8 @@ mod tests {
     #[test]
     fn a_nan_distance_makes_a_nan_score() {
         let grid = |values: Vec<f32>| DistanceGrid { width: values.len() as u32, height: 1, values };
-        assert!(grid(vec![1.0, f32::NAN, 3.0]).image_score().is_nan());
-        assert!(grid(vec![]).image_score().is_nan());
-        assert_eq!(grid(vec![1.0, 3.0, 2.0]).image_score(), 3.0);
+        assert!(grid(vec![1.0, f32::NAN, 3.0]).peak().is_nan());
+        assert!(grid(vec![]).peak().is_nan());
+        assert_eq!(grid(vec![1.0, 3.0, 2.0]).peak(), 3.0);
     }
 }

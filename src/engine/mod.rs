@@ -4,7 +4,7 @@ mod library;
 
 use crate::banks::ActiveBank;
 use crate::config::EngineConfig;
-use crate::domain::{Backbone, DistanceGrid, Precision, PrecisionChoice, ResizedImage, Tau};
+use crate::domain::{AnomalyScores, Backbone, Precision, PrecisionChoice, ResizedImage, Tau};
 use crate::patchcore::{EngineError, FeatureExtractor, MemoryBank, find_weights, score, set_threads};
 use crate::platform::allocator::give_back_freed_memory;
 use crate::telemetry::{Progress, Pulse, Watch, Work};
@@ -27,8 +27,8 @@ const QUEUE: usize = 2;
 /// The score of one image.
 #[derive(Debug)]
 pub struct Scored {
-    /// Patch distances.
-    pub grid: DistanceGrid,
+    /// What the image scores, and where.
+    pub scores: AnomalyScores,
     /// The thresholds from the row of the bank.
     pub tau: Tau,
     /// Time for network and distances.
@@ -197,8 +197,8 @@ impl Engine {
     fn score(&mut self, image: &ResizedImage, active: &ActiveBank) -> Result<Scored, EngineFailure> {
         let (extractor, bank) = self.prepare(active).map_err(|e| EngineFailure::Bank(e.to_string()))?;
         let begin = Instant::now();
-        let grid = score(extractor, bank, image).map_err(|e| EngineFailure::Image(e.to_string()))?;
-        Ok(Scored { grid, tau: active.record.tau, engine_time: begin.elapsed() })
+        let scores = score(extractor, bank, image).map_err(|e| EngineFailure::Image(e.to_string()))?;
+        Ok(Scored { scores, tau: active.record.tau, engine_time: begin.elapsed() })
     }
 }
 
@@ -222,13 +222,15 @@ fn extractor_for<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::DistanceGrid;
 
     #[test]
     fn a_panic_fails_one_image_and_the_next_is_scored() {
         let panicked = one_image(|| panic!("as a library may"));
         assert!(matches!(panicked, Err(EngineFailure::Image(reason)) if reason.contains("panicked on this image")));
         let grid = DistanceGrid { width: 1, height: 1, values: vec![1.0] };
-        let scored = Scored { grid, tau: Tau { pixel: 1.0, image: 1.0 }, engine_time: Duration::ZERO };
+        let scores = AnomalyScores { image: 1.0, grid };
+        let scored = Scored { scores, tau: Tau { pixel: 1.0, image: 1.0 }, engine_time: Duration::ZERO };
         assert!(one_image(|| Ok(scored)).is_ok());
     }
 }

@@ -4,6 +4,7 @@
 //! the result is `None`.
 
 use crate::imaging::regions::regions;
+use std::cmp::Ordering;
 
 /// Area under the ROC curve of `bad` against `good` scores: the chance that a bad one is above a good one, a tie counting one half.
 ///
@@ -121,6 +122,31 @@ pub fn rejected(scores: &[f32], tau: f64) -> Option<f64> {
     (!scores.is_empty()).then(|| (scores.len() - passed) as f64 / scores.len() as f64)
 }
 
+/// The share of `bad` scores that are rejected where a share `false_alarms` of the `good` ones is: tau is then the quantile
+/// 1 − `false_alarms` of the good scores, with linear interpolation. `None` without scores, or with one that is no number.
+pub fn recall_at(false_alarms: f64, good: &[f32], bad: &[f32]) -> Option<f64> {
+    let mut good = good.to_vec();
+    good.sort_unstable_by(f32::total_cmp);
+    let place = (1.0 - false_alarms) * good.len().checked_sub(1)? as f64;
+    let (low, high) = (f64::from(good[place.floor() as usize]), f64::from(good[place.ceil() as usize]));
+    let tau = low + (high - low) * place.fract();
+    rejected(bad, tau).filter(|_| tau.is_finite())
+}
+
+/// Overlap of the pixels above `tau` with the defects, over their union, of all images with a mask together. `None` without any.
+pub fn mask_iou(images: &[Truth], tau: f64) -> Option<f64> {
+    let (mut both, mut either) = (0_usize, 0_usize);
+    for image in images.iter().filter(|image| image.mask.is_some()) {
+        for (i, value) in image.map.iter().enumerate() {
+            let (marked, defect) =
+                (!matches!(f64::from(*value).partial_cmp(&tau), Some(Ordering::Less | Ordering::Equal)), image.is_defect(i));
+            both += usize::from(marked && defect);
+            either += usize::from(marked || defect);
+        }
+    }
+    (either > 0).then(|| both as f64 / either as f64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +200,23 @@ mod tests {
         assert_eq!(aupro(&[Truth { map: &map, mask: None, width: 6 }], 0.3), None);
         // A flat map says nothing: the one threshold lets all through, and the line to it is the diagonal.
         close(aupro(&[Truth { map: &[0.5; 6], mask: Some(&mask), width: 6 }], 0.3), 0.15);
+    }
+
+    #[test]
+    fn recall_is_taken_where_good_parts_are_rejected_so_often() {
+        // numpy.quantile(good, 0.9) is 0.86.
+        let good = [0.1, 0.4, 0.5, 0.8, 0.9];
+        close(recall_at(0.1, &good, &[0.85, 0.87, 0.95, 0.2]), 0.5);
+        assert_eq!((recall_at(0.1, &[], &[1.0]), recall_at(0.1, &good, &[])), (None, None));
+    }
+
+    #[test]
+    fn iou_is_overlap_over_union_of_images_with_a_mask() {
+        let (map, mask) = ([0.1, 0.9, 0.8, f32::NAN], [0, 1, 0, 0]);
+        let masked = Truth { map: &map, mask: Some(&mask), width: 4 };
+        let good = Truth { map: &map, mask: None, width: 4 };
+        close(mask_iou(&[masked, good], 0.5), 1.0 / 3.0);
+        assert_eq!(mask_iou(&[Truth { map: &map, mask: None, width: 4 }], 0.5), None);
     }
 
     #[test]

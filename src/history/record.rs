@@ -94,6 +94,9 @@ pub struct BankInUse {
     pub rows: Option<i64>,
     /// It was put back in use by a rollback, and no bank is built by itself until the ok folder changes.
     pub after_rollback: bool,
+    /// Good parts of 1000 that it is expected to reject, and the bound with 95 % confidence.
+    pub expected_false_alarms: Option<f64>,
+    pub false_alarms_bound: Option<f64>,
     /// Recent images that it judged again before it was used …
     pub compared_images: Option<i64>,
     /// … those of them that were ok and became ng …
@@ -191,8 +194,8 @@ impl LineRecord {
 /// Reads only the partial index of pending rows.
 const PENDING: &str = "SELECT product, count(*), min(seen_at) FROM inspections WHERE state = 'pending' GROUP BY product ORDER BY product";
 /// Reads only the active row of each product.
-const BANKS: &str =
-    "SELECT product, version, created_at, rows, held_ok IS NOT NULL AS after_rollback, compared_images, compared_to_ng, compared_to_ok
+const BANKS: &str = "SELECT product, version, created_at, rows, held_ok IS NOT NULL AS after_rollback, expected_false_alarms,
+            false_alarms_bound, compared_images, compared_to_ng, compared_to_ok
      FROM banks WHERE state = 'active' ORDER BY product";
 const WAITING: &str = "SELECT (SELECT count(*) FROM actions WHERE state = 'pending'), (SELECT count(*) FROM mqtt_outbox)";
 

@@ -3,7 +3,7 @@
 use super::plan::{InspectionPlan, Prepared};
 use super::source::Expectation;
 use super::verdict::{Verdict, VerdictRules};
-use crate::domain::{DistanceGrid, Picture, Tau};
+use crate::domain::{AnomalyScores, Picture, Tau};
 use crate::intake::FileVersion;
 use crate::patchcore::{EngineError, FeatureExtractor, MemoryBank, score};
 use std::path::{Path, PathBuf};
@@ -45,13 +45,13 @@ impl BankScorer {
         let tau = self.bank.tau();
         std::thread::scope(|scope| {
             let (to_engine, read) = sync_channel(IN_BETWEEN);
-            let (to_finish, scored) = sync_channel::<(&Path, anyhow::Result<(Picture, DistanceGrid)>)>(IN_BETWEEN);
+            let (to_finish, scored) = sync_channel::<(&Path, anyhow::Result<(Picture, AnomalyScores)>)>(IN_BETWEEN);
             // A send fails only when the next stage has ended with an error, which then ends this stage too.
             scope.spawn(move || paths.iter().all(|path| to_engine.send((path.as_path(), plan.prepare_linked(path))).is_ok()));
             let finisher = scope.spawn(move || {
                 for (path, scored) in scored {
-                    let judged = scored.map(|(picture, grid)| {
-                        let verdict = plan.judge(&grid, &picture, tau);
+                    let judged = scored.map(|(picture, scores)| {
+                        let verdict = plan.judge(&scores, &picture, tau);
                         (picture, verdict)
                     });
                     finish(path, judged)?;
@@ -77,8 +77,8 @@ impl BankScorer {
     /// An unreadable or unfit image, and what the engine says.
     pub fn verdict(&self, path: &Path) -> anyhow::Result<(FileVersion, Verdict)> {
         let Prepared { source, resized } = self.plan.prepare_linked(path)?;
-        let grid = score(&self.extractor, &self.bank, &resized)?;
-        Ok((source.version, self.plan.judge(&grid, &source.picture, self.bank.tau())))
+        let scores = score(&self.extractor, &self.bank, &resized)?;
+        Ok((source.version, self.plan.judge(&scores, &source.picture, self.bank.tau())))
     }
 
     /// The thresholds that images are compared with.

@@ -2,7 +2,7 @@
 
 use super::source::{Expectation, Source, read_for_engine, read_linked};
 use super::verdict::{Verdict, VerdictRules, judge};
-use crate::domain::{DistanceGrid, Picture, ResizedImage, Tau};
+use crate::domain::{AnomalyScores, Picture, ResizedImage, Tau};
 use crate::imaging::ImageError;
 use std::path::Path;
 
@@ -45,8 +45,8 @@ impl InspectionPlan {
         Ok(Prepared { source, resized })
     }
 
-    /// Judges an image by the engine's distances `[h, w]` and the thresholds of the bank.
-    pub fn judge(&self, distances: &DistanceGrid, picture: &Picture, tau: Tau) -> Verdict {
-        judge(distances, picture, tau, &self.rules)
+    /// Judges an image by what the engine says of it and the thresholds of the bank.
+    pub fn judge(&self, scores: &AnomalyScores, picture: &Picture, tau: Tau) -> Verdict {
+        judge(scores, picture, tau, &self.rules)
     }
 }

@@ -1,7 +1,7 @@
-//! From patch distances to mask and decision.
+//! From the scores of the engine to mask and decision.
 
 use crate::config::MaskConfig;
-use crate::domain::{AnomalyMap, DecideBy, Decision, DistanceGrid, Picture, Tau};
+use crate::domain::{AnomalyMap, AnomalyScores, DecideBy, Decision, Picture, Tau};
 use crate::imaging::heat::anomaly_map;
 use crate::imaging::mask::{Mask, MaskCleanup, mask};
 use serde::{Deserialize, Serialize};
@@ -24,16 +24,16 @@ impl Default for VerdictRules {
     }
 }
 
-/// The verdict on one image, from the engine's distances.
+/// The verdict on one image.
 #[derive(Debug)]
 pub struct Verdict {
-    /// Largest patch distance; NaN when any distance is.
+    /// What is compared with `image_tau`; NaN when any distance is.
     pub image_score: f32,
     /// The thresholds that the image was compared with.
     pub tau: Tau,
     /// The thresholds of the bank were divided by this.
     pub sensitivity: f64,
-    /// Distances at the size of the image.
+    /// Where it is unusual, at the size of the image.
     pub map: AnomalyMap,
     /// The pixels above `pixel_tau`, cleaned up.
     pub mask: Mask,
@@ -42,11 +42,11 @@ pub struct Verdict {
 }
 
 /// Judges one image.
-pub(super) fn judge(grid: &DistanceGrid, picture: &Picture, bank: Tau, rules: &VerdictRules) -> Verdict {
+pub(super) fn judge(scores: &AnomalyScores, picture: &Picture, bank: Tau, rules: &VerdictRules) -> Verdict {
     let VerdictRules { mask: cleanup, decide_by, sensitivity } = rules;
     let tau = bank.at(*sensitivity);
-    let image_score = grid.image_score();
-    let map = anomaly_map(grid, picture.width, picture.height);
+    let image_score = scores.image;
+    let map = anomaly_map(&scores.grid, picture.width, picture.height);
     let cleanup = MaskCleanup { open: cleanup.open, close: cleanup.close, min_area: cleanup.min_area };
     let mask = mask(&map, tau.pixel, cleanup);
     let decision = decide_by.decide(f64::from(image_score), tau.image, mask.area);

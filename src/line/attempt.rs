@@ -84,7 +84,7 @@ impl Attempt<'_> {
 
         let begin = Instant::now();
         let judged = ImageInHand::compute(&context.telemetry.progress, move || {
-            let verdict = plan.judge(&scored.grid, &picture, scored.tau);
+            let verdict = plan.judge(&scored.scores, &picture, scored.tau);
             (verdict, picture)
         });
         let (verdict, picture) = unless_panicked(judged.await)?;

@@ -1,9 +1,11 @@
 //! `bank_config.json`: how a bank was built, and so how images have to be prepared for it.
 
 use super::bank_json::{damaged, read};
+use super::build_report::Report;
 use super::error::EngineError;
-use super::false_alarms::{FalseAlarms, unresolved};
-use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer, Precision};
+use super::false_alarms::unresolved;
+use super::levels::{Calibrated, ScoreStatistics};
+use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, FalseAlarms, Grouping, Layer, Precision, ScoreMethod};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -25,7 +27,7 @@ pub struct BankConfig {
     pub coreset: f64,
     /// Most patches held while building.
     pub reservoir_max: usize,
-    /// Quantile behind `pixel_tau`.
+    /// Quantile behind `pixel_tau`; with `score: levels` the same as `mask_pct`.
     pub pixel_pct: f64,
     /// Quantile behind `image_tau`.
     pub image_pct: f64,
@@ -35,6 +37,15 @@ pub struct BankConfig {
     /// SHA-256 of the weights file, lower-case hex; `None` in a bank of the scripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_sha256: Option<String>,
+    /// How distances become the score.
+    #[serde(default = "guide")]
+    pub score: ScoreMethod,
+    /// Share of good images without a mask; `None` with `score: guide`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask_pct: Option<f64>,
+    /// Which OK images belong together; `None` with `score: guide`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Grouping>,
     /// How rows were chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coreset_method: Option<CoresetMethod>,
@@ -47,7 +58,7 @@ pub struct BankConfig {
     /// The distance grid is averaged over this many patches each way; 0 = off.
     #[serde(default)]
     pub smoothing: u32,
-    /// False where `neighbourhood` or `smoothing` is on: the scripts then read the bank but know nothing of these steps.
+    /// False with `score: levels`, `neighbourhood` or `smoothing`: the scripts read the file but know nothing of these steps.
     #[serde(default = "yes")]
     pub scored_right_by_python_scripts: bool,
     /// Seed of every random choice.
@@ -65,6 +76,15 @@ pub struct BankConfig {
     /// Why tau may not do what was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tau_warning: Option<String>,
+    /// The units of `score: levels`; `None` with `score: guide`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub levels: Option<ScoreStatistics>,
+    /// The first OK images that are unlike the others, by name; tau does not follow them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stands_out: Vec<String>,
+    /// The first OK images that are near-copies of each other, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub near_copies: Vec<Vec<String>>,
     /// Their patches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patches: Option<u64>,
@@ -89,6 +109,10 @@ fn resnet50() -> Backbone {
     Backbone::Resnet50
 }
 
+fn guide() -> ScoreMethod {
+    ScoreMethod::Guide
+}
+
 fn float32() -> Precision {
     Precision::Float32
 }
@@ -107,6 +131,8 @@ const LAST_TIME: Timestamp = Timestamp::constant(253_402_200_000, 0);
 const MOST: u64 = 1 << 40;
 /// Nor is any text in the file longer than this, in bytes.
 const LONGEST_TEXT: usize = 4096;
+/// So many images that stand out, and groups of near-copies, are written down.
+const NAMED: usize = 20;
 
 impl BankConfig {
     /// Reads the file and its SHA-256, hexadecimal. Every field is what it can be.
@@ -126,12 +152,19 @@ impl BankConfig {
         if let Some(problem) = self.options().problems().into_iter().next() {
             return Some(problem);
         }
+        if (self.score == ScoreMethod::Levels) != self.levels.is_some() {
+            return Some(("levels", format!("does not go with `score`: {}", self.score)));
+        }
+        if self.levels.as_ref().is_some_and(|levels| !levels.is_sound()) {
+            return Some(("levels", "holds a number that no build measures".to_owned()));
+        }
         let reservoir_max = self.reservoir_max as u64;
+        let rows_most = if self.levels.is_some() { MOST } else { reservoir_max };
         let counts = [
             ("reservoir_max", Some(reservoir_max), MOST),
             ("images", self.images.map(|n| n as u64), MOST),
             ("patches", self.patches, MOST),
-            ("rows", self.rows.map(|n| n as u64), reservoir_max),
+            ("rows", self.rows.map(|n| n as u64), rows_most),
         ];
         if let Some((key, Some(count), most)) = counts.into_iter().find(|(_, count, most)| count.is_some_and(|n| !(1..=*most).contains(&n)))
         {
@@ -160,7 +193,14 @@ impl BankConfig {
 
     /// The part of it that follows from the options; the rest is `None` or what the scripts mean.
     pub fn of_options(options: &BuildOptions, precision: Precision) -> Self {
+        let of_levels = options.score == ScoreMethod::Levels;
         Self {
+            score: options.score,
+            mask_pct: of_levels.then_some(options.mask_pct),
+            groups: of_levels.then(|| options.groups.clone()),
+            levels: None,
+            stands_out: Vec::new(),
+            near_copies: Vec::new(),
             shorter: options.shorter,
             stride: options.stride,
             layers: options.layers.clone(),
@@ -174,7 +214,7 @@ impl BankConfig {
             calibration: Some(options.calibration),
             neighbourhood: options.neighbourhood,
             smoothing: options.smoothing,
-            scored_right_by_python_scripts: options.neighbourhood <= 1 && options.smoothing <= 1,
+            scored_right_by_python_scripts: !of_levels && options.neighbourhood <= 1 && options.smoothing <= 1,
             seed: Some(options.seed),
             precision,
             images: None,
@@ -197,6 +237,15 @@ impl BankConfig {
         };
     }
 
+    /// Records what a build of two levels measured.
+    pub(super) fn promise_of_levels(&mut self, calibrated: &Calibrated, found: &Report) {
+        self.levels = Some(calibrated.statistics.clone());
+        self.false_alarms = calibrated.false_alarms;
+        self.tau_warning = calibrated.warning(self.image_pct);
+        self.stands_out = found.stands_out.iter().take(NAMED).cloned().collect();
+        self.near_copies = found.near_copies.iter().take(NAMED).map(|group| group.iter().take(NAMED).cloned().collect()).collect();
+    }
+
     /// The options that the bank was built with; what an old file does not say is as the scripts do it.
     pub fn options(&self) -> BuildOptions {
         BuildOptions {
@@ -204,6 +253,9 @@ impl BankConfig {
             shorter: self.shorter,
             stride: self.stride,
             layers: self.layers.clone(),
+            score: self.score,
+            mask_pct: self.mask_pct.unwrap_or(self.pixel_pct),
+            groups: self.groups.clone().unwrap_or(Grouping::None),
             coreset: self.coreset,
             coreset_method: self.coreset_method.unwrap_or(CoresetMethod::Kmeans),
             reservoir_max: self.reservoir_max,
@@ -227,7 +279,7 @@ mod tests {
     #[test]
     fn the_keys_of_the_scripts_are_enough() {
         let config: BankConfig = serde_json::from_str(SEVEN_KEYS).unwrap();
-        assert_eq!(config.options(), BuildOptions::default().guide());
+        assert_eq!(config.options(), BuildOptions::guide());
         assert_eq!((config.precision, config.scored_right_by_python_scripts), (Precision::Float32, true));
         assert_eq!((config.weights_sha256, config.memory_bank_sha256), (None, None));
     }
@@ -280,7 +332,7 @@ mod tests {
 
     #[test]
     fn they_come_first_and_as_the_scripts_write_them() {
-        let config = BankConfig::of_options(&BuildOptions::default(), Precision::Float32);
+        let config = BankConfig::of_options(&BuildOptions::largest_distance(), Precision::Float32);
         let written: serde_json::Value = serde_json::to_value(&config).unwrap();
         let expected: serde_json::Value = serde_json::from_str(SEVEN_KEYS).unwrap();
         let keys = |v: &serde_json::Value| v.as_object().unwrap().keys().take(7).cloned().collect::<Vec<_>>();

@@ -1,95 +1,23 @@
 //! OK images → memory bank: embed, choose the coreset, calibrate.
 
 use super::bank_config::BankConfig;
+use super::build_report::{BuildPhase, BuildProgress, BuiltBank, Report};
 use super::calibration::{Measure, OkSet, PatchDistances, calibrate, order};
 use super::coreset;
 use super::embedding::PatchEmbeddings;
 use super::error::{EngineError, TorchContext};
-use super::false_alarms::FalseAlarms;
 use super::feature_extractor::FeatureExtractor;
-use super::memory_bank::MemoryBank;
+use super::levels;
+use super::memory_bank::{BankRows, MemoryBank};
 use super::nearest::NearestRows;
+use super::ok_images::{ImageSource, UnusableImage, by_name, read_ahead};
 use super::reservoir::Reservoir;
-use crate::domain::{BuildOptions, ResizedImage, Tau};
+use crate::domain::{BuildOptions, ResizedImage, ScoreMethod, Tau};
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-/// Images read ahead of the network.
+/// Images read ahead of the network when they are read a second time.
 const READ_AHEAD: usize = 2;
-
-/// Why an image cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct UnusableImage(pub Box<dyn std::error::Error + Send + Sync>);
-
-/// The OK images of a product.
-pub trait ImageSource: Sync {
-    /// One name per image, unique; images are taken in the order of their names, however they are listed.
-    fn names(&self) -> Vec<String>;
-    /// Decodes and resizes the image of this index into [`ImageSource::names`]. It is asked from another thread, so that the next
-    /// image is read while the network runs, and may be asked twice.
-    ///
-    /// # Errors
-    /// Why this image cannot be used; the build goes on without it.
-    fn load(&self, index: usize) -> Result<ResizedImage, UnusableImage>;
-}
-
-/// What a build is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BuildPhase {
-    /// Images through the network; counted in images.
-    Embed,
-    /// Choosing rows; counted in steps, of which k-means may need fewer than foretold.
-    Coreset,
-    /// Setting tau; counted in images.
-    Calibrate,
-}
-
-/// How far a build is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BuildProgress {
-    /// What it is doing.
-    pub phase: BuildPhase,
-    /// Steps of the phase done.
-    pub done: usize,
-    /// Steps of the phase.
-    pub total: usize,
-}
-
-/// A bank and how it came about.
-pub struct BuiltBank {
-    /// The bank, not yet saved.
-    pub bank: MemoryBank,
-    /// What to report.
-    pub summary: BuildSummary,
-}
-
-/// The facts of a build.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BuildSummary {
-    /// OK images in the bank.
-    pub images: usize,
-    /// Their patches.
-    pub patches: u64,
-    /// Rows of the bank.
-    pub rows: usize,
-    /// Values per row.
-    pub dim: usize,
-    /// The thresholds.
-    pub tau: Tau,
-    /// What they promise; `None` with `in_sample`, which promises nothing.
-    pub false_alarms: Option<FalseAlarms>,
-    /// What the user should know about them.
-    pub tau_warning: Option<String>,
-    /// Seconds spent on decoding and the network.
-    pub embed_s: f64,
-    /// Seconds spent on choosing rows.
-    pub coreset_s: f64,
-    /// Seconds spent on tau.
-    pub calibrate_s: f64,
-    /// Images left out: name and reason.
-    pub skipped: Vec<(String, String)>,
-}
 
 /// Builds a bank.
 ///
@@ -105,6 +33,35 @@ pub fn build_bank(
     progress: &mut dyn FnMut(BuildProgress),
 ) -> Result<BuiltBank, EngineError> {
     check(extractor, options)?;
+    let mut config = BankConfig::of_options(options, extractor.precision());
+    config.weights_sha256 = Some(extractor.weights_sha256().to_owned());
+    config.created_at = Some(format!("{:.3}", jiff::Timestamp::now()));
+    config.patchcored_version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    let (rows, tau, found) = match options.score {
+        ScoreMethod::Levels => {
+            let built = levels::build(extractor, images, options, progress)?;
+            config.promise_of_levels(&built.calibrated, &built.found);
+            (BankRows::Levels(built.bank), built.calibrated.tau, built.found)
+        }
+        ScoreMethod::Guide => {
+            let (bank, tau, scored, found) = build_of_guide(extractor, images, options, progress)?;
+            config.promise(scored);
+            (BankRows::Single(bank), tau, found)
+        }
+    };
+    config.images = Some(found.images);
+    config.patches = Some(found.patches);
+    let bank = MemoryBank::new(rows, config, tau)?;
+    Ok(found.of(bank))
+}
+
+/// The bank of one level, its thresholds, the number of images that they were measured on, and what was found.
+fn build_of_guide(
+    extractor: &FeatureExtractor,
+    images: &dyn ImageSource,
+    options: &BuildOptions,
+    progress: &mut dyn FnMut(BuildProgress),
+) -> Result<(NearestRows, Tau, usize, Report), EngineError> {
     let started = Instant::now();
     let mut ok = OkImages { extractor, options, names: images.names(), source: images, used: Vec::new(), skipped: Vec::new() };
     let reservoir = ok.embed_all(progress)?;
@@ -130,31 +87,17 @@ pub fn build_bank(
     let (tau, scored) = ok.measured(&reservoir, order(options, set.chosen.is_some(), set.images), |measure| {
         calibrate(&set, options, measure, &mut |done| progress(BuildProgress { phase: BuildPhase::Calibrate, done, total }))
     })?;
-    let calibrate_s = started.elapsed().as_secs_f64();
-
-    let mut config = BankConfig::of_options(options, extractor.precision());
-    config.weights_sha256 = Some(extractor.weights_sha256().to_owned());
-    config.images = Some(ok.used.len());
-    config.patches = Some(reservoir.seen());
-    config.rows = Some(keep);
-    config.promise(scored);
-    config.created_at = Some(format!("{:.3}", jiff::Timestamp::now()));
-    config.patchcored_version = Some(env!("CARGO_PKG_VERSION").to_owned());
-    let bank = MemoryBank::new(bank, config, tau)?;
-    let summary = BuildSummary {
+    let found = Report {
         images: ok.used.len(),
         patches: reservoir.seen(),
-        rows: bank.rows(),
-        dim: bank.dim(),
-        tau,
-        false_alarms: bank.config().false_alarms,
-        tau_warning: bank.config().tau_warning.clone(),
+        stands_out: Vec::new(),
+        near_copies: Vec::new(),
         embed_s,
         coreset_s,
-        calibrate_s,
+        calibrate_s: started.elapsed().as_secs_f64(),
         skipped: ok.skipped,
     };
-    Ok(BuiltBank { bank, summary })
+    Ok((bank, tau, scored, found))
 }
 
 fn check(extractor: &FeatureExtractor, options: &BuildOptions) -> Result<(), EngineError> {
@@ -193,21 +136,15 @@ impl OkImages<'_> {
     fn embed_all(&mut self, progress: &mut dyn FnMut(BuildProgress)) -> Result<Reservoir, EngineError> {
         let total = self.names.len();
         let mut reservoir = Reservoir::new(self.options.reservoir_max, self.options.seed);
-        let mut order: Vec<usize> = (0..total).collect();
-        order.sort_by(|&a, &b| self.names[a].cmp(&self.names[b]));
-        let source = self.source;
-        std::thread::scope(|scope| {
-            let (ahead, loaded) = sync_channel(READ_AHEAD);
-            // Nobody takes any more once an error has ended the loop below.
-            scope.spawn(move || order.into_iter().all(|index| ahead.send((index, source.load(index))).is_ok()));
-            for (done, (index, image)) in loaded.into_iter().enumerate() {
-                if let Some(patches) = self.embed(index, image)? {
-                    let (height, width, first_patch) = (patches.height, patches.width, reservoir.seen() as i64);
-                    reservoir.add(self.used.len() as u32, &patches.rows).doing("sampling patches")?;
-                    self.used.push(Used { index, height, width, first_patch });
-                }
-                progress(BuildProgress { phase: BuildPhase::Embed, done: done + 1, total });
+        let mut done = 0;
+        read_ahead(self.source, by_name(&self.names), |index, image| {
+            if let Some(patches) = self.embed(index, image)? {
+                let (height, width, first_patch) = (patches.height, patches.width, reservoir.seen() as i64);
+                reservoir.add(self.used.len() as u32, &patches.rows).doing("sampling patches")?;
+                self.used.push(Used { index, height, width, first_patch });
             }
+            done += 1;
+            progress(BuildProgress { phase: BuildPhase::Embed, done, total });
             Ok(())
         })?;
         match (self.used.is_empty(), self.skipped.first()) {

@@ -135,7 +135,7 @@ struct OkDistances {
 impl OkDistances {
     fn add(&mut self, grid: &DistanceGrid) {
         self.patches.extend_from_slice(&grid.values);
-        self.scores.push(grid.image_score());
+        self.scores.push(grid.peak());
     }
 
     fn tau(mut self, pixel_pct: f64, image_pct: f64) -> Result<Tau, EngineError> {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn options(coreset: f64, coreset_method: CoresetMethod, calibration: Calibration) -> BuildOptions {
-        BuildOptions { coreset, coreset_method, calibration, ..BuildOptions::default() }
+        BuildOptions { coreset, coreset_method, calibration, ..BuildOptions::largest_distance() }
     }
 
     #[test]

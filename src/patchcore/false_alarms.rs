@@ -5,22 +5,21 @@
 //! tolerance limit of Wilks (1941), "Determination of sample sizes for setting tolerance limits". Nothing else is assumed; parts from
 //! another batch, camera or lamp are draws from another distribution, and nothing is promised for them.
 
-use serde::{Deserialize, Serialize};
+use crate::domain::FalseAlarms;
 use statrs::distribution::{Beta, ContinuousCDF};
 
 /// How sure the bound is.
 const CONFIDENCE: f64 = 0.95;
 
-/// Good parts that will be rejected by their image score, of 1000.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct FalseAlarms {
-    /// To be expected, on average over all sets of OK images that could have been taken.
-    pub expected: f64,
-    /// With 95 % confidence it is not more than this.
-    pub bound: f64,
-}
-
 impl FalseAlarms {
+    /// For an `image_tau` that `above` of `groups` held-out groups of OK images exceeded: `image_tau` is then at least their next largest
+    /// score. `None` without any group.
+    pub fn counted(above: usize, groups: usize) -> Option<Self> {
+        let (above, groups) = (above.min(groups.saturating_sub(1)) as f64, groups as f64);
+        let rejected = Beta::new(above + 1.0, groups - above).ok()?;
+        Some(Self { expected: 1000.0 * (above + 1.0) / (groups + 1.0), bound: 1000.0 * rejected.inverse_cdf(CONFIDENCE) })
+    }
+
     /// For `image_tau` = the `image_pct` quantile (linear interpolation) of the scores of `images` held-out OK images; `None`
     /// without any.
     pub fn promised(images: usize, image_pct: f64) -> Option<Self> {
@@ -73,6 +72,17 @@ mod tests {
             assert!(promise.expected < promise.bound);
         }
         assert_eq!(FalseAlarms::promised(0, 0.995), None);
+    }
+
+    #[test]
+    fn a_count_promises_as_much_as_the_next_largest_score() {
+        // scipy.stats.beta.ppf(0.95, 1, 50) and (3, 48)
+        for (above, expected, bound) in [(0, 1000.0 / 51.0, 58.155_1), (2, 3000.0 / 51.0, 120.614_2)] {
+            let promise = FalseAlarms::counted(above, 50).unwrap();
+            assert!((promise.expected - expected).abs() < 1e-9 && (promise.bound - bound).abs() < 1e-2, "{above}: {promise:?}");
+        }
+        assert_eq!(FalseAlarms::counted(0, 0), None);
+        assert!(FalseAlarms::counted(3, 3).unwrap().bound > 980.0);
     }
 
     #[test]

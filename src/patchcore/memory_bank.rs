@@ -5,13 +5,14 @@ use super::bank_config::BankConfig;
 use super::bank_json::{REMEDY, TauFile, damaged, open_plain};
 use super::error::{EngineError, TorchContext};
 use super::feature_extractor::FeatureExtractor;
+use super::levels::LevelBank;
 use super::nearest::NearestRows;
 use super::torch_file::{read_fitting_tensor, write_tensor};
 use super::weights::file_sha256 as sha256;
 use crate::domain::Tau;
 use crate::platform::files::replace_bytes;
 use std::path::Path;
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 const ROWS_FILE: &str = "memory_bank.pt";
 const CONFIG_FILE: &str = "bank_config.json";
@@ -19,12 +20,19 @@ const TAU_FILE: &str = "tau.json";
 
 /// The patch embeddings that a product's images are compared with, and the thresholds that go with them.
 pub struct MemoryBank {
-    /// The rows, laid out to be compared with.
-    nearest: NearestRows,
+    content: BankRows,
     rows: usize,
     dim: usize,
     config: BankConfig,
     tau: Tau,
+}
+
+/// The rows, laid out to be compared with.
+pub(super) enum BankRows {
+    /// Of `score: guide`: `[M, D]`.
+    Single(NearestRows),
+    /// Of `score: levels`.
+    Levels(LevelBank),
 }
 
 /// What the two small files of a bank folder say, and which bytes said it.
@@ -60,9 +68,10 @@ const FARTHEST: f64 = 4.0;
 
 impl MemoryBank {
     /// Joins what the builder made.
-    pub(super) fn new(nearest: NearestRows, config: BankConfig, tau: Tau) -> Result<Self, EngineError> {
-        let (rows, dim) = nearest.size().doing("measuring the bank")?;
-        Ok(Self { nearest, rows: rows as usize, dim: dim as usize, config, tau })
+    pub(super) fn new(content: BankRows, mut config: BankConfig, tau: Tau) -> Result<Self, EngineError> {
+        let (rows, dim) = content.tensor().and_then(|tensor| tensor.size2()).doing("measuring the bank")?;
+        config.rows = Some(rows as usize);
+        Ok(Self { content, rows: rows as usize, dim: dim as usize, config, tau })
     }
 
     /// Reads the three files of a bank folder.
@@ -107,13 +116,13 @@ impl MemoryBank {
             return Err(damaged(&path, &not_recorded(&found, recorded, by)));
         }
         let rows = rows?;
-        let reach = reach(&rows).doing("measuring the bank")?;
-        let nearest = NearestRows::new(rows).doing("taking the norms of the bank")?;
-        if !nearest.is_finite().doing("checking the bank")? {
+        let (count, dim) = rows.size2().doing("measuring the bank")?;
+        let content = BankRows::of(rows, &config)?;
+        if !content.is_finite().doing("checking the bank")? {
             return Err(damaged(&path, "it holds values that are NaN, infinite or too large to compare with"));
         }
-        check_tau(&dir.join(TAU_FILE), tau, reach)?;
-        Self::new(nearest, config, tau)
+        check_tau(&dir.join(TAU_FILE), tau, &content)?;
+        Ok(Self { content, rows: count as usize, dim: dim as usize, config, tau })
     }
 
     /// Refuses thresholds that no part can be as far from this bank as: every part would pass.
@@ -122,8 +131,8 @@ impl MemoryBank {
     /// [`EngineError::BankFile`] that names `tau.json`, and what [`MemoryBank::load`] says of the rows.
     pub fn check_tau(dir: &Path, tau: Tau) -> Result<(), EngineError> {
         let (config, _) = BankConfig::read(&dir.join(CONFIG_FILE))?;
-        let rows = read_rows(&dir.join(ROWS_FILE), &config)?;
-        check_tau(&dir.join(TAU_FILE), tau, reach(&rows).doing("measuring the bank")?)
+        let content = BankRows::of(read_rows(&dir.join(ROWS_FILE), &config)?, &config)?;
+        check_tau(&dir.join(TAU_FILE), tau, &content)
     }
 
     /// Reads the two small files of a bank folder: how the bank was built, and its thresholds.
@@ -144,7 +153,7 @@ impl MemoryBank {
         let failed = |path: &Path, source| EngineError::Write { path: path.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
         let path = dir.join(ROWS_FILE);
-        write_tensor(&path, &self.nearest.rows().doing("copying the bank")?)?;
+        write_tensor(&path, &self.content.tensor().doing("copying the bank")?)?;
         let config = BankConfig { memory_bank_sha256: Some(sha256(&path)?), ..self.config.clone() };
         write_json(&dir.join(TAU_FILE), &self.tau)?;
         write_json(&dir.join(CONFIG_FILE), &config)
@@ -184,7 +193,7 @@ impl MemoryBank {
     /// # Errors
     /// [`EngineError::Torch`] when there is no memory for them.
     pub fn beside(mut self, extractor: &FeatureExtractor) -> Result<Self, EngineError> {
-        self.nearest = self.nearest.to_device(extractor.device()).doing("moving the bank to the device")?;
+        self.content = self.content.to_device(extractor.device()).doing("moving the bank to the device")?;
         Ok(self)
     }
 
@@ -193,7 +202,7 @@ impl MemoryBank {
         self.config.ok_fingerprint = Some(fingerprint);
     }
 
-    /// M: rows of the bank.
+    /// M: rows of `memory_bank.pt`.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -215,11 +224,61 @@ impl MemoryBank {
 
     /// Bytes that the rows take as they are held: in main memory about `8·M·D`, twice a float32 tensor.
     pub fn memory_bytes(&self) -> usize {
-        self.nearest.memory_bytes()
+        match &self.content {
+            BankRows::Single(rows) => rows.memory_bytes(),
+            BankRows::Levels(levels) => levels.memory_bytes(),
+        }
     }
 
-    pub(super) fn nearest(&self) -> &NearestRows {
-        &self.nearest
+    pub(super) fn content(&self) -> &BankRows {
+        &self.content
+    }
+}
+
+impl BankRows {
+    /// Takes the tensor of `memory_bank.pt`, whose size fits `config`.
+    fn of(rows: Tensor, config: &BankConfig) -> Result<Self, EngineError> {
+        match &config.levels {
+            None => NearestRows::new(rows).map(Self::Single).doing("taking the norms of the bank"),
+            Some(statistics) => LevelBank::from_tensor(&rows, statistics).map(Self::Levels).doing("taking the bank apart"),
+        }
+    }
+
+    /// What `memory_bank.pt` holds, on the CPU.
+    fn tensor(&self) -> Result<Tensor, TchError> {
+        match self {
+            Self::Single(rows) => rows.rows(),
+            Self::Levels(levels) => levels.tensor(),
+        }
+    }
+
+    fn to_device(&self, device: Device) -> Result<Self, TchError> {
+        match self {
+            Self::Single(rows) => rows.to_device(device).map(Self::Single),
+            Self::Levels(levels) => levels.to_device(device).map(Self::Levels),
+        }
+    }
+
+    fn is_finite(&self) -> Result<bool, TchError> {
+        match self {
+            Self::Single(rows) => rows.is_finite(),
+            Self::Levels(levels) => levels.is_finite(),
+        }
+    }
+
+    /// The largest thresholds that some part could still exceed: (pixel, image), and the largest norm of a row.
+    fn farthest(&self) -> Result<(f64, f64, f64), TchError> {
+        match self {
+            Self::Single(rows) => {
+                let reach = norm(&rows.rows()?)?;
+                Ok((FARTHEST * reach.max(1.0), FARTHEST * reach.max(1.0), reach))
+            }
+            Self::Levels(levels) => {
+                let reach = levels.reach()?;
+                let (pixel, image) = levels.score_at(FARTHEST * reach.max(1.0));
+                Ok((pixel, image, reach))
+            }
+        }
     }
 }
 
@@ -238,6 +297,10 @@ fn read_rows(path: &Path, config: &BankConfig) -> Result<Tensor, EngineError> {
             return Err(format!("it holds {count} rows, but `{key}` in {CONFIG_FILE} is {recorded}; {REMEDY}"));
         }
         let expected: i64 = config.layers.iter().map(|&layer| channels(config.backbone, layer)).sum();
+        if let Some(statistics) = &config.levels {
+            let wrong = || format!("its size {size:?} is not that of two levels as `levels` in {CONFIG_FILE} says; {REMEDY}");
+            return if LevelBank::fits(size, statistics, expected) { Ok(()) } else { Err(wrong()) };
+        }
         if dim != expected {
             let layers = config.layers.iter().map(|l| l.as_str()).collect::<Vec<_>>().join(", ");
             return Err(format!(
@@ -251,14 +314,14 @@ fn read_rows(path: &Path, config: &BankConfig) -> Result<Tensor, EngineError> {
 }
 
 /// The largest norm of a row.
-fn reach(rows: &Tensor) -> Result<f64, TchError> {
+fn norm(rows: &Tensor) -> Result<f64, TchError> {
     rows.f_norm_scalaropt_dim(2, [1].as_slice(), false)?.f_max()?.f_double_value(&[])
 }
 
-fn check_tau(path: &Path, tau: Tau, reach: f64) -> Result<(), EngineError> {
-    let most = FARTHEST * reach.max(1.0);
-    match [("pixel", tau.pixel), ("image", tau.image)].into_iter().find(|(_, value)| *value > most) {
-        Some((key, value)) => {
+fn check_tau(path: &Path, tau: Tau, content: &BankRows) -> Result<(), EngineError> {
+    let (pixel, image, reach) = content.farthest().doing("measuring the bank")?;
+    match [("pixel", tau.pixel, pixel), ("image", tau.image, image)].into_iter().find(|(_, value, most)| value > most) {
+        Some((key, value, _)) => {
             let text =
                 format!("`{key}` is {value}, and no part is as far from this bank (its rows lie within {reach:.1}): every part would pass");
             Err(damaged(path, &text))

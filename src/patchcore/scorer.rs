@@ -3,23 +3,31 @@
 use super::embedding::box_mean;
 use super::error::{EngineError, TorchContext};
 use super::feature_extractor::FeatureExtractor;
-use super::memory_bank::MemoryBank;
-use crate::domain::{DistanceGrid, ResizedImage};
+use super::memory_bank::{BankRows, MemoryBank};
+use crate::domain::{AnomalyScores, DistanceGrid, ResizedImage};
 use tch::{Kind, TchError, Tensor};
 
-/// The distance of every patch of `image` `[H, W, 3]` to its nearest bank row, `[h, w]`, smoothed as the bank says.
+/// The scores of `image` `[H, W, 3]` against its bank, as the bank says: with `score: guide` the distance of every patch to its nearest
+/// bank row, smoothed, and the largest of them; with `score: levels` the map and the score of [`crate::patchcore::ScoreStatistics`].
 ///
 /// The image must have been resized as the bank's `shorter` says. Another thread count moves distances by float32 rounding only.
 ///
 /// # Errors
 /// [`EngineError::BankMismatch`] when the bank belongs to another network, else what the network or libtorch refuses.
-pub fn score(extractor: &FeatureExtractor, bank: &MemoryBank, image: &ResizedImage) -> Result<DistanceGrid, EngineError> {
+pub fn score(extractor: &FeatureExtractor, bank: &MemoryBank, image: &ResizedImage) -> Result<AnomalyScores, EngineError> {
     bank.check_extractor(extractor)?;
     let config = bank.config();
     let maps = extractor.features(image, &config.layers)?;
-    let (stride, neighbourhood) = (i64::from(config.stride), i64::from(config.neighbourhood));
-    let (distances, height, width) = bank.nearest().of_maps(&maps, stride, neighbourhood).doing("comparing patches with the bank")?;
-    distance_grid(&distances, height, width, config.smoothing).doing("smoothing the distances")
+    let stride = i64::from(config.stride);
+    match bank.content() {
+        BankRows::Levels(levels) => levels.score(&maps, stride).doing("comparing patches with the bank"),
+        BankRows::Single(rows) => {
+            let (distances, height, width) =
+                rows.of_maps(&maps, stride, i64::from(config.neighbourhood)).doing("comparing patches with the bank")?;
+            let grid = distance_grid(&distances, height, width, config.smoothing).doing("smoothing the distances")?;
+            Ok(AnomalyScores { image: grid.peak(), grid })
+        }
+    }
 }
 
 /// `[height * width]` distances as a grid, averaged over `smoothing`×`smoothing` patches where that is not 0.

@@ -7,8 +7,8 @@ use super::comparison::compare;
 use super::context::RebuildContext;
 use super::engine_job::engine_job;
 use crate::banks::{
-    BankAway, BankFolder, BankFolderError, BuildJob, Built, ImagesToBuildFrom, Killed, NotStarted, OkFolder, OkListing, Refused,
-    allow_build, describe, folder_answers, new_bank, rows_sha256, run_build_process,
+    BankAway, BankFolder, BankFolderError, BuildJob, BuildReport, Built, ImagesToBuildFrom, Killed, NotStarted, OkFolder, OkListing,
+    Refused, allow_build, describe, folder_answers, new_bank, rows_sha256, run_build_process,
 };
 use crate::codes::EventKind;
 use crate::config::{Config, ProductConfig};
@@ -242,23 +242,47 @@ async fn check_and_publish(
 ) -> anyhow::Result<NewBank> {
     let facts = describe(staging.to_owned()).await?;
     if let Some(images) = facts.config.images {
-        allow_build(ImagesToBuildFrom::Usable { images, left_out: left_out(built) }, product.min_images, previous)?;
+        let left_out = built.report.as_ref().map(left_out).unwrap_or_default();
+        allow_build(ImagesToBuildFrom::Usable { images, left_out }, product.min_images, previous)?;
     }
     let sha256 = rows_sha256(&facts, staging.to_owned()).await?;
     let comparison = compare(context, product, staging, cut).await;
-    if !built.left_out.is_empty() {
-        context.events().tell(Event::new(EventKind::OkImagesLeftOut, left_out(built)).of_product(&product.name)).await;
+    for (kind, detail) in built.report.iter().flat_map(about_ok_images) {
+        context.events().tell(Event::new(kind, detail).of_product(&product.name)).await;
     }
     let (folder, staging) = (folder.clone(), staging.to_owned());
     let version = folder_io::work(move || folder.publish(&staging)).await??;
     Ok(NewBank { seconds: Some(built.seconds), comparison, ..new_bank(product, version, &facts, sha256, trigger) })
 }
 
+/// What an engineer should know of the OK images.
+fn about_ok_images(report: &BuildReport) -> Vec<(EventKind, String)> {
+    let mut found = Vec::new();
+    if !report.left_out.is_empty() {
+        found.push((EventKind::OkImagesLeftOut, left_out(report)));
+    }
+    if !report.stands_out.is_empty() {
+        let detail = format!("{} OK images are unlike the others: {}", report.stands_out.len(), first_few(&report.stands_out, ", "));
+        found.push((EventKind::OkImagesStandOut, detail));
+    }
+    if !report.near_copies.is_empty() {
+        let groups: Vec<String> = report.near_copies.iter().map(|group| first_few(group, " = ")).collect();
+        let detail = format!("{} groups of OK images are near-copies and count once each: {}", groups.len(), first_few(&groups, "; "));
+        found.push((EventKind::OkImagesAlike, detail));
+    }
+    found
+}
+
 /// A text about the images left out, with the first few names.
-fn left_out(built: &Built) -> String {
+fn left_out(report: &BuildReport) -> String {
+    format!("{} images left out: {}", report.left_out.len(), first_few(&report.left_out, "; "))
+}
+
+fn first_few(names: &[String], between: &str) -> String {
     const NAMED: usize = 5;
-    let names = &built.left_out[..built.left_out.len().min(NAMED)];
-    let more = built.left_out.len() - names.len();
-    let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
-    format!("{} images left out: {}{rest}", built.left_out.len(), names.join("; "))
+    let shown = names[..names.len().min(NAMED)].join(between);
+    match names.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
 }

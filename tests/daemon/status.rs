@@ -71,6 +71,8 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
             "version": 1,
             "created_at": value("SELECT created_at FROM banks WHERE state = 'active'"),
             "after_rollback": false,
+            "expected_false_alarms": value("SELECT expected_false_alarms FROM banks WHERE state = 'active'").parse::<f64>().unwrap(),
+            "false_alarms_bound": value("SELECT false_alarms_bound FROM banks WHERE state = 'active'").parse::<f64>().unwrap(),
             "compared_images": null,
             "compared_to_ng": null,
             "compared_to_ok": null,
@@ -113,6 +115,7 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
     for part in [
         &format!("daemon      running (process {})\nconfig      {}\ndatabase  ", daemon.pid(), arg(&line.config())),
         "\ndisc\n  bank      version 1, built 20",
+        "\n            of 1000 good parts like these about ",
         "\n  pending   0\n  last      ng score ",
         "\n  24 h      4 images, 1 ng (25.0 %), 1 failed\n  10 min    0.4 images per minute\n  drop      watched       ",
         "\n\nlate\n  bank      none: images wait for it\n  pending   2, the oldest for ",

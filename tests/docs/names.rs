@@ -2,7 +2,7 @@
 
 use super::page::{DECISIONS, Page, page, pages, repository};
 use crate::helper::{run, run_ok};
-use patchcored::patchcore::FalseAlarms;
+use patchcored::domain::FalseAlarms;
 use std::collections::HashMap;
 use std::path::Path;
 

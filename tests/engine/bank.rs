@@ -25,15 +25,19 @@ fn extractor() -> FeatureExtractor {
     FeatureExtractor::load(Backbone::EfficientnetLite0, &weights, DeviceChoice::Cpu, PrecisionChoice::Fixed(Precision::Float32)).unwrap()
 }
 
+/// A small bank that is scored by levels.
 fn options() -> BuildOptions {
-    BuildOptions {
-        backbone: Backbone::EfficientnetLite0,
-        shorter: 96,
-        stride: 1,
-        layers: vec![Layer::Layer2, Layer::Layer3],
-        coreset: 0.1,
-        ..BuildOptions::default()
-    }
+    small(BuildOptions::default())
+}
+
+/// A small bank that is scored by the largest distance.
+fn largest_distance() -> BuildOptions {
+    small(BuildOptions::largest_distance())
+}
+
+fn small(options: BuildOptions) -> BuildOptions {
+    let layers = vec![Layer::Layer2, Layer::Layer3];
+    BuildOptions { backbone: Backbone::EfficientnetLite0, shorter: 96, stride: 1, layers, coreset: 0.1, ..options }
 }
 
 /// Stripes and a dot that wander with the number.
@@ -97,9 +101,13 @@ fn load_error(folder: &Path) -> String {
 #[test]
 fn the_same_seed_and_files_give_the_same_bank_in_any_order() {
     let _turn = turn();
-    for coreset_method in [CoresetMethod::Greedy, CoresetMethod::Kmeans, CoresetMethod::Random] {
+    use CoresetMethod::{Greedy, Kmeans, Random};
+    let of_guide = [Greedy, Kmeans, Random].map(|coreset_method| BuildOptions { coreset_method, ..largest_distance() });
+    let of_levels = [Greedy, Random].map(|coreset_method| BuildOptions { coreset_method, ..options() });
+    for options in of_guide.into_iter().chain(of_levels) {
+        let coreset_method = options.coreset_method;
         // Fewer rows than patches, so that the reservoir drops some too.
-        let options = BuildOptions { coreset_method, reservoir_max: 700, ..options() };
+        let options = BuildOptions { reservoir_max: 700, ..options };
         let first = build(Formula::of(0..6), &options);
         assert_eq!(first.summary.patches, 6 * 12 * 16);
         let again = build(Formula::of([4, 0, 5, 2, 1, 3]), &options);
@@ -126,9 +134,10 @@ fn a_bank_comes_back_from_its_folder_as_it_was() {
     built.bank.set_ok_fingerprint("abc".to_owned());
     built.bank.save(&folder.path().join("new")).unwrap();
     let loaded = MemoryBank::load(&folder.path().join("new")).unwrap();
-    assert_eq!((loaded.rows(), loaded.dim(), loaded.tau()), (76, 152, built.summary.tau));
+    // 76 rows for each level, the axes of 152 values, and their middle.
+    assert_eq!((loaded.rows(), loaded.dim(), loaded.tau()), (76 + 76 + 152 + 1, 128, built.summary.tau));
     assert_eq!(loaded.config().ok_fingerprint.as_deref(), Some("abc"));
-    assert_eq!((loaded.config().images, loaded.config().patches, loaded.config().rows), (Some(4), Some(768), Some(76)));
+    assert_eq!((loaded.config().images, loaded.config().patches, loaded.config().rows), (Some(4), Some(768), Some(305)));
     assert_eq!(loaded.config().options(), options());
     assert!(!loaded.config().scored_right_by_python_scripts);
     let unseen = image(9);
@@ -140,7 +149,7 @@ fn a_bank_comes_back_from_its_folder_as_it_was() {
 fn the_seven_keys_of_the_scripts_are_enough_to_load_a_bank() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
-    let built = build(Formula::of(0..2), &options());
+    let built = build(Formula::of(0..2), &largest_distance());
     built.bank.save(folder.path()).unwrap();
     // A bank without `backbone` is one of resnet50, whose layer2 and layer3 have other widths.
     let seven = r#"{"shorter": 96, "stride": 1, "layers": ["layer2", "layer3"], "coreset": 0.1, "reservoir_max": 100000,
@@ -157,9 +166,15 @@ fn the_seven_keys_of_the_scripts_are_enough_to_load_a_bank() {
 #[test]
 fn what_is_wrong_with_a_bank_folder_is_named() {
     let _turn = turn();
+    for options in [options(), largest_distance()] {
+        wrong_folders_are_named(&options);
+    }
+}
+
+fn wrong_folders_are_named(options: &BuildOptions) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    build(Formula::of(0..2), &options()).bank.save(folder.path()).unwrap();
+    build(Formula::of(0..2), options).bank.save(folder.path()).unwrap();
     MemoryBank::load(folder.path()).unwrap();
     let keep = |name: &str| fs::read(path(name)).unwrap();
     let (rows, tau, config) = (keep("memory_bank.pt"), keep("tau.json"), keep("bank_config.json"));
@@ -229,7 +244,7 @@ fn held_out_tau_is_not_below_in_sample_tau() {
     let _turn = turn();
     // Once with all patches at hand, once with the images embedded a second time.
     for reservoir_max in [100_000, 600] {
-        let of = |calibration| build(Formula::of(0..5), &BuildOptions { calibration, reservoir_max, ..options() }).summary.tau;
+        let of = |calibration| build(Formula::of(0..5), &BuildOptions { calibration, reservoir_max, ..largest_distance() }).summary.tau;
         let (in_sample, held_out) = (of(Calibration::InSample), of(Calibration::HeldOut));
         assert!(held_out.pixel >= in_sample.pixel && held_out.image >= in_sample.image, "{held_out:?} {in_sample:?}");
     }
@@ -242,9 +257,9 @@ fn in_sample_tau_of_the_highest_quantile_is_the_highest_score() {
     // Once with all patches at hand, once with the images embedded a second time.
     for (smoothing, reservoir_max) in [(0, 100_000), (3, 100_000), (3, 600)] {
         let options =
-            BuildOptions { calibration: Calibration::InSample, image_pct: 1.0, pixel_pct: 1.0, smoothing, reservoir_max, ..options() };
+            BuildOptions { calibration: Calibration::InSample, image_pct: 1.0, pixel_pct: 1.0, smoothing, reservoir_max, ..largest_distance() };
         let built = build(Formula::of(0..4), &options);
-        let scores = (0..4).map(|n| f64::from(score(&extractor, &built.bank, &image(n)).unwrap().image_score()));
+        let scores = (0..4).map(|n| f64::from(score(&extractor, &built.bank, &image(n)).unwrap().image));
         let highest = scores.fold(0.0, f64::max);
         assert!((built.summary.tau.image - highest).abs() <= 1e-5 * highest);
         assert_eq!(built.summary.tau.image, built.summary.tau.pixel);
@@ -278,9 +293,64 @@ fn another_thread_count_moves_scores_by_rounding_only() {
     let three = with(3);
     set_threads(1);
     for (a, b) in one.iter().zip(&three) {
-        let score = a.image_score();
-        for (x, y) in a.values.iter().zip(&b.values) {
-            assert!((x - y).abs() <= 1e-4 * score, "{x} against {y} at a score of {score}");
+        assert!((a.image - b.image).abs() <= 1e-4 * a.image, "{} against {}", a.image, b.image);
+        for (x, y) in a.grid.values.iter().zip(&b.grid.values) {
+            assert!((x - y).abs() <= 1e-4 * a.grid.peak(), "{x} against {y} at a peak of {}", a.grid.peak());
         }
     }
+}
+
+/// The same picture with a bright spot.
+fn with_spot(mut image: ResizedImage) -> ResizedImage {
+    for (y, x) in (50..62).flat_map(|y| (60..72).map(move |x| (y, x))) {
+        image.rgb[(y * 128 + x) * 3..][..3].fill(255.0);
+    }
+    image
+}
+
+#[test]
+fn levels_tell_an_odd_image_from_a_good_one() {
+    let _turn = turn();
+    let extractor = extractor();
+    // Once with all patches at hand, once with the images embedded another time.
+    for reservoir_max in [100_000, 1500] {
+        let built = build(Formula::of(0..12), &BuildOptions { reservoir_max, ..options() });
+        let of = |image: &ResizedImage| score(&extractor, &built.bank, image).unwrap();
+        for number in 0..12 {
+            let (good, odd) = (of(&image(number)), of(&with_spot(image(number))));
+            assert!(f64::from(good.image) <= built.summary.tau.image, "{number}: {} above {:?}", good.image, built.summary.tau);
+            assert!(f64::from(odd.image) > built.summary.tau.image, "{number}: {} below {:?}", odd.image, built.summary.tau);
+            // The spot lies around place (7, 8) of 16 x 12 patches.
+            let peak = odd.grid.values.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b)).unwrap().0;
+            assert!((6..=9).contains(&(peak % 16)) && (5..=8).contains(&(peak / 16)), "{number}: {peak}");
+        }
+        let promise = built.summary.false_alarms.unwrap();
+        assert!((70.0..300.0).contains(&promise.expected) && promise.bound > promise.expected, "{promise:?}");
+        assert!(built.summary.tau_warning.unwrap().contains("is a fit to the scores of 12 groups"));
+    }
+}
+
+#[test]
+fn an_odd_ok_image_is_named_and_copies_count_once() {
+    let _turn = turn();
+    struct Odd(Formula);
+    impl ImageSource for Odd {
+        fn names(&self) -> Vec<String> {
+            self.0.names()
+        }
+        fn load(&self, index: usize) -> Result<ResizedImage, UnusableImage> {
+            match self.0.numbers[index] {
+                13 => Ok(with_spot(image(5))),
+                // The same part once more, with a little noise.
+                12 => Ok(ResizedImage { rgb: image(3).rgb.iter().map(|value| value + 0.5).collect(), ..image(3) }),
+                number => Ok(image(number)),
+            }
+        }
+    }
+    let built = build_bank(&extractor(), &Odd(Formula::of(0..14)), &options(), &mut |_| {}).unwrap();
+    assert_eq!(built.summary.stands_out, ["ok_13.png"]);
+    assert_eq!(built.summary.near_copies, [["ok_03.png", "ok_12.png"]]);
+    let plain = build(Formula::of(0..12), &options());
+    let (before, after) = (plain.summary.tau.image, built.summary.tau.image);
+    assert!((after / before - 1.0).abs() < 0.05, "{before} {after}");
 }

@@ -2,12 +2,9 @@
 
 use crate::config::collector::{Problems, Scope};
 use crate::config::values::{Word, one_of};
-use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, Layer};
+use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, GivenOptions, Grouping, Layer, Preset, ScoreMethod};
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-/// The only preset.
-const GUIDE: &str = "guide";
 
 /// A checked `build:` section.
 pub(in crate::config) struct Built {
@@ -23,10 +20,10 @@ pub(in crate::config) struct Built {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawBuild {
-    /// `guide` is exactly the method of the Python scripts build_bank.py and infer.py: coreset_method kmeans, calibration in_sample,
-    /// neighbourhood 1, smoothing 0, float32.
-    #[schemars(extend("enum" = [GUIDE, null]))]
-    pub preset: Option<String>,
+    /// A set of options under one name; every key beside it wins over it. `guide` is exactly the method of the Python scripts build_bank.py
+    /// and infer.py: score guide, coreset_method kmeans, calibration in_sample, neighbourhood 1, smoothing 0, float32. `fast` uses a smaller
+    /// image (shorter 384), `fine` a larger one (shorter 768); `default` is the same as no preset.
+    pub preset: Option<Word<Preset>>,
     /// The network. Larger sees finer differences, smaller is faster; `efficientnet_lite0` is the choice for a PC without a GPU.
     pub backbone: Option<Word<Backbone>>,
     /// Short side that images are resized to, in pixels. Larger finds smaller defects; the time grows with its square.
@@ -39,7 +36,12 @@ pub(in crate::config) struct RawBuild {
     /// layers see texture and scratches, late ones shape and missing parts. At least one, none twice.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub layers: Option<Vec<Word<Layer>>>,
-    /// Share of the patches that the bank keeps; 0 keeps all. Smaller is faster and forgets rare good looks.
+    /// How distances become the score of an image. `levels` reads them in several ways at two levels (fine and coarse), each measured by the
+    /// good images of this bank. `guide` is the largest distance, as the Python scripts do; it is the default where one of its own keys
+    /// stands here: neighbourhood, smoothing, pixel_pct, calibration in_sample, coreset_method kmeans.
+    pub score: Option<Word<ScoreMethod>>,
+    /// Share of the patches that the bank keeps, 0.03 with `score: levels` (for each level), 0.02 with `guide`; 0 keeps all. Smaller is
+    /// faster and forgets rare good looks.
     #[schemars(range(min = BuildOptions::SHARE.0, max = BuildOptions::SHARE.1))]
     pub coreset: Option<f64>,
     /// How they are chosen. `greedy` covers rare good looks best; `kmeans` is what the Python scripts do; `random` is a seeded draw.
@@ -47,19 +49,27 @@ pub(in crate::config) struct RawBuild {
     /// Most patches held in memory while building. 100,000 patches of ResNet50 take about 1.4 GB.
     #[schemars(range(min = 1))]
     pub reservoir_max: Option<u32>,
-    /// Share of good patches that lie at or below the pixel threshold. Higher marks less in good parts and lets weaker defects pass.
+    /// Only with `score: guide`: share of good patches that lie at or below the pixel threshold. Higher marks less in good parts.
     #[schemars(range(min = BuildOptions::SHARE.0, max = BuildOptions::SHARE.1))]
     pub pixel_pct: Option<f64>,
-    /// Share of good images that lie at or below the image threshold. Higher rejects fewer good parts and lets weaker defects pass.
+    /// Only with `score: levels`: share of good images that have no mask; image_pct unless it stands here. Higher marks less.
+    #[schemars(range(min = BuildOptions::SHARE.0, max = BuildOptions::SHARE.1))]
+    pub mask_pct: Option<f64>,
+    /// Share of good images that lie at or below the image threshold: 0.98 with `score: levels`, 0.995 with `guide`. Higher rejects fewer
+    /// good parts and lets weaker defects pass.
     #[schemars(range(min = BuildOptions::SHARE.0, max = BuildOptions::SHARE.1))]
     pub image_pct: Option<f64>,
     /// What good images are measured against for the thresholds. `held_out`: the bank without the image itself, so that the thresholds
     /// hold for good parts not seen before. `in_sample`: the bank they are in, as the Python scripts do; it rejects far more good parts.
     pub calibration: Option<Word<Calibration>>,
-    /// Feature maps are averaged over K x K places, K odd; 1 = off. Steadies the score against slight shifts.
+    /// Only with `score: levels`: which OK images belong together, as frames of one part do; the thresholds are measured with a whole group
+    /// left out. `auto` finds near-copies, `none` takes each image for itself, and a regular expression with `(?P<group>...)` reads the group
+    /// in the file name.
+    pub groups: Option<String>,
+    /// Only with `score: guide`: feature maps are averaged over K x K places, K odd; 1 = off. Steadies the score against slight shifts.
     #[schemars(extend("enum" = one_of(&BuildOptions::NEIGHBOURHOODS)))]
     pub neighbourhood: Option<u32>,
-    /// Patch distances are averaged over S x S places, S odd; 0 = off. Quietens single stray patches and small defects alike.
+    /// Only with `score: guide`: patch distances are averaged over S x S places, S odd; 0 = off. Quietens single stray patches and small defects alike.
     #[schemars(extend("enum" = one_of(&BuildOptions::SMOOTHINGS)))]
     pub smoothing: Option<u32>,
     /// Seed of every random choice. The same seed and images give the same bank.
@@ -72,36 +82,31 @@ pub(in crate::config) struct RawBuild {
 
 /// Checks the section.
 pub(in crate::config) fn check(raw: RawBuild, scope: &Scope<'_>, problems: &mut Problems) -> Built {
-    let guide = match raw.preset.as_deref() {
-        None => false,
-        Some(GUIDE) => true,
-        Some(other) => {
-            problems.add(scope.key("build.preset"), format!("`{other}` is not a preset; the only one is `{GUIDE}`, or leave it out"));
-            false
-        }
+    let preset = raw.preset.map(|Word(preset)| preset);
+    let given = GivenOptions {
+        preset,
+        backbone: raw.backbone.map(|Word(b)| b),
+        shorter: raw.shorter,
+        stride: raw.stride,
+        layers: raw.layers.map(|layers| layers.into_iter().map(|Word(layer)| layer).collect()),
+        score: raw.score.map(|Word(score)| score),
+        coreset: raw.coreset,
+        coreset_method: raw.coreset_method.map(|Word(method)| method),
+        reservoir_max: raw.reservoir_max.map(|n| n as usize),
+        pixel_pct: raw.pixel_pct,
+        mask_pct: raw.mask_pct,
+        image_pct: raw.image_pct,
+        calibration: raw.calibration.map(|Word(calibration)| calibration),
+        groups: raw.groups.map(Grouping::from),
+        neighbourhood: raw.neighbourhood,
+        smoothing: raw.smoothing,
+        seed: raw.seed,
     };
-    let base = if guide { BuildOptions::default().guide() } else { BuildOptions::default() };
-    let options = BuildOptions {
-        backbone: raw.backbone.map_or(base.backbone, |Word(b)| b),
-        shorter: raw.shorter.unwrap_or(base.shorter),
-        stride: raw.stride.unwrap_or(base.stride),
-        layers: raw.layers.map_or(base.layers.clone(), |layers| layers.into_iter().map(|Word(l)| l).collect()),
-        coreset: raw.coreset.unwrap_or(base.coreset),
-        coreset_method: raw.coreset_method.map_or(base.coreset_method, |Word(m)| m),
-        reservoir_max: raw.reservoir_max.map_or(base.reservoir_max, |n| n as usize),
-        pixel_pct: raw.pixel_pct.unwrap_or(base.pixel_pct),
-        image_pct: raw.image_pct.unwrap_or(base.image_pct),
-        calibration: raw.calibration.map_or(base.calibration, |Word(c)| c),
-        neighbourhood: raw.neighbourhood.unwrap_or(base.neighbourhood),
-        smoothing: raw.smoothing.unwrap_or(base.smoothing),
-        seed: raw.seed.unwrap_or(base.seed),
-    };
-    for (key, message) in options.problems() {
+    let (options, found) = given.resolve();
+    for (key, message) in found {
         problems.add(scope.key(&format!("build.{key}")), message);
     }
-    if guide {
-        refuse_against_preset(&options, scope, problems);
-    }
+    let guide = preset == Some(Preset::Guide);
     let min_images = raw.min_images.unwrap_or(10);
     let (least, why) = match options.calibration {
         Calibration::HeldOut => (2, "2, as calibration `held_out` measures each image against the others"),
@@ -109,20 +114,6 @@ pub(in crate::config) fn check(raw: RawBuild, scope: &Scope<'_>, problems: &mut 
     };
     problems.need(min_images >= least, scope.key("build.min_images"), format!("{min_images} is too few; use at least {why}"));
     Built { options, guide, min_images: min_images as usize }
-}
-
-fn refuse_against_preset(options: &BuildOptions, scope: &Scope<'_>, problems: &mut Problems) {
-    let preset = options.clone().guide();
-    let pairs = [
-        ("coreset_method", options.coreset_method.to_string(), preset.coreset_method.to_string()),
-        ("calibration", options.calibration.to_string(), preset.calibration.to_string()),
-        ("neighbourhood", options.neighbourhood.to_string(), preset.neighbourhood.to_string()),
-        ("smoothing", options.smoothing.to_string(), preset.smoothing.to_string()),
-    ];
-    for (key, given, needed) in pairs {
-        let message = format!("{given} contradicts `preset: guide`, which means {needed}; remove one of the two");
-        problems.need(given == needed, scope.key(&format!("build.{key}")), message);
-    }
 }
 
 #[cfg(test)]
@@ -140,22 +131,13 @@ mod tests {
     fn the_preset_guide_is_the_method_of_the_scripts() {
         let (built, problems) = check_of_product("{preset: guide, shorter: 256, neighbourhood: 1, layers: [layer3]}", check);
         assert!(built.guide && problems.is_empty(), "{problems}");
-        let expected = BuildOptions {
-            shorter: 256,
-            layers: vec![Layer::Layer3],
-            coreset_method: CoresetMethod::Kmeans,
-            calibration: Calibration::InSample,
-            neighbourhood: 1,
-            smoothing: 0,
-            ..BuildOptions::default()
-        };
-        assert_eq!(built.options, expected);
+        assert_eq!(built.options, BuildOptions { shorter: 256, layers: vec![Layer::Layer3], ..BuildOptions::guide() });
     }
 
     #[test]
     fn bounds_and_the_preset_are_checked() {
         for (text, words) in [
-            ("{preset: guid}", "products[0].build.preset: `guid` is not a preset"),
+            ("{preset: guide, score: levels}", "products[0].build.score: levels contradicts `preset: guide`"),
             ("{shorter: 10}", "products[0].build.shorter: 10 is out of range; use 32 to 8192 pixels"),
             ("{min_images: 1}", "products[0].build.min_images: 1 is too few; use at least 2"),
             ("{preset: guide, smoothing: 3}", "products[0].build.smoothing: 3 contradicts `preset: guide`, which means 0"),

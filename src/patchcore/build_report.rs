@@ -1,0 +1,109 @@
+//! What a build says while it runs and when it is done.
+
+use super::bank_config::BankConfig;
+use super::memory_bank::MemoryBank;
+use crate::domain::{FalseAlarms, Tau};
+
+/// What a build is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuildPhase {
+    /// Images through the network; counted in images.
+    Embed,
+    /// Choosing rows; counted in steps, of which k-means may need fewer than foretold.
+    Coreset,
+    /// Setting tau; counted in images.
+    Calibrate,
+}
+
+/// How far a build is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuildProgress {
+    /// What it is doing.
+    pub phase: BuildPhase,
+    /// Steps of the phase done.
+    pub done: usize,
+    /// Steps of the phase.
+    pub total: usize,
+}
+
+/// A bank and how it came about.
+pub struct BuiltBank {
+    /// The bank, not yet saved.
+    pub bank: MemoryBank,
+    /// What to report.
+    pub summary: BuildSummary,
+}
+
+/// The facts of a build.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildSummary {
+    /// OK images in the bank.
+    pub images: usize,
+    /// Their patches.
+    pub patches: u64,
+    /// Rows of the bank.
+    pub rows: usize,
+    /// Values per row.
+    pub dim: usize,
+    /// The thresholds.
+    pub tau: Tau,
+    /// What they promise; `None` with `in_sample`, which promises nothing.
+    pub false_alarms: Option<FalseAlarms>,
+    /// What the user should know about them.
+    pub tau_warning: Option<String>,
+    /// OK images that are unlike the others, by name.
+    pub stands_out: Vec<String>,
+    /// OK images that are near-copies of each other, by name.
+    pub near_copies: Vec<Vec<String>>,
+    /// Seconds spent on decoding and the network.
+    pub embed_s: f64,
+    /// Seconds spent on choosing rows.
+    pub coreset_s: f64,
+    /// Seconds spent on tau.
+    pub calibrate_s: f64,
+    /// Images left out: name and reason.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// What a way of building found, whatever the way.
+pub(super) struct Report {
+    /// OK images in the bank.
+    pub images: usize,
+    /// Their patches.
+    pub patches: u64,
+    /// OK images that are unlike the others, by name.
+    pub stands_out: Vec<String>,
+    /// OK images that are near-copies of each other, by name.
+    pub near_copies: Vec<Vec<String>>,
+    /// Seconds spent on decoding and the network.
+    pub embed_s: f64,
+    /// Seconds spent on choosing rows.
+    pub coreset_s: f64,
+    /// Seconds spent on tau.
+    pub calibrate_s: f64,
+    /// Images left out: name and reason.
+    pub skipped: Vec<(String, String)>,
+}
+
+impl Report {
+    /// The built bank with its summary.
+    pub fn of(self, bank: MemoryBank) -> BuiltBank {
+        let BankConfig { false_alarms, tau_warning, .. } = bank.config();
+        let summary = BuildSummary {
+            images: self.images,
+            patches: self.patches,
+            rows: bank.rows(),
+            dim: bank.dim(),
+            tau: bank.tau(),
+            false_alarms: *false_alarms,
+            tau_warning: tau_warning.clone(),
+            stands_out: self.stands_out,
+            near_copies: self.near_copies,
+            embed_s: self.embed_s,
+            coreset_s: self.coreset_s,
+            calibrate_s: self.calibrate_s,
+            skipped: self.skipped,
+        };
+        BuiltBank { bank, summary }
+    }
+}
