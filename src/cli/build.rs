@@ -26,7 +26,7 @@ pub struct BuildArgs {
     /// Every N-th row and column of the base grid is kept
     #[arg(long, value_name = "N", default_value_t = 2)]
     stride: u32,
-    /// Feature layers of the backbone, the base grid first
+    /// Feature layers of the backbone, the base grid first: layer1 to layer4, or block1 to block12 of dinov2
     #[arg(long, value_name = "LAYER", num_args = 1.., default_values = ["layer2", "layer3", "layer4"])]
     layers: Vec<Layer>,
     /// Share of the patches kept as bank rows, 0 to 1; 0 keeps all
@@ -41,7 +41,8 @@ pub struct BuildArgs {
     /// Quantile of the OK image scores that becomes image_tau, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.995, alias = "image_pct")]
     image_pct: f64,
-    /// Network: resnet18, resnet34, resnet50, resnet101, wide_resnet50_2, efficientnet_lite0
+    /// Network: resnet18, resnet34, resnet50, resnet101, wide_resnet50_2, efficientnet_lite0, efficientnet_lite1, efficientnet_lite2,
+    /// dinov2_vits14, dinov2_vitb14
     #[arg(long, value_name = "NAME", default_value = "resnet50")]
     backbone: Backbone,
     /// How bank rows are chosen: greedy, kmeans, random [default: greedy]

@@ -5,10 +5,12 @@
 
 #[macro_use]
 mod words;
+mod backbone;
 mod bank_trigger;
 mod build_options;
 mod clock;
 pub mod duration;
+mod engine_size;
 mod file_kind;
 mod folder_state;
 mod held_up;
@@ -18,9 +20,11 @@ mod min_free;
 mod recent;
 mod trouble;
 
+pub use backbone::{Backbone, Layer};
 pub use bank_trigger::BankTrigger;
-pub use build_options::{Backbone, BuildOptions, Calibration, CoresetMethod, DeviceChoice, Layer, Precision, PrecisionChoice};
+pub use build_options::{BuildOptions, Calibration, CoresetMethod, DeviceChoice, Precision, PrecisionChoice};
 pub use clock::{ClockJump, ClockRecord, ClockStamp, TimeSpan};
+pub use engine_size::EngineSize;
 pub use file_kind::FileKind;
 pub use folder_state::FolderState;
 pub use held_up::{HeldUp, MQTT, ON_NG, WAITS_TOO_LONG};

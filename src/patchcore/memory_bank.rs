@@ -237,7 +237,7 @@ fn read_rows(path: &Path, config: &BankConfig) -> Result<Tensor, EngineError> {
             let key = if config.rows.is_some() { "rows" } else { "reservoir_max" };
             return Err(format!("it holds {count} rows, but `{key}` in {CONFIG_FILE} is {recorded}; {REMEDY}"));
         }
-        let expected: i64 = config.layers.iter().map(|&layer| channels(config.backbone, layer)).sum();
+        let expected: i64 = config.layers.iter().filter_map(|&layer| channels(config.backbone, layer)).sum();
         if dim != expected {
             let layers = config.layers.iter().map(|l| l.as_str()).collect::<Vec<_>>().join(", ");
             return Err(format!(

@@ -27,16 +27,19 @@ pub(in crate::config) struct RawBuild {
     /// neighbourhood 1, smoothing 0, float32.
     #[schemars(extend("enum" = [GUIDE, null]))]
     pub preset: Option<String>,
-    /// The network. Larger sees finer differences, smaller is faster; `efficientnet_lite0` is the choice for a PC without a GPU.
+    /// The network. Larger sees finer differences, smaller is faster; `efficientnet_lite0` is the choice for a PC without a GPU. The layers
+    /// of `dinov2_vits14` and `dinov2_vitb14` are blocks.
     pub backbone: Option<Word<Backbone>>,
-    /// Short side that images are resized to, in pixels. Larger finds smaller defects; the time grows with its square.
+    /// Short side that images are resized to, in pixels. Larger finds smaller defects; the time grows with its square. For `dinov2_*` both
+    /// sides are rounded to multiples of 14.
     #[schemars(range(min = BuildOptions::SHORTER.0, max = BuildOptions::SHORTER.1))]
     pub shorter: Option<u32>,
     /// Every stride-th row and column of patches is kept. 1 finds the smallest defects at four times the work of 2.
     #[schemars(range(min = BuildOptions::STRIDE.0, max = BuildOptions::STRIDE.1))]
     pub stride: Option<u32>,
-    /// Feature layers, the first sets the grid of patches: `layer1` (every 4 pixels), `layer2` (8), `layer3` (16), `layer4` (32). Early
-    /// layers see texture and scratches, late ones shape and missing parts. At least one, none twice.
+    /// Feature layers, the first sets the grid of patches: `layer1` (every 4 pixels), `layer2` (8), `layer3` (16), `layer4` (32); for
+    /// `dinov2_*` `block1` to `block12` (all 14). Early layers see texture and scratches, late ones shape and missing parts. At least one,
+    /// none twice.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub layers: Option<Vec<Word<Layer>>>,
     /// Share of the patches that the bank keeps; 0 keeps all. Smaller is faster and forgets rare good looks.
