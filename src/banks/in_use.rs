@@ -5,7 +5,7 @@ use super::rows::{active_bank, bank_row, describe, new_bank, rows_sha256};
 use super::{ActiveBank, ActiveBanks, BANK_FILES, BankFolder, BankFolderError, BankState, Edit};
 use crate::codes::EventKind;
 use crate::config::ProductConfig;
-use crate::domain::{BankTrigger, Tau};
+use crate::domain::{BankTrigger, EngineSize, Tau};
 use crate::history::{ActiveBankRow, Banks, HistoryError, NewBank};
 use crate::patchcore::{BankRecord, MemoryBank};
 use crate::platform::crash_point;
@@ -248,7 +248,8 @@ fn recorded_bank(product: &ProductConfig, row: &ActiveBankRow) -> Option<ActiveB
     let tau = Tau { pixel: row.pixel_tau, image: row.image_tau };
     let record = BankRecord { rows_sha256: row.sha256.clone(), config_sha256: row.config_sha256.clone()?, tau };
     let dir = BankFolder::new(&product.bank).version_dir(version);
-    Some(ActiveBank { version, dir, shorter: row.shorter?, bank_id: row.id, record, tau_sha256: row.tau_sha256.clone()? })
+    let size = EngineSize::new(row.shorter?, row.side_multiple);
+    Some(ActiveBank { version, dir, size, bank_id: row.id, record, tau_sha256: row.tau_sha256.clone()? })
 }
 
 /// The content of `tau.json`, when it is not the recorded one and can be read.

@@ -1,7 +1,7 @@
 //! The OK images of a build, and whether they matched the listing when they were read.
 
 use super::OkFolder;
-use crate::domain::ResizedImage;
+use crate::domain::{EngineSize, ResizedImage};
 use crate::imaging::ImageError;
 use crate::inspect::{Expectation, Source, read_linked};
 use crate::patchcore::{ImageSource, UnusableImage};
@@ -14,7 +14,7 @@ pub(super) struct OkImages {
     paths: Vec<PathBuf>,
     /// For each image, the state when it was read; `None` before that.
     found: Vec<Mutex<Option<Found>>>,
-    shorter: u32,
+    size: EngineSize,
     expect: Expectation,
 }
 
@@ -27,10 +27,10 @@ enum Found {
 }
 
 impl OkImages {
-    pub(super) fn new(listing: OkFolder, shorter: u32, expect: Expectation) -> Self {
+    pub(super) fn new(listing: OkFolder, size: EngineSize, expect: Expectation) -> Self {
         let paths = listing.paths();
         let found = paths.iter().map(|_| Mutex::new(None)).collect();
-        Self { listing, paths, found, shorter, expect }
+        Self { listing, paths, found, size, expect }
     }
 
     /// The listing, corrected by what was really read: it leaves out images that were gone. Changed images make it differ from any
@@ -70,7 +70,7 @@ impl ImageSource for OkImages {
 
     fn load(&self, index: usize) -> Result<ResizedImage, UnusableImage> {
         let path = &self.paths[index];
-        let read = read_linked(path, &self.expect, self.shorter);
+        let read = read_linked(path, &self.expect, self.size);
         self.note(index, read.as_ref().map(|(source, _)| source));
         read.map(|(_, resized)| resized).map_err(|error| UnusableImage(error.into()))
     }
@@ -94,7 +94,7 @@ mod tests {
         let print = |folder: &OkFolder| folder.fingerprint(&BuildOptions::default());
         let read_all = |images: &OkImages| (0..images.paths.len()).for_each(|index| drop(images.load(index)));
         let expect = Expectation { max_megapixels: 1, ..Expectation::default() };
-        let images = || OkImages::new(list(), 32, expect.clone());
+        let images = || OkImages::new(list(), EngineSize::new(32, 1), expect.clone());
 
         let before = print(&list());
         let still = images();

@@ -60,7 +60,7 @@ pub fn new_bank(product: &ProductConfig, version: u64, facts: &BankFacts, sha256
         sha256,
         config_sha256: config_sha256.clone(),
         tau_sha256: tau_sha256.clone(),
-        shorter: config.shorter,
+        size: config.engine_size(),
         ok_fingerprint: config.ok_fingerprint.clone(),
         created_at: config.created_at.as_ref().and_then(|at| at.parse().ok()).unwrap_or_else(Timestamp::now),
     }
@@ -71,5 +71,5 @@ pub fn active_bank(bank: &NewBank, bank_id: i64) -> ActiveBank {
     let tau = Tau { pixel: bank.pixel_tau, image: bank.image_tau };
     let record = BankRecord { rows_sha256: bank.sha256.clone(), config_sha256: bank.config_sha256.clone(), tau };
     let (dir, tau_sha256) = (bank.path.clone(), bank.tau_sha256.clone());
-    ActiveBank { version: bank.version as u64, dir, shorter: bank.shorter, bank_id, record, tau_sha256 }
+    ActiveBank { version: bank.version as u64, dir, size: bank.size, bank_id, record, tau_sha256 }
 }

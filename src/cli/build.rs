@@ -23,19 +23,22 @@ pub struct BuildArgs {
     #[arg(long, value_name = "DIR", alias = "out_dir", required_unless_present = "background")]
     out_dir: Option<PathBuf>,
     /// A set of options under one name; options beside it win: guide (exactly the method of the Python scripts: largest distance, k-means,
-    /// in-sample tau, no averaging, float32), fast (shorter 384), default, fine (shorter 768)
+    /// in-sample tau, no averaging, float32), fast (three quarters of the usual
+    /// shorter), default, fine (one and a half times the usual shorter)
     #[arg(long, value_name = "NAME")]
     preset: Option<Preset>,
-    /// Network: resnet18, resnet34, resnet50, resnet101, wide_resnet50_2, efficientnet_lite0 [default: resnet50]
+    /// Network: resnet18, resnet34, resnet50, resnet101, wide_resnet50_2, efficientnet_lite0, efficientnet_lite1, efficientnet_lite2,
+    /// dinov2_vits14, dinov2_vitb14 [default: resnet50]
     #[arg(long, value_name = "NAME")]
     backbone: Option<Backbone>,
-    /// Short side of the resized image, pixels [default: 512]
+    /// Short side of the resized image, pixels [default: 512, of dinov2 448]
     #[arg(long, value_name = "PIXELS")]
     shorter: Option<u32>,
-    /// Every N-th row and column of the base grid is kept [default: 2]
+    /// Every N-th row and column of the base grid is kept [default: 2, of dinov2 1]
     #[arg(long, value_name = "N")]
     stride: Option<u32>,
-    /// Feature layers of the backbone, the base grid first [default: layer2 layer3 layer4]
+    /// Feature layers of the backbone, the base grid first: layer1 to layer4, or block1 to block12 of dinov2
+    /// [default: layer2 layer3 layer4, of dinov2 block4 block8 block12]
     #[arg(long, value_name = "LAYER", num_args = 1..)]
     layers: Option<Vec<Layer>>,
     /// How distances become the score: levels, guide [default: levels; guide beside one of its own options]

@@ -1,41 +1,9 @@
 //! How a bank is built: the words of `build:` in the config and of `patchcored build`.
 
-use super::{Grouping, ParseWordError};
+use super::{Backbone, EngineSize, Grouping, Layer, ParseWordError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
-
-words! {
-    /// The network that makes the features.
-    Backbone {
-        /// torchvision `resnet18`.
-        Resnet18 = "resnet18",
-        /// torchvision `resnet34`.
-        Resnet34 = "resnet34",
-        /// torchvision `resnet50`, the default.
-        Resnet50 = "resnet50",
-        /// torchvision `resnet101`.
-        Resnet101 = "resnet101",
-        /// torchvision `wide_resnet50_2`.
-        WideResnet50 = "wide_resnet50_2",
-        /// EfficientNet-Lite0: small and fast.
-        EfficientnetLite0 = "efficientnet_lite0",
-    }
-}
-
-words! {
-    /// A stage of the backbone; strides 4, 8, 16, 32.
-    Layer {
-        /// Stride 4.
-        Layer1 = "layer1",
-        /// Stride 8.
-        Layer2 = "layer2",
-        /// Stride 16.
-        Layer3 = "layer3",
-        /// Stride 32.
-        Layer4 = "layer4",
-    }
-}
 
 words! {
     /// How the coreset is chosen from the reservoir.
@@ -192,11 +160,11 @@ impl fmt::Display for DeviceChoice {
 pub struct BuildOptions {
     /// Network.
     pub backbone: Backbone,
-    /// Short side of the resized image, pixels, at least 32.
+    /// Short side of the resized image, pixels, at least 32; see [`BuildOptions::engine_size`].
     pub shorter: u32,
     /// Every `stride`-th row and column of the base grid is kept; at least 1.
     pub stride: u32,
-    /// Feature layers; the first is the base grid. Not empty, none twice.
+    /// Feature layers of the backbone; the first is the base grid. Not empty, none twice.
     pub layers: Vec<Layer>,
     /// How the distances of an image become its score.
     pub score: ScoreMethod,
@@ -280,6 +248,16 @@ impl BuildOptions {
         Self { coreset_method: CoresetMethod::Kmeans, calibration: Calibration::InSample, neighbourhood: 1, ..Self::largest_distance() }
     }
 
+    /// How images are resized for this backbone. With [`ScoreMethod::Levels`] every layer's grid fits the image: both sides are multiples of
+    /// the coarsest stride. With [`ScoreMethod::Guide`] sides are rounded as the Python scripts do.
+    pub fn engine_size(&self) -> EngineSize {
+        let multiple = match self.score {
+            ScoreMethod::Levels => self.backbone.coarsest_stride(),
+            ScoreMethod::Guide => self.backbone.side_multiple(),
+        };
+        EngineSize::new(self.shorter, multiple)
+    }
+
     /// What is wrong with the values, as (key, reason and remedy); empty when all is well.
     ///
     /// ```
@@ -300,7 +278,12 @@ impl BuildOptions {
         let range = |value: u32, (low, high): (u32, u32), unit: &str| format!("{value} is out of range; use {low} to {high}{unit}");
         need(within(Self::SHORTER, self.shorter), "shorter", range(self.shorter, Self::SHORTER, " pixels"));
         need(within(Self::STRIDE, self.stride), "stride", range(self.stride, Self::STRIDE, ""));
-        need(!self.layers.is_empty(), "layers", "is empty; name at least one of layer1, layer2, layer3, layer4".into());
+        let known = self.backbone.layers();
+        let names = || known.iter().map(|layer| layer.as_str()).collect::<Vec<_>>().join(", ");
+        need(!self.layers.is_empty(), "layers", format!("is empty; name at least one of {}", names()));
+        if let Some(other) = self.layers.iter().find(|layer| !known.contains(layer)) {
+            need(false, "layers", format!("{other} is no layer of {}; use some of {}", self.backbone, names()));
+        }
         let mut sorted = self.layers.clone();
         sorted.sort_unstable();
         sorted.dedup();
@@ -332,5 +315,42 @@ impl BuildOptions {
             format!("{} is not possible; use 0 (off) or an odd number up to 15", self.smoothing),
         );
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layers_are_those_of_the_backbone() {
+        let problems = |backbone, layers: &[Layer]| {
+            let layers = layers.to_vec();
+            let found = BuildOptions { backbone, layers, ..BuildOptions::default() }.problems();
+            found.into_iter().map(|(key, text)| format!("{key}: {text}")).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(
+            problems(Backbone::Resnet50, &[Layer::Layer2, Layer::Block4]),
+            "layers: block4 is no layer of resnet50; use some of layer1, layer2, layer3, layer4"
+        );
+        let text = problems(Backbone::Dinov2Vits14, &[Layer::Layer2]);
+        assert!(text.starts_with("layers: layer2 is no layer of dinov2_vits14; use some of block1, block2, "), "{text}");
+        assert!(text.ends_with(", block12"), "{text}");
+        let text = problems(Backbone::Dinov2Vitb14, &[]);
+        assert!(text.starts_with("layers: is empty; name at least one of block1, "), "{text}");
+        assert_eq!(problems(Backbone::Dinov2Vitb14, &[Layer::Block12, Layer::Block1]), "");
+    }
+
+    #[test]
+    fn the_defaults_of_every_backbone_are_possible() {
+        for &backbone in Backbone::ALL {
+            let (layers, stride, shorter) = (backbone.default_layers(), backbone.default_stride(), backbone.default_shorter());
+            let options = BuildOptions { backbone, layers, stride, shorter, ..BuildOptions::default() };
+            assert_eq!(options.problems(), [], "{backbone}");
+            // The images keep this size when they are resized.
+            assert_eq!(options.engine_size().sides(shorter, shorter), (shorter, shorter), "{backbone}");
+        }
+        let BuildOptions { backbone, layers, stride, shorter, .. } = BuildOptions::default();
+        assert_eq!((layers, stride, shorter), (backbone.default_layers(), backbone.default_stride(), backbone.default_shorter()));
     }
 }

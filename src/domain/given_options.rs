@@ -41,13 +41,13 @@ impl GivenOptions {
         let asked = self.score.or(self.preset.map(|preset| if preset == Preset::Guide { ScoreMethod::Guide } else { ScoreMethod::Levels }));
         let score = asked.unwrap_or(if of_guide.is_empty() { ScoreMethod::Levels } else { ScoreMethod::Guide });
         let mut problems = self.contradictions(score, &of_guide);
-        let base = base(self.preset, score);
+        let base = base(self.preset, score, self.backbone.unwrap_or(Backbone::Resnet50));
         let image_pct = self.image_pct.unwrap_or(base.image_pct);
         // With levels, `pixel_pct` stands in bank_config.json for those who read it there.
         let mask_pct = if score == ScoreMethod::Levels { self.mask_pct.unwrap_or(image_pct) } else { base.mask_pct };
         let pixel_pct = if score == ScoreMethod::Levels { mask_pct } else { self.pixel_pct.unwrap_or(base.pixel_pct) };
         let options = BuildOptions {
-            backbone: self.backbone.unwrap_or(base.backbone),
+            backbone: base.backbone,
             shorter: self.shorter.unwrap_or(base.shorter),
             stride: self.stride.unwrap_or(base.stride),
             layers: self.layers.clone().unwrap_or(base.layers.clone()),
@@ -101,17 +101,19 @@ impl GivenOptions {
 }
 
 /// What applies to the keys that are left out.
-fn base(preset: Option<Preset>, score: ScoreMethod) -> BuildOptions {
+fn base(preset: Option<Preset>, score: ScoreMethod, backbone: Backbone) -> BuildOptions {
     let options = match score {
         ScoreMethod::Guide if preset == Some(Preset::Guide) => BuildOptions::guide(),
         ScoreMethod::Guide => BuildOptions::largest_distance(),
         ScoreMethod::Levels => BuildOptions::default(),
     };
-    match preset {
-        Some(Preset::Fast) => BuildOptions { shorter: 384, ..options },
-        Some(Preset::Fine) => BuildOptions { shorter: 768, ..options },
-        Some(Preset::Guide | Preset::Default) | None => options,
-    }
+    let usual = backbone.default_shorter();
+    let shorter = match preset {
+        Some(Preset::Fast) => usual / 4 * 3,
+        Some(Preset::Fine) => usual / 2 * 3,
+        Some(Preset::Guide | Preset::Default) | None => usual,
+    };
+    BuildOptions { backbone, shorter, stride: backbone.default_stride(), layers: backbone.default_layers(), ..options }
 }
 
 fn against_guide(options: &BuildOptions, preset: &BuildOptions) -> Vec<(&'static str, String)> {
@@ -142,6 +144,17 @@ mod tests {
         assert_eq!(resolved(GivenOptions { preset: Some(Preset::Default), ..none.clone() }).0, BuildOptions::default());
         let strict = resolved(GivenOptions { image_pct: Some(0.9), ..none }).0;
         assert_eq!((strict.mask_pct, strict.pixel_pct), (0.9, 0.9));
+    }
+
+    #[test]
+    fn size_and_layers_follow_the_backbone() {
+        let of = |preset, backbone| {
+            let options = resolved(GivenOptions { preset, backbone: Some(backbone), ..GivenOptions::default() }).0;
+            (options.shorter, options.stride, options.layers[0])
+        };
+        assert_eq!(of(Some(Preset::Fast), Backbone::EfficientnetLite0), (384, 2, Layer::Layer2));
+        assert_eq!(of(Some(Preset::Fine), Backbone::EfficientnetLite0), (768, 2, Layer::Layer2));
+        assert_eq!(of(None, Backbone::Dinov2Vits14), (448, 1, Layer::Block4));
     }
 
     #[test]

@@ -5,10 +5,12 @@
 
 #[macro_use]
 mod words;
+mod backbone;
 mod bank_trigger;
 mod build_options;
 mod clock;
 pub mod duration;
+mod engine_size;
 mod false_alarms;
 mod file_kind;
 mod folder_state;
@@ -21,11 +23,11 @@ mod min_free;
 mod recent;
 mod trouble;
 
+pub use backbone::{Backbone, Layer};
 pub use bank_trigger::BankTrigger;
-pub use build_options::{
-    Backbone, BuildOptions, Calibration, CoresetMethod, DeviceChoice, Layer, Precision, PrecisionChoice, Preset, ScoreMethod,
-};
+pub use build_options::{BuildOptions, Calibration, CoresetMethod, DeviceChoice, Precision, PrecisionChoice, Preset, ScoreMethod};
 pub use clock::{ClockJump, ClockRecord, ClockStamp, TimeSpan};
+pub use engine_size::EngineSize;
 pub use false_alarms::FalseAlarms;
 pub use file_kind::FileKind;
 pub use folder_state::FolderState;

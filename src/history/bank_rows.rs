@@ -1,6 +1,6 @@
 //! The plain data of banks that goes into the history and out of it.
 
-use crate::domain::{BankTrigger, Comparison};
+use crate::domain::{BankTrigger, Comparison, EngineSize};
 use jiff::Timestamp;
 use std::path::PathBuf;
 
@@ -41,8 +41,8 @@ pub struct NewBank {
     pub config_sha256: String,
     /// The SHA-256 of `tau.json`.
     pub tau_sha256: String,
-    /// The short side of resized images, in pixels.
-    pub shorter: u32,
+    /// The size of resized images.
+    pub size: EngineSize,
     /// The fingerprint of the ok folder it was built from, if the bank says so.
     pub ok_fingerprint: Option<String>,
     /// When it was built.
@@ -74,6 +74,8 @@ pub struct ActiveBankRow {
     pub tau_sha256: Option<String>,
     /// The short side of resized images, in pixels.
     pub shorter: Option<u32>,
+    /// What both sides of resized images are multiples of, in pixels; 1 in a row of an earlier release.
+    pub side_multiple: u32,
     /// The fingerprint of the ok folder it was built from, if the bank says so.
     pub ok_fingerprint: Option<String>,
 }

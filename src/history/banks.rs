@@ -91,7 +91,8 @@ impl Banks {
     /// The bank in use for `product`: the one published last.
     pub async fn active_bank(&self, product: &str) -> Result<Option<ActiveBankRow>, HistoryError> {
         sqlx::query_as(
-            "SELECT id, version, held_ok, created_at, images, pixel_tau, image_tau, sha256, config_sha256, tau_sha256, shorter, ok_fingerprint
+            "SELECT id, version, held_ok, created_at, images, pixel_tau, image_tau, sha256, config_sha256, tau_sha256, shorter, side_multiple,
+                    ok_fingerprint
              FROM banks WHERE product = ? AND state = 'active'",
         )
         .bind(product)
@@ -261,7 +262,7 @@ async fn complete(connection: &mut SqliteConnection, id: i64, bank: &NewBank) ->
     )
     .bind(&bank.config_sha256)
     .bind(&bank.tau_sha256)
-    .bind(bank.shorter)
+    .bind(bank.size.shorter())
     .bind(&bank.ok_fingerprint)
     .bind(id)
     .execute(connection)
@@ -273,8 +274,8 @@ async fn insert(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i64
     sqlx::query_scalar(
         "INSERT INTO banks (product, version, created_at, trigger, state, images, patches, rows, pixel_tau, image_tau,
                             expected_false_alarms, false_alarms_bound, warning, seconds, path, sha256, config_sha256, tau_sha256,
-                            shorter, ok_fingerprint, compared_images, compared_to_ng, compared_to_ok)
-         VALUES (?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                            shorter, side_multiple, ok_fingerprint, compared_images, compared_to_ng, compared_to_ok)
+         VALUES (?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          RETURNING id",
     )
     .bind(&bank.product)
@@ -294,7 +295,8 @@ async fn insert(connection: &mut SqliteConnection, bank: &NewBank) -> Result<i64
     .bind(&bank.sha256)
     .bind(&bank.config_sha256)
     .bind(&bank.tau_sha256)
-    .bind(bank.shorter)
+    .bind(bank.size.shorter())
+    .bind(bank.size.multiple())
     .bind(&bank.ok_fingerprint)
     .bind(bank.comparison.map(|found| found.images))
     .bind(bank.comparison.map(|found| found.to_ng))

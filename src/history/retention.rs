@@ -249,7 +249,7 @@ mod tests {
             sha256: "0".into(),
             config_sha256: "c".into(),
             tau_sha256: "t".into(),
-            shorter: 512,
+            size: crate::domain::EngineSize::new(512, 1),
             ok_fingerprint: None,
             created_at: Timestamp::UNIX_EPOCH,
         };

@@ -6,19 +6,20 @@ mod size;
 
 pub(crate) use linear::linear_f32;
 
-use crate::domain::{Picture, ResizedImage, Samples};
+use crate::domain::{EngineSize, Picture, ResizedImage, Samples};
 use image::RgbImage;
 pub(crate) use size::Size;
 
-/// Resizes so that the short side is `shorter` pixels, and keeps the aspect ratio.
+/// Resizes to the sides that [`EngineSize::sides`] gives, which keeps the aspect ratio as far as its multiple allows.
 ///
 /// 8-bit pictures give whole grey levels, rounded where `cv2.INTER_AREA` and `cv2.INTER_LINEAR` round. Wider ones are scaled to 0.0..=255.0
 /// by their bit depth and not rounded. Gray is replicated to three channels. Nothing is interpolated when the size stays.
-pub fn resize_for_engine(picture: &Picture, shorter: u32) -> ResizedImage {
-    let (width, height) = engine_size(picture.width, picture.height, shorter);
+pub fn resize_for_engine(picture: &Picture, size: EngineSize) -> ResizedImage {
+    let (width, height) = size.sides(picture.width, picture.height);
     let from = Size::of(picture);
     let to = Size { width: width as usize, height: height as usize };
-    let shrink = shorter < picture.width.min(picture.height);
+    // One side may grow while the other shrinks, when both are rounded to a multiple.
+    let shrink = to.width <= from.width && to.height <= from.height;
     let scale = 255.0 / ((1u32 << picture.bit_depth) - 1) as f32;
     let values = match &picture.samples {
         _ if from.width == 0 || from.height == 0 => Vec::new(),
@@ -66,22 +67,15 @@ pub struct TooElongated {
     pub shorter: u32,
 }
 
-/// Refuses a picture that would be huge with a short side of `shorter`.
+/// Refuses a picture that would be huge at this size.
 ///
 /// # Errors
 /// [`TooElongated`].
-pub fn check_engine_size(picture: &Picture, shorter: u32) -> Result<(), TooElongated> {
+pub fn check_engine_size(picture: &Picture, size: EngineSize) -> Result<(), TooElongated> {
     let Picture { width, height, .. } = *picture;
     let (short, long) = (width.min(height), width.max(height));
     let fits = u64::from(long) <= u64::from(short) * u64::from(LONGEST_STRIP);
-    if fits { Ok(()) } else { Err(TooElongated { width, height, shorter }) }
-}
-
-/// The size after resizing: both sides times `shorter / short side`, rounded half to even like Python's `round`.
-fn engine_size(width: u32, height: u32, shorter: u32) -> (u32, u32) {
-    let scale = f64::from(shorter) / f64::from(width.min(height).max(1));
-    let side = |n: u32| (f64::from(n) * scale).round_ties_even().max(1.0) as u32;
-    (side(width), side(height))
+    if fits { Ok(()) } else { Err(TooElongated { width, height, shorter: size.shorter() }) }
 }
 
 fn by_channels<T>(channels: u8, gray: impl FnOnce() -> T, rgb: impl FnOnce() -> T) -> T {
@@ -97,30 +91,27 @@ mod tests {
         Picture { width, height, channels, bit_depth: 8, samples: Samples::U8((0..n).map(value).collect()) }
     }
 
-    #[test]
-    fn sides_are_rounded_half_to_even_as_python_does() {
-        assert_eq!(engine_size(1130, 460, 512), (1258, 512));
-        assert_eq!(engine_size(225, 225, 512), (512, 512));
-        assert_eq!(engine_size(2448, 2048, 512), (612, 512));
-        // 5 * 0.5 = 2.5 and 7 * 0.5 = 3.5: round() in Python gives 2 and 4.
-        assert_eq!(engine_size(5, 4, 2), (2, 2));
-        assert_eq!(engine_size(7, 4, 2), (4, 2));
-        assert_eq!(engine_size(1, 10_000, 32), (32, 320_000));
+    fn any(shorter: u32) -> EngineSize {
+        EngineSize::new(shorter, 1)
     }
 
     #[test]
     fn the_same_size_is_a_copy_and_gray_is_replicated() {
-        let small = resize_for_engine(&picture(3, 2, 1, |i| i as u8 * 10), 2);
+        let small = resize_for_engine(&picture(3, 2, 1, |i| i as u8 * 10), any(2));
         assert_eq!((small.width, small.height), (3, 2));
         assert_eq!(small.rgb[..6], [0.0, 0.0, 0.0, 10.0, 10.0, 10.0]);
     }
 
     #[test]
     fn a_flat_picture_stays_flat_whatever_the_size() {
-        for (width, height, shorter) in [(7, 5, 3), (7, 5, 64), (64, 48, 24), (65, 48, 16), (1, 1, 32)] {
+        let plain = [(7, 5, 3), (7, 5, 64), (64, 48, 24), (65, 48, 16), (1, 1, 32)].map(|(width, height, to)| (width, height, any(to)));
+        // 46×42 to 42×42: narrower, and as high. 40×38 to 42×42, 60×35 to 56×28, 41×43 to 42×42: wider and lower.
+        let patches = [(46, 42, 41), (40, 38, 40), (60, 35, 33), (41, 43, 41)].map(|(w, h, to)| (w, h, EngineSize::new(to, 14)));
+        for (width, height, size) in plain.into_iter().chain(patches) {
             for channels in [1, 3] {
-                let out = resize_for_engine(&picture(width, height, channels, |_| 201), shorter);
-                assert!(out.rgb.iter().all(|&v| v == 201.0), "{width}x{height} to {shorter}");
+                let out = resize_for_engine(&picture(width, height, channels, |_| 201), size);
+                assert_eq!((out.width, out.height), size.sides(width, height));
+                assert!(out.rgb.iter().all(|&v| v == 201.0), "{width}x{height} to {size:?}");
                 assert_eq!(out.rgb.len(), out.width as usize * out.height as usize * 3);
             }
         }
@@ -130,7 +121,7 @@ mod tests {
     fn twelve_bits_are_scaled_by_4095_and_not_rounded() {
         for shorter in [2, 4, 9] {
             let samples = Samples::U16(vec![2048; 4 * 6]);
-            let out = resize_for_engine(&Picture { width: 6, height: 4, channels: 1, bit_depth: 12, samples }, shorter);
+            let out = resize_for_engine(&Picture { width: 6, height: 4, channels: 1, bit_depth: 12, samples }, any(shorter));
             assert!(out.rgb.iter().all(|&v| (v - 2048.0 * 255.0 / 4095.0).abs() < 1e-3), "{:?}", out.rgb);
         }
     }

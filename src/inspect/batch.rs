@@ -27,7 +27,7 @@ impl BankScorer {
     pub fn new(bank: MemoryBank, extractor: FeatureExtractor, expect: Expectation, rules: VerdictRules) -> Result<Self, EngineError> {
         bank.check_extractor(&extractor)?;
         let bank = bank.beside(&extractor)?;
-        let plan = InspectionPlan { expect, shorter: bank.config().shorter, rules };
+        let plan = InspectionPlan { expect, size: bank.config().engine_size(), rules };
         Ok(Self { bank, extractor, plan })
     }
 

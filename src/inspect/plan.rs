@@ -2,7 +2,7 @@
 
 use super::source::{Expectation, Source, read_for_engine, read_linked};
 use super::verdict::{Verdict, VerdictRules, judge};
-use crate::domain::{AnomalyScores, Picture, ResizedImage, Tau};
+use crate::domain::{AnomalyScores, EngineSize, Picture, ResizedImage, Tau};
 use crate::imaging::ImageError;
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use std::path::Path;
 pub struct InspectionPlan {
     /// The requirements for an image file.
     pub expect: Expectation,
-    /// Short side that the engine's image is resized to, pixels.
-    pub shorter: u32,
+    /// The size of the engine's image.
+    pub size: EngineSize,
     /// How its distances are judged.
     pub rules: VerdictRules,
 }
@@ -32,7 +32,7 @@ impl InspectionPlan {
     /// # Errors
     /// An image that cannot be read, is not whole, or does not meet the requirements of the product.
     pub fn prepare(&self, path: &Path) -> Result<Prepared, ImageError> {
-        let (source, resized) = read_for_engine(path, &self.expect, self.shorter)?;
+        let (source, resized) = read_for_engine(path, &self.expect, self.size)?;
         Ok(Prepared { source, resized })
     }
 
@@ -41,7 +41,7 @@ impl InspectionPlan {
     /// # Errors
     /// As [`InspectionPlan::prepare`].
     pub fn prepare_linked(&self, path: &Path) -> Result<Prepared, ImageError> {
-        let (source, resized) = read_linked(path, &self.expect, self.shorter)?;
+        let (source, resized) = read_linked(path, &self.expect, self.size)?;
         Ok(Prepared { source, resized })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::codes::ReasonCode;
 use crate::config::InputConfig;
-use crate::domain::{Picture, ResizedImage, SaidWhole};
+use crate::domain::{EngineSize, Picture, ResizedImage, SaidWhole};
 use crate::imaging::ImageError;
 use crate::imaging::decode::{DecodeLimits, Decoded, DefectMask, contained, decode, decode_mask};
 use crate::imaging::resize::{check_engine_size, resize_for_engine};
@@ -53,22 +53,22 @@ pub struct Source {
 ///
 /// # Errors
 /// As [`read`]; [`ReasonCode::TooElongated`] for a strip that would be enlarged beyond measure.
-pub fn read_linked(path: &Path, expect: &Expectation, shorter: u32) -> Result<(Source, ResizedImage), ImageError> {
+pub fn read_linked(path: &Path, expect: &Expectation, size: EngineSize) -> Result<(Source, ResizedImage), ImageError> {
     let target = path.canonicalize().map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
-    read_for_engine(&target, expect, shorter)
+    read_for_engine(&target, expect, size)
 }
 
 /// [`read`], and the picture resized for the engine as well.
 ///
 /// # Errors
 /// As [`read`]; [`ReasonCode::TooElongated`] for a strip that the resize would enlarge too much.
-pub(super) fn read_for_engine(path: &Path, expect: &Expectation, shorter: u32) -> Result<(Source, ResizedImage), ImageError> {
+pub(super) fn read_for_engine(path: &Path, expect: &Expectation, size: EngineSize) -> Result<(Source, ResizedImage), ImageError> {
     let mut source = read(path, expect)?;
     let begin = Instant::now();
     let resized = contained(path, || {
-        check_engine_size(&source.picture, shorter)
+        check_engine_size(&source.picture, size)
             .map_err(|error| ImageError::rejected(path, ReasonCode::TooElongated, error.to_string()))?;
-        Ok(resize_for_engine(&source.picture, shorter))
+        Ok(resize_for_engine(&source.picture, size))
     })?;
     source.decode_time += begin.elapsed();
     Ok((source, resized))

@@ -62,7 +62,7 @@ impl Attempt<'_> {
                 input: product.input.clone(),
                 said_whole: image.said_whole,
             },
-            shorter: bank.shorter,
+            size: bank.size,
             rules: VerdictRules { mask: product.mask.clone(), decide_by: product.decide_by, sensitivity: product.sensitivity },
         };
         let (Prepared { source, resized }, seen) = self.read(drop_folder, plan.clone()).await?;

@@ -5,7 +5,7 @@ use super::build_report::Report;
 use super::error::EngineError;
 use super::false_alarms::unresolved;
 use super::levels::{Calibrated, ScoreStatistics};
-use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, FalseAlarms, Grouping, Layer, Precision, ScoreMethod};
+use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, EngineSize, FalseAlarms, Grouping, Layer, Precision, ScoreMethod};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -229,6 +229,11 @@ impl BankConfig {
         }
     }
 
+    /// How images are resized to be compared with the bank.
+    pub fn engine_size(&self) -> EngineSize {
+        self.options().engine_size()
+    }
+
     /// Records what tau, measured on the scores of `scored` OK images, promises.
     pub fn promise(&mut self, scored: usize) {
         (self.false_alarms, self.tau_warning) = match self.calibration {
@@ -301,7 +306,7 @@ mod tests {
         for (key, values) in [
             ("shorter", serde_json::json!([4_000_000_000_u32, 0, 31, -1, 1e10, "512", null])),
             ("stride", serde_json::json!([0, 65, u32::MAX])),
-            ("layers", serde_json::json!([[], ["layer2", "layer2"], ["layer9"]])),
+            ("layers", serde_json::json!([[], ["layer2", "layer2"], ["layer9"], ["block4"]])),
             ("coreset", serde_json::json!([-0.1, 1.1, 1e308, null])),
             ("reservoir_max", serde_json::json!([0, u64::MAX])),
             ("pixel_pct", serde_json::json!([-1, 2, null])),

@@ -20,11 +20,11 @@ pub struct FeatureExtractor {
     precision: Precision,
     weights_sha256: String,
     target: Target,
-    network: Network,
+    network: Box<dyn Network>,
 }
 
 impl FeatureExtractor {
-    /// Loads `weights` (a torchvision `.pth` as downloaded, or `.safetensors`) into `backbone`. From then on the process keeps
+    /// Loads `weights` (a published `.pth` as downloaded, or `.safetensors`) into `backbone`. From then on the process keeps
     /// some freed memory for the next image.
     ///
     /// # Errors
@@ -83,8 +83,10 @@ impl FeatureExtractor {
     /// are innermost, so that the features of one place lie side by side.
     ///
     /// # Errors
-    /// [`EngineError::Image`] when `rgb` is not `height * width * 3` long, [`EngineError::Torch`] for want of memory.
+    /// [`EngineError::Image`] when `rgb` is not `height * width * 3` long or a side is no multiple of [`Backbone::side_multiple`],
+    /// [`EngineError::BankMismatch`] when the network has no such layer, [`EngineError::Torch`] for want of memory.
     pub(crate) fn features(&self, image: &ResizedImage, layers: &[Layer]) -> Result<Vec<Tensor>, EngineError> {
+        self.check(image, layers)?;
         let normalised = normalise(image)?;
         let size = [1, i64::from(image.height), i64::from(image.width), 3];
         tch::no_grad(|| {
@@ -94,6 +96,19 @@ impl FeatureExtractor {
             maps.iter().map(|map| map.f_to_kind(Kind::Float)).collect::<Result<Vec<_>, TchError>>()
         })
         .doing("running the backbone")
+    }
+
+    fn check(&self, image: &ResizedImage, layers: &[Layer]) -> Result<(), EngineError> {
+        let multiple = self.backbone.side_multiple();
+        if !image.width.is_multiple_of(multiple) || !image.height.is_multiple_of(multiple) {
+            let text =
+                format!("{} takes sides that are multiples of {multiple} pixels, not {}×{}", self.backbone, image.width, image.height);
+            return Err(EngineError::Image(text));
+        }
+        match layers.iter().find(|layer| !self.backbone.layers().contains(layer)) {
+            Some(layer) => Err(EngineError::BankMismatch(format!("{} has no {layer}; build the bank again", self.backbone))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -127,9 +142,9 @@ mod tests {
     use serde_json::Value as Json;
     use std::collections::BTreeMap;
 
-    /// What torchvision gives for the same formulas: tests/fixtures/make_fixtures.py.
-    fn golden(backbone: Backbone) -> Json {
-        let path = format!("{}/tests/fixtures/features/{backbone}.json", env!("CARGO_MANIFEST_DIR"));
+    /// What the Python networks give for the same formulas: tests/fixtures/make_fixtures.py.
+    fn golden(network: &str) -> Json {
+        let path = format!("{}/tests/fixtures/features/{network}.json", env!("CARGO_MANIFEST_DIR"));
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
     }
 
@@ -148,9 +163,12 @@ mod tests {
         let values: Vec<f32> = if let [_, c, h, w] = shape {
             let bound = (6.0 / (c * h * w) as f64).sqrt() as f32;
             u.map(|u| (u * 2.0 - 1.0) * bound).collect()
+        } else if let ([_, inputs], true) = (shape, name.ends_with("weight")) {
+            let bound = (3.0 / *inputs as f64).sqrt() as f32;
+            u.map(|u| (u * 2.0 - 1.0) * bound).collect()
         } else if name.ends_with("running_var") {
             u.map(|u| u + 0.5).collect()
-        } else if name.ends_with("weight") {
+        } else if name.ends_with("weight") || name.ends_with("gamma") {
             u.map(|u| u * 0.5 + 0.5).collect()
         } else {
             u.map(|u| (u - 0.5) * 0.25).collect()
@@ -158,8 +176,8 @@ mod tests {
         Tensor::f_from_slice(&values).unwrap().f_view(shape).unwrap()
     }
 
-    fn formula_weights(backbone: Backbone) -> BTreeMap<String, Tensor> {
-        let names: Vec<(String, Vec<i64>)> = serde_json::from_value(golden(backbone)["tensors"].clone()).unwrap();
+    fn formula_weights(network: &str) -> BTreeMap<String, Tensor> {
+        let names: Vec<(String, Vec<i64>)> = serde_json::from_value(golden(network)["tensors"].clone()).unwrap();
         names.into_iter().map(|(name, shape)| (name.clone(), formula_tensor(&name, &shape))).collect()
     }
 
@@ -180,28 +198,40 @@ mod tests {
     }
 
     fn extractor_on(target: Target, backbone: Backbone, precision: Precision) -> FeatureExtractor {
-        let dict = StateDict::new(Path::new("formula"), backbone, formula_weights(backbone));
+        extractor_of(backbone.as_str(), target, backbone, precision)
+    }
+
+    /// The network that a fixture describes.
+    fn extractor_of(network: &str, target: Target, backbone: Backbone, precision: Precision) -> FeatureExtractor {
+        let dict = StateDict::new(Path::new("formula"), backbone, formula_weights(network));
         FeatureExtractor::from_state_dict(backbone, dict, String::new(), target, precision).unwrap()
     }
 
-    /// Compares mean, standard deviation and sampled values; `tolerance` is in standard deviations of the layer.
     fn assert_golden(extractor: &FeatureExtractor, tolerance: f64) {
+        assert_golden_of(extractor.backbone().as_str(), extractor, tolerance);
+    }
+
+    /// Compares mean, standard deviation and sampled values; `tolerance` is in standard deviations of the layer.
+    fn assert_golden_of(network: &str, extractor: &FeatureExtractor, tolerance: f64) {
         let backbone = extractor.backbone();
-        let golden = golden(backbone);
-        let maps = extractor.features(&formula_image(&golden), Layer::ALL).unwrap();
-        for (layer, map) in Layer::ALL.iter().zip(&maps) {
+        let golden = golden(network);
+        let layers = backbone.layers();
+        assert_eq!(golden["layers"].as_object().unwrap().len(), layers.len());
+        let maps = extractor.features(&formula_image(&golden), layers).unwrap();
+        for (layer, map) in layers.iter().zip(&maps) {
             // No later layer has written to it.
             assert!(extractor.features(&formula_image(&golden), &[*layer]).unwrap()[0].f_equal(map).unwrap());
             let want = &golden["layers"][layer.as_str()];
-            assert_eq!(want["shape"], Json::from(map.size()), "{backbone} {layer}");
-            assert_eq!(map.size()[1], super::super::channels(backbone, *layer));
+            assert_eq!(want["shape"], Json::from(map.size()), "{network} {layer}");
+            assert_eq!(Some(map.size()[1]), super::super::channels(backbone, *layer));
+            assert!(map.f_permute([0, 2, 3, 1]).unwrap().is_contiguous());
             assert_eq!(map.f_kind().unwrap(), Kind::Float);
             let flat = map.f_to_kind(Kind::Double).unwrap().f_contiguous().unwrap().f_view([-1]).unwrap();
             let values: Vec<f64> = Vec::try_from(&flat).unwrap();
             let std = want["std"].as_f64().unwrap();
             let close = |got: f64, want: &Json, what: &str| {
                 let error = (got - want.as_f64().unwrap()).abs() / std;
-                assert!(error <= tolerance, "{backbone} {layer} {what}: {got} is {error:.1e} standard deviations from {want}");
+                assert!(error <= tolerance, "{network} {layer} {what}: {got} is {error:.1e} standard deviations from {want}");
             };
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             close(mean, &want["mean"], "mean");
@@ -215,16 +245,62 @@ mod tests {
 
     #[test]
     fn the_resnets_give_torchvisions_features() {
-        for backbone in Backbone::ALL.iter().copied().filter(|b| *b != Backbone::EfficientnetLite0) {
+        for backbone in Backbone::ALL.iter().copied().filter(|b| b.as_str().contains("resnet")) {
             assert_golden(&extractor(backbone, Precision::Float32), 1e-4);
         }
     }
 
     #[test]
+    fn the_larger_efficientnets_give_the_features_of_their_package() {
+        for backbone in [Backbone::EfficientnetLite1, Backbone::EfficientnetLite2] {
+            assert_golden(&extractor(backbone, Precision::Float32), 1e-4);
+        }
+    }
+
+    const DINOV2: [(&str, Backbone); 4] = [
+        ("dinov2_vits14", Backbone::Dinov2Vits14),
+        ("dinov2_vits14_reg4", Backbone::Dinov2Vits14),
+        ("dinov2_vitb14", Backbone::Dinov2Vitb14),
+        ("dinov2_vitb14_reg4", Backbone::Dinov2Vitb14),
+    ];
+
+    #[test]
+    fn dinov2_gives_upstreams_features_with_and_without_registers() {
+        for (network, backbone) in DINOV2 {
+            let extractor = extractor_of(network, Target::new(Device::Cpu, Kind::Float), backbone, Precision::Float32);
+            assert_golden_of(network, &extractor, 1e-4);
+        }
+    }
+
+    #[test]
     fn bfloat16_gives_nearly_the_same_features() {
-        for backbone in [Backbone::Resnet18, Backbone::Resnet50] {
+        for backbone in [Backbone::Resnet18, Backbone::Resnet50, Backbone::EfficientnetLite2] {
             assert_golden(&extractor(backbone, Precision::Bfloat16), 0.1);
         }
+        for (network, backbone) in &DINOV2[..2] {
+            let target = Target::new(Device::Cpu, kind(Precision::Bfloat16));
+            assert_golden_of(network, &extractor_of(network, target, *backbone, Precision::Bfloat16), 0.1);
+        }
+    }
+
+    #[test]
+    fn dinov2_takes_whole_patches_and_its_own_layers() {
+        let extractor = extractor(Backbone::Dinov2Vits14, Precision::Float32);
+        // One patch is enough, and the size that it was trained on is not resampled.
+        for (height, width) in [(14, 28), (518, 518)] {
+            let maps = extractor.features(&image(height, width), &[Layer::Block2, Layer::Block1]).unwrap();
+            let size = [1, 384, i64::from(height) / 14, i64::from(width) / 14];
+            assert!(maps.iter().all(|map| map.size() == size));
+            let sum = maps[0].f_sum(None).unwrap().f_double_value(&[]).unwrap();
+            assert!(sum.is_finite());
+        }
+        for (height, width) in [(14, 15), (64, 28)] {
+            let error = extractor.features(&image(height, width), &[Layer::Block1]).unwrap_err().to_string();
+            let size = format!("dinov2_vits14 takes sides that are multiples of 14 pixels, not {width}×{height}");
+            assert!(error.contains(&size), "{error}");
+        }
+        let error = extractor.features(&image(14, 14), &[Layer::Block1, Layer::Layer2]).unwrap_err().to_string();
+        assert!(error.contains("dinov2_vits14 has no layer2"), "{error}");
     }
 
     #[test]
@@ -238,8 +314,9 @@ mod tests {
                 let first = fused.features(&image(64, 64), &[Layer::Layer4]).unwrap();
                 for (height, width) in [(64, 64), (64, 96), (47, 33), (65, 66), (130, 67), (7, 200)] {
                     let image = image(height, width);
-                    let (fused, plain) = (fused.features(&image, Layer::ALL).unwrap(), plain.features(&image, Layer::ALL).unwrap());
-                    for (layer, (fused, plain)) in Layer::ALL.iter().zip(fused.iter().zip(&plain)) {
+                    let layers = backbone.layers();
+                    let (fused, plain) = (fused.features(&image, layers).unwrap(), plain.features(&image, layers).unwrap());
+                    for (layer, (fused, plain)) in layers.iter().zip(fused.iter().zip(&plain)) {
                         assert_eq!(fused.size(), plain.size());
                         let error = fused.f_sub(plain).unwrap().f_abs().unwrap().f_max().unwrap().f_double_value(&[]).unwrap();
                         let error = error / standard_deviation(plain);
@@ -268,7 +345,7 @@ mod tests {
 
     #[test]
     fn layers_come_in_the_order_asked_for_and_with_channels_innermost() {
-        let golden = golden(Backbone::Resnet18);
+        let golden = golden("resnet18");
         let (extractor, image) = (extractor(Backbone::Resnet18, Precision::Float32), formula_image(&golden));
         let maps = extractor.features(&image, &[Layer::Layer3, Layer::Layer1]).unwrap();
         assert_eq!(maps[0].size(), [1, 256, 4, 6]);
@@ -293,7 +370,7 @@ mod tests {
     fn a_state_dict_is_loaded_from_a_file_and_can_go_to_another_thread() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("resnet18.safetensors");
-        Tensor::write_safetensors(&formula_weights(Backbone::Resnet18).iter().collect::<Vec<_>>(), &path).unwrap();
+        Tensor::write_safetensors(&formula_weights("resnet18").iter().collect::<Vec<_>>(), &path).unwrap();
         let load = |backbone| FeatureExtractor::load(backbone, &path, DeviceChoice::Cpu, PrecisionChoice::Fixed(Precision::Float32));
         let loaded = load(Backbone::Resnet18).unwrap();
         assert_eq!(loaded.weights_sha256(), file_sha256(&path).unwrap());
@@ -303,6 +380,7 @@ mod tests {
             (Backbone::Resnet34, "tensors missing: layer1.2.conv1.weight, "),
             (Backbone::Resnet50, "layer1.0.conv1.weight [64, 64, 3, 3] where [64, 64, 1, 1] is needed"),
             (Backbone::EfficientnetLite0, "missing: _conv_stem.weight, _bn0.weight, _bn0.bias and "),
+            (Backbone::Dinov2Vits14, "missing: patch_embed.proj.weight, patch_embed.proj.bias, cls_token and "),
         ] {
             let error = load(backbone).err().unwrap();
             let text = error.to_string();
@@ -315,20 +393,33 @@ mod tests {
 
     #[test]
     fn weights_that_are_no_numbers_or_no_feature_layers_are_refused() {
-        let refuse = |change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
-            let mut tensors = formula_weights(Backbone::Resnet18);
+        let refuse_by = |backbone: Backbone, change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
+            let mut tensors = formula_weights(backbone.as_str());
             change(&mut tensors);
-            let dict = StateDict::new(Path::new("formula"), Backbone::Resnet18, tensors);
+            let dict = StateDict::new(Path::new("formula"), backbone, tensors);
             let target = Target::new(Device::Cpu, Kind::Float);
-            FeatureExtractor::from_state_dict(Backbone::Resnet18, dict, String::new(), target, Precision::Float32)
-                .err()
-                .map(|e| e.to_string())
+            FeatureExtractor::from_state_dict(backbone, dict, String::new(), target, Precision::Float32).err().map(|e| e.to_string())
         };
+        let refuse = |change: &dyn Fn(&mut BTreeMap<String, Tensor>)| refuse_by(Backbone::Resnet18, change);
         let name = "layer3.1.bn2.running_var";
         let text = refuse(&|t| drop(t.insert(name.into(), Tensor::f_full([256], -1.0, (Kind::Float, Device::Cpu)).unwrap()))).unwrap();
         assert!(text.contains("layer3.1.conv2 or layer3.1.bn2"), "{text}");
         let text = refuse(&|t| drop(t.insert("layer5.weight".into(), Tensor::f_zeros([1], (Kind::Float, Device::Cpu)).unwrap()))).unwrap();
         assert!(text.contains("1 tensor unknown: layer5.weight"), "{text}");
+        let constant = |size: &[i64], value: f64| Tensor::f_full(size, value, (Kind::Float, Device::Cpu)).unwrap();
+        let by_dinov2 = |name: &str, tensor: Option<Tensor>| {
+            refuse_by(Backbone::Dinov2Vits14, &|t| {
+                t.remove(name);
+                t.extend(tensor.as_ref().map(|tensor| (name.to_owned(), tensor.shallow_clone())));
+            })
+        };
+        let text = by_dinov2("blocks.3.ls2.gamma", Some(constant(&[384], f64::NAN))).unwrap();
+        assert!(text.contains("blocks.3.ls2.gamma holds values that are not numbers"), "{text}");
+        let text = by_dinov2("register_tokens", Some(constant(&[1, 5, 384], 0.0))).unwrap();
+        assert!(text.contains("register_tokens [1, 5, 384] where [1, 4, 384] is needed"), "{text}");
+        let text = by_dinov2("blocks.12.norm1.weight", Some(constant(&[384], 1.0))).unwrap();
+        assert!(text.contains("1 tensor unknown: blocks.12.norm1.weight"), "{text}");
+        assert_eq!(by_dinov2("mask_token", None), None);
         assert_eq!(refuse(&|t| t.retain(|name, _| !name.starts_with("fc."))), None);
         assert_eq!(
             refuse(&|t| drop(t.insert("bn1.num_batches_tracked".into(), Tensor::f_zeros([], (Kind::Int64, Device::Cpu)).unwrap()))),

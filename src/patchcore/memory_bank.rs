@@ -296,7 +296,7 @@ fn read_rows(path: &Path, config: &BankConfig) -> Result<Tensor, EngineError> {
             let key = if config.rows.is_some() { "rows" } else { "reservoir_max" };
             return Err(format!("it holds {count} rows, but `{key}` in {CONFIG_FILE} is {recorded}; {REMEDY}"));
         }
-        let expected: i64 = config.layers.iter().map(|&layer| channels(config.backbone, layer)).sum();
+        let expected: i64 = config.layers.iter().filter_map(|&layer| channels(config.backbone, layer)).sum();
         if let Some(statistics) = &config.levels {
             let wrong = || format!("its size {size:?} is not that of two levels as `levels` in {CONFIG_FILE} says; {REMEDY}");
             return if LevelBank::fits(size, statistics, expected) { Ok(()) } else { Err(wrong()) };

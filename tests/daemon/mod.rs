@@ -12,6 +12,7 @@ mod intake;
 mod main_job;
 mod mqtt;
 mod one_daemon;
+mod patches;
 mod poison;
 mod profiles;
 mod readers;

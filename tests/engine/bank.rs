@@ -256,8 +256,14 @@ fn in_sample_tau_of_the_highest_quantile_is_the_highest_score() {
     let extractor = extractor();
     // Once with all patches at hand, once with the images embedded a second time.
     for (smoothing, reservoir_max) in [(0, 100_000), (3, 100_000), (3, 600)] {
-        let options =
-            BuildOptions { calibration: Calibration::InSample, image_pct: 1.0, pixel_pct: 1.0, smoothing, reservoir_max, ..largest_distance() };
+        let options = BuildOptions {
+            calibration: Calibration::InSample,
+            image_pct: 1.0,
+            pixel_pct: 1.0,
+            smoothing,
+            reservoir_max,
+            ..largest_distance()
+        };
         let built = build(Formula::of(0..4), &options);
         let scores = (0..4).map(|n| f64::from(score(&extractor, &built.bank, &image(n)).unwrap().image));
         let highest = scores.fold(0.0, f64::max);

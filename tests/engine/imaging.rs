@@ -4,7 +4,7 @@
 
 use image::{DynamicImage, ExtendedColorType, ImageFormat};
 use patchcored::codes::ReasonCode;
-use patchcored::domain::{DistanceGrid, Picture, Samples};
+use patchcored::domain::{DistanceGrid, EngineSize, Picture, Samples};
 use patchcored::imaging::ImageError;
 use patchcored::imaging::decode::{DecodeLimits, Decoded, decode};
 use patchcored::imaging::{heat, png, resize};
@@ -270,15 +270,15 @@ fn bombs_are_refused_by_their_header() {
 #[test]
 fn resizing_is_that_of_opencv() {
     for (input, shorter, expected) in [("scene.png", 20, "resize_20.png"), ("scene.png", 55, "resize_55.png")] {
-        same(&resize::resize_for_engine(&picture(input), shorter), &picture(expected), expected);
+        same(&resize::resize_for_engine(&picture(input), EngineSize::new(shorter, 1)), &picture(expected), expected);
     }
     let gray = DynamicImage::ImageRgb8(scene().to_rgb8());
     let gray =
         Picture { channels: 1, samples: Samples::U8(gray.to_rgb8().pixels().map(|p| opencv_gray(p.0)).collect()), ..picture("scene.png") };
-    same(&resize::resize_for_engine(&gray, 20), &picture("resize_gray_20.png"), "gray");
+    same(&resize::resize_for_engine(&gray, EngineSize::new(20, 1)), &picture("resize_gray_20.png"), "gray");
     let even = decode_bytes(&encode(&scene().crop_imm(0, 0, 60, 40), ImageFormat::Png)).unwrap().picture;
-    same(&resize::resize_for_engine(&even, 20), &picture("resize_half.png"), "by 2");
-    same(&resize::resize_for_engine(&even, 10), &picture("resize_quarter.png"), "by 4");
+    same(&resize::resize_for_engine(&even, EngineSize::new(20, 1)), &picture("resize_half.png"), "by 2");
+    same(&resize::resize_for_engine(&even, EngineSize::new(10, 1)), &picture("resize_quarter.png"), "by 4");
     let like = resize::resize_like(&picture("scene.png"), 33, 52);
     let expected = picture("resize_like_33x52.png");
     assert_eq!((like.dimensions(), like.as_raw().as_slice()), ((expected.width, expected.height), bytes_of(&expected)));

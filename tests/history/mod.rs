@@ -10,7 +10,7 @@ mod reading;
 
 use jiff::Timestamp;
 use patchcored::codes::{Reason, ReasonCode};
-use patchcored::domain::{BankTrigger, Decision, TimeSpan};
+use patchcored::domain::{BankTrigger, Decision, EngineSize, TimeSpan};
 use patchcored::history::{Arrival, ArrivalState, Finished, FollowUp, HistoryStore, NewBank, Recorded};
 use std::path::{Path, PathBuf};
 
@@ -89,7 +89,7 @@ fn bank(product: &str, version: i64) -> NewBank {
         sha256: format!("{version:064x}"),
         config_sha256: "c".into(),
         tau_sha256: "t".into(),
-        shorter: 512,
+        size: EngineSize::new(512, 1),
         ok_fingerprint: None,
         created_at: time(version),
     }

@@ -3,7 +3,7 @@
 use super::{number, wait_while_it_goes_on};
 use crate::helper::{Broker, Line, Part, Product, jpeg_bytes, sql_change, wait_for};
 use jiff::Timestamp;
-use patchcored::domain::{BankTrigger, Decision, Publish};
+use patchcored::domain::{BankTrigger, Decision, EngineSize, Publish};
 use patchcored::history::{Arrival, ArrivalState, Finished, FollowUp, HistoryStore, NewBank, Recorded};
 use std::time::{Duration, Instant};
 
@@ -156,7 +156,7 @@ fn bank() -> NewBank {
         sha256: "0".into(),
         config_sha256: "c".into(),
         tau_sha256: "t".into(),
-        shorter: 512,
+        size: EngineSize::new(512, 1),
         ok_fingerprint: None,
         created_at: Timestamp::now(),
     }

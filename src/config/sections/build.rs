@@ -21,19 +21,22 @@ pub(in crate::config) struct Built {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawBuild {
     /// A set of options under one name; every key beside it wins over it. `guide` is exactly the method of the Python scripts build_bank.py
-    /// and infer.py: score guide, coreset_method kmeans, calibration in_sample, neighbourhood 1, smoothing 0, float32. `fast` uses a smaller
-    /// image (shorter 384), `fine` a larger one (shorter 768); `default` is the same as no preset.
+    /// and infer.py: score guide, coreset_method kmeans, calibration in_sample, neighbourhood 1, smoothing 0, float32. `fast` takes three
+    /// quarters of the usual shorter, `fine` one and a half times; `default` is the same as no preset.
     pub preset: Option<Word<Preset>>,
-    /// The network. Larger sees finer differences, smaller is faster; `efficientnet_lite0` is the choice for a PC without a GPU.
+    /// The network. Larger sees finer differences, smaller is faster; `efficientnet_lite0` is the choice for a PC without a GPU. The layers
+    /// of `dinov2_vits14` and `dinov2_vitb14` are blocks.
     pub backbone: Option<Word<Backbone>>,
-    /// Short side that images are resized to, in pixels. Larger finds smaller defects; the time grows with its square.
+    /// Short side that images are resized to, in pixels. Larger finds smaller defects; the time grows with its square. For `dinov2_*` both
+    /// sides are rounded to multiples of 14.
     #[schemars(range(min = BuildOptions::SHORTER.0, max = BuildOptions::SHORTER.1))]
     pub shorter: Option<u32>,
     /// Every stride-th row and column of patches is kept. 1 finds the smallest defects at four times the work of 2.
     #[schemars(range(min = BuildOptions::STRIDE.0, max = BuildOptions::STRIDE.1))]
     pub stride: Option<u32>,
-    /// Feature layers, the first sets the grid of patches: `layer1` (every 4 pixels), `layer2` (8), `layer3` (16), `layer4` (32). Early
-    /// layers see texture and scratches, late ones shape and missing parts. At least one, none twice.
+    /// Feature layers, the first sets the grid of patches: `layer1` (every 4 pixels), `layer2` (8), `layer3` (16), `layer4` (32); for
+    /// `dinov2_*` `block1` to `block12` (all 14). Early layers see texture and scratches, late ones shape and missing parts. At least one,
+    /// none twice.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub layers: Option<Vec<Word<Layer>>>,
     /// How distances become the score of an image. `levels` reads them in several ways at two levels (fine and coarse), each measured by the

@@ -1,11 +1,11 @@
-//! EfficientNet-Lite0 (TensorFlow's release of 2020, without squeeze-and-excitation, ReLU6 throughout), with the names of
-//! its published PyTorch weights: `_conv_stem _bn0 _blocks.N.{_expand_conv,_bn0,_depthwise_conv,_bn1,_project_conv,_bn2}`.
+//! EfficientNet-Lite0 to Lite2 (TensorFlow's release of 2020, without squeeze-and-excitation, ReLU6 throughout), with the names of
+//! their published PyTorch weights: `_conv_stem _bn0 _blocks.N.{_expand_conv,_bn0,_depthwise_conv,_bn1,_project_conv,_bn2}`.
 //!
 //! Its inverted residual blocks are those of MobileNetV2, arXiv:1801.04381.
 
 use super::conv::Conv;
-use super::network::{Block, Network};
 use super::shape::{Activation, Padding, Shape};
+use super::stages::{Block, Stages};
 use super::target::Target;
 use crate::patchcore::error::EngineError;
 use crate::patchcore::weights::StateDict;
@@ -13,45 +13,51 @@ use tch::{TchError, Tensor};
 
 /// A run of equal blocks; only the first has the stride.
 struct Run {
-    repeats: usize,
     expansion: i64,
     stride: i64,
     kernel: i64,
-    outputs: i64,
     /// Which of the four layers it belongs to: those of the same stride.
     stage: usize,
 }
 
-const fn run(repeats: usize, expansion: i64, stride: i64, kernel: i64, outputs: i64, stage: usize) -> Run {
-    Run { repeats, expansion, stride, kernel, outputs, stage }
+const fn run(expansion: i64, stride: i64, kernel: i64, stage: usize) -> Run {
+    Run { expansion, stride, kernel, stage }
 }
 
-const RUNS: [Run; 7] = [
-    run(1, 1, 1, 3, 16, 0),
-    run(2, 6, 2, 3, 24, 0),
-    run(2, 6, 2, 5, 40, 1),
-    run(3, 6, 2, 3, 80, 2),
-    run(3, 6, 1, 5, 112, 2),
-    run(4, 6, 2, 5, 192, 3),
-    run(1, 6, 1, 3, 320, 3),
-];
+const RUNS: [Run; 7] =
+    [run(1, 1, 3, 0), run(6, 2, 3, 0), run(6, 2, 5, 1), run(6, 2, 3, 2), run(6, 1, 5, 2), run(6, 2, 5, 3), run(6, 1, 3, 3)];
+
+/// What differs between the models, for each run: how many blocks it has, and the channels that it gives.
+///
+/// Both are those of Lite0 times a depth and a width coefficient. Blocks are rounded up, and the first and the last run stay as they are.
+/// Channels are rounded to the nearest multiple of 8; none of them falls by more than 10 %. The stem always has 32.
+pub(super) struct Layout {
+    repeats: [usize; 7],
+    outputs: [i64; 7],
+}
+
+pub(super) const LITE0: Layout = Layout { repeats: [1, 2, 2, 3, 3, 4, 1], outputs: [16, 24, 40, 80, 112, 192, 320] };
+/// Depth 1.1, width 1.0.
+pub(super) const LITE1: Layout = Layout { repeats: [1, 3, 3, 4, 4, 5, 1], outputs: LITE0.outputs };
+/// Depth 1.2, width 1.1.
+pub(super) const LITE2: Layout = Layout { repeats: [1, 3, 3, 4, 4, 5, 1], outputs: [16, 24, 48, 88, 120, 208, 352] };
 
 /// Takes the network's tensors from `dict`.
-pub(super) fn load(dict: &mut StateDict, target: Target) -> Result<Network, EngineError> {
+pub(super) fn load(layout: &Layout, dict: &mut StateDict, target: Target) -> Result<Stages, EngineError> {
     let mut inputs = 32;
     let stem = Conv::load(dict, "_conv_stem", "_bn0", shape(3, inputs, 3, 2, Activation::Relu6), target)?;
     let mut stages = [const { Vec::new() }; 4];
     let mut number = 0;
-    for run in &RUNS {
-        for repeat in 0..run.repeats {
+    for (run, (repeats, outputs)) in RUNS.iter().zip(layout.repeats.into_iter().zip(layout.outputs)) {
+        for repeat in 0..repeats {
             let stride = if repeat == 0 { run.stride } else { 1 };
-            let block = InvertedResidual::load(dict, &format!("_blocks.{number}"), inputs, run, stride, target)?;
+            let block = InvertedResidual::load(dict, &format!("_blocks.{number}"), (inputs, outputs), run, stride, target)?;
             stages[run.stage].push(Box::new(block) as Box<dyn Block>);
-            inputs = run.outputs;
+            inputs = outputs;
             number += 1;
         }
     }
-    Ok(Network { stem: Box::new(stem), stages })
+    Ok(Stages { stem: Box::new(stem), stages })
 }
 
 fn shape(inputs: i64, outputs: i64, kernel: i64, stride: i64, activation: Activation) -> Shape {
@@ -72,7 +78,14 @@ struct InvertedResidual {
 }
 
 impl InvertedResidual {
-    fn load(dict: &mut StateDict, name: &str, inputs: i64, run: &Run, stride: i64, target: Target) -> Result<Self, EngineError> {
+    fn load(
+        dict: &mut StateDict,
+        name: &str,
+        (inputs, outputs): (i64, i64),
+        run: &Run,
+        stride: i64,
+        target: Target,
+    ) -> Result<Self, EngineError> {
         let mut conv =
             |conv: &str, bn: &str, shape: Shape| Conv::load(dict, &format!("{name}.{conv}"), &format!("{name}.{bn}"), shape, target);
         let width = inputs * run.expansion;
@@ -84,8 +97,8 @@ impl InvertedResidual {
         Ok(InvertedResidual {
             expand,
             depthwise: conv("_depthwise_conv", "_bn1", depthwise)?,
-            project: conv("_project_conv", "_bn2", shape(width, run.outputs, 1, 1, Activation::None))?,
-            residual: stride == 1 && inputs == run.outputs,
+            project: conv("_project_conv", "_bn2", shape(width, outputs, 1, 1, Activation::None))?,
+            residual: stride == 1 && inputs == outputs,
         })
     }
 }

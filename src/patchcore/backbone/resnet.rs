@@ -4,8 +4,8 @@
 //! as in torchvision. `wide_resnet50_2` has 3×3 convolutions of twice the width (arXiv:1605.07146).
 
 use super::conv::Conv;
-use super::network::{Block, Network};
 use super::shape::{Activation, Padding, Shape};
+use super::stages::{Block, Stages};
 use super::target::Target;
 use crate::patchcore::error::EngineError;
 use crate::patchcore::weights::StateDict;
@@ -25,7 +25,7 @@ pub(super) const RESNET101: Layout = Layout { blocks: [3, 4, 23, 3], bottleneck:
 pub(super) const WIDE_RESNET50_2: Layout = Layout { blocks: [3, 4, 6, 3], bottleneck: Some(2) };
 
 /// Takes the network's tensors from `dict`.
-pub(super) fn load(layout: &Layout, dict: &mut StateDict, target: Target) -> Result<Network, EngineError> {
+pub(super) fn load(layout: &Layout, dict: &mut StateDict, target: Target) -> Result<Stages, EngineError> {
     let stem = Stem { conv1: Conv::load(dict, "conv1", "bn1", shape(3, 64, 7, 2, Activation::Relu), target)? };
     let mut inputs = 64;
     let mut stages = [const { Vec::new() }; 4];
@@ -39,7 +39,7 @@ pub(super) fn load(layout: &Layout, dict: &mut StateDict, target: Target) -> Res
             inputs = outputs;
         }
     }
-    Ok(Network { stem: Box::new(stem), stages })
+    Ok(Stages { stem: Box::new(stem), stages })
 }
 
 fn shape(inputs: i64, outputs: i64, kernel: i64, stride: i64, activation: Activation) -> Shape {

@@ -18,6 +18,11 @@ impl Target {
         Target { device, kind, fused: fused::works(device, kind) }
     }
 
+    /// The tensor on this device as float32, for what bfloat16 is too coarse for.
+    pub(super) fn place_float32(self, tensor: &Tensor) -> Result<Tensor, TchError> {
+        tensor.f_to_kind(Kind::Float)?.f_to_device(self.device)
+    }
+
     /// The tensor on this device in this format.
     pub(super) fn place(self, tensor: &Tensor) -> Result<Tensor, TchError> {
         // float64 goes to float32 first, so that bfloat16 weights are the rounded float32 ones as in torch.
