@@ -27,11 +27,9 @@ pub(in crate::config) struct RawBuild {
     /// neighbourhood 1, smoothing 0, float32.
     #[schemars(extend("enum" = [GUIDE, null]))]
     pub preset: Option<String>,
-    /// The network. Larger sees finer differences, smaller is faster; `efficientnet_lite0` is the choice for a PC without a GPU. The layers
-    /// of `dinov2_vits14` and `dinov2_vitb14` are blocks.
+    /// The network. Larger sees finer differences, smaller is faster; `efficientnet_lite0` is the choice for a PC without a GPU.
     pub backbone: Option<Word<Backbone>>,
-    /// Short side that images are resized to, in pixels. Larger finds smaller defects; the time grows with its square. For `dinov2_*` both
-    /// sides are rounded to multiples of 14.
+    /// Short side of resized images, in pixels; a multiple of 14 for `dinov2_*`. Larger finds smaller defects; the time grows with its square.
     #[schemars(range(min = BuildOptions::SHORTER.0, max = BuildOptions::SHORTER.1))]
     pub shorter: Option<u32>,
     /// Every stride-th row and column of patches is kept. 1 finds the smallest defects at four times the work of 2.
