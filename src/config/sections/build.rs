@@ -29,7 +29,7 @@ pub(in crate::config) struct RawBuild {
     pub preset: Option<String>,
     /// The network. Larger sees finer differences, smaller is faster; `efficientnet_lite0` is the choice for a PC without a GPU.
     pub backbone: Option<Word<Backbone>>,
-    /// Short side of resized images, in pixels; a multiple of 14 for `dinov2_*`. Larger finds smaller defects; the time grows with its square.
+    /// Short side after resizing, in pixels; a multiple of 14 for `dinov2_*`. Larger finds smaller defects; the time grows with its square.
     #[schemars(range(min = BuildOptions::SHORTER.0, max = BuildOptions::SHORTER.1))]
     pub shorter: Option<u32>,
     /// Every stride-th row and column of patches is kept. 1 finds the smallest defects at four times the work of 2.
