@@ -24,11 +24,9 @@ pub(in crate::config) struct RawBuild {
     /// and infer.py: score guide, coreset_method kmeans, calibration in_sample, neighbourhood 1, smoothing 0, float32. `fast` takes three
     /// quarters of the usual shorter, `fine` one and a half times; `default` is the same as no preset.
     pub preset: Option<Word<Preset>>,
-    /// The network. Larger sees finer differences, smaller is faster; `efficientnet_lite0` is the choice for a PC without a GPU. The layers
-    /// of `dinov2_vits14` and `dinov2_vitb14` are blocks.
+    /// The network. Larger sees finer differences, smaller is faster; `efficientnet_lite0` is the choice for a PC without a GPU.
     pub backbone: Option<Word<Backbone>>,
-    /// Short side that images are resized to, in pixels. Larger finds smaller defects; the time grows with its square. For `dinov2_*` both
-    /// sides are rounded to multiples of 14.
+    /// Short side after resizing, in pixels; a multiple of 14 for `dinov2_*`. Larger finds smaller defects; the time grows with its square.
     #[schemars(range(min = BuildOptions::SHORTER.0, max = BuildOptions::SHORTER.1))]
     pub shorter: Option<u32>,
     /// Every stride-th row and column of patches is kept. 1 finds the smallest defects at four times the work of 2.
