@@ -65,7 +65,7 @@ fn erode(pixels: &mut [u8], width: usize, radius: usize) {
 ///
 /// Takes the same time for every radius. It first finds the vertical distance to the nearest set pixel. Each pixel then covers, in its row,
 /// the width of the disc at that distance.
-fn dilate(pixels: &mut [u8], width: usize, radius: usize) {
+pub(super) fn dilate(pixels: &mut [u8], width: usize, radius: usize) {
     let height = pixels.len() / width;
     // Vertical distances have 16 bits; no camera has so many rows.
     let radius = radius.min(usize::from(u16::MAX) - 1);

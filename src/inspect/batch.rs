@@ -3,7 +3,8 @@
 use super::plan::{InspectionPlan, Prepared};
 use super::source::Expectation;
 use super::verdict::{Verdict, VerdictRules};
-use crate::domain::{DistanceGrid, Picture, Tau};
+use crate::domain::{DistanceGrid, OverlayStyle, Picture, Tau};
+use crate::imaging::resize::{check_engine_size, resize_for_engine};
 use crate::intake::FileVersion;
 use crate::patchcore::{EngineError, FeatureExtractor, MemoryBank, score};
 use std::path::{Path, PathBuf};
@@ -81,9 +82,24 @@ impl BankScorer {
         Ok((source.version, self.plan.judge(&grid, &source.picture, self.bank.tau())))
     }
 
+    /// Judges a picture that is in memory.
+    ///
+    /// # Errors
+    /// A strip that the resize would enlarge too much, and what the engine says.
+    pub fn judge(&self, picture: &Picture) -> anyhow::Result<Verdict> {
+        check_engine_size(picture, self.plan.shorter)?;
+        let grid = score(&self.extractor, &self.bank, &resize_for_engine(picture, self.plan.shorter))?;
+        Ok(self.plan.judge(&grid, picture, self.bank.tau()))
+    }
+
     /// The thresholds that images are compared with.
     pub fn tau(&self) -> Tau {
         self.bank.tau().at(self.plan.rules.sensitivity)
+    }
+
+    /// How overlays show the mask.
+    pub fn overlay_style(&self) -> OverlayStyle {
+        OverlayStyle::of(&self.bank.config().options())
     }
 
     /// How images are inspected.

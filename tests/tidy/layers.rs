@@ -79,6 +79,7 @@ pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("serde_yaml", &["config"]),
     ("saphyr_parser", &["config"]),
     ("sd_notify", &["supervisor"]),
+    ("embedded_graphics", &["imaging"]),
     ("axum", &["monitoring"]),
     // `platform` has the limits that an HTTP server keeps.
     ("hyper", &["monitoring", "platform"]),
