@@ -16,6 +16,7 @@ mod inspection;
 mod left_out;
 mod min_free;
 mod overlay_style;
+mod planted_kind;
 mod recent;
 mod trouble;
 
@@ -29,6 +30,7 @@ pub use inspection::{Finished, FollowUp, PendingImage};
 pub use left_out::{SYSTEM_FOLDERS, is_left_out};
 pub use min_free::{MinFree, MinFreeError};
 pub use overlay_style::OverlayStyle;
+pub use planted_kind::PlantedKind;
 pub use recent::{Comparison, RecentImage};
 pub use trouble::{BankTrouble, FolderTrouble, Place, Trouble, WriteTrouble};
 pub use words::ParseWordError;

@@ -154,7 +154,10 @@ mod tests {
             }
         }
         // Around it, whatever the direction, there are edge, line and edge.
-        assert_eq!([out.get_pixel(24, 11), out.get_pixel(24, 12), out.get_pixel(24, 14), out.get_pixel(24, 10)], [&EDGE, &LINE, &EDGE, &gray]);
+        assert_eq!(
+            [out.get_pixel(24, 11), out.get_pixel(24, 12), out.get_pixel(24, 14), out.get_pixel(24, 10)],
+            [&EDGE, &LINE, &EDGE, &gray]
+        );
     }
 
     #[test]
@@ -177,7 +180,10 @@ mod tests {
         let gray = Rgb([90; 3]);
         let mut out = RgbImage::from_pixel(60, 60, gray);
         draw_cross(&mut out, (30, 30));
-        assert_eq!([out.get_pixel(30, 30), out.get_pixel(36, 30), out.get_pixel(42, 30), out.get_pixel(42, 32)], [&gray, &gray, &LINE, &EDGE]);
+        assert_eq!(
+            [out.get_pixel(30, 30), out.get_pixel(36, 30), out.get_pixel(42, 30), out.get_pixel(42, 32)],
+            [&gray, &gray, &LINE, &EDGE]
+        );
         for place in [(0, 0), (59, 59), (59, 0)] {
             draw_cross(&mut out, place);
         }

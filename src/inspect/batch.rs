@@ -82,6 +82,14 @@ impl BankScorer {
         Ok((source.version, self.plan.judge(&grid, &source.picture, self.bank.tau())))
     }
 
+    /// Reads an image, as [`BankScorer::judge`] judges it.
+    ///
+    /// # Errors
+    /// An image that cannot be read, is not whole, or does not meet the requirements.
+    pub fn picture(&self, path: &Path) -> anyhow::Result<Picture> {
+        Ok(self.plan.prepare_linked(path)?.source.picture)
+    }
+
     /// Judges a picture that is in memory.
     ///
     /// # Errors

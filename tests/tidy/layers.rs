@@ -48,6 +48,7 @@ pub const ROOMS: &[Room] = &[
     // One image, from the file to the outputs; measures of scores; how the line stands.
     room(4, "inspect"),
     room(4, "evaluation"),
+    room(4, "selftest").and(&["inspect"]),
     room(4, "snapshot"),
     // Banks on disk and in memory.
     room(5, "banks"),

@@ -72,15 +72,8 @@ mod tests {
 
     #[test]
     fn what_is_left_out_takes_the_defaults() {
-        let expected = OutputsConfig {
-            mask: true,
-            overlay: true,
-            overlay_text: false,
-            heat: false,
-            side_by_side: false,
-            scores: false,
-            dir: None,
-        };
+        let expected =
+            OutputsConfig { mask: true, overlay: true, overlay_text: false, heat: false, side_by_side: false, scores: false, dir: None };
         let found = check_of_product("{}", |raw, scope, problems| check(raw, false, scope, problems));
         assert_eq!(found, (expected, String::new()));
     }
