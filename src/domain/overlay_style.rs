@@ -5,7 +5,7 @@ use super::{BuildOptions, Calibration};
 /// How the overlay shows the mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OverlayStyle {
-    /// An outline around each region and a cross at the worst place. The pixels of the defect stay as they are.
+    /// An outline around each region and a cross at the worst place. The pixels of the defect stay as they are, but for the arms of the cross.
     #[default]
     Outline,
     /// The mask half red, bit for bit as the Python scripts do it.

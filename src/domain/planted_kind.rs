@@ -46,7 +46,8 @@ impl PlantedKind {
     /// ```
     pub fn extent(self, size: u32) -> (u32, u32) {
         let width = match self {
-            Self::Scratch => (size / 6).max(1),
+            // Long scratches are thin: 1 pixel for 4, 2 for 12, 5 for 64.
+            Self::Scratch => ((f64::from(size).sqrt() * 0.6).round() as u32).max(1),
             Self::Smear => (size / 3).max(1),
             _ => size,
         };

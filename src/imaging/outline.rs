@@ -9,8 +9,8 @@ const LINE: Rgb<u8> = Rgb([240, 228, 66]);
 const EDGE: Rgb<u8> = Rgb([0, 0, 0]);
 
 /// The short side of a picture, in pixels, whose lines have edges of one pixel. Lines grow with the picture, so that they are seen when
-/// it is shown small: a picture of 5 megapixels has a line of 8 pixels between edges of 4.
-const SIDE_OF_ONE: u32 = 500;
+/// it is shown small: a picture of 5 megapixels has a line of 10 pixels between edges of 5.
+const SIDE_OF_ONE: u32 = 400;
 
 /// Where the arms of the cross begin and end, in units from its middle. The middle stays free.
 const ARM: (i64, i64) = (8, 16);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn lines_grow_with_the_picture() {
-        assert_eq!([unit(96, 96), unit(640, 480), unit(1024, 1024), unit(2592, 1944)], [1, 1, 2, 4]);
+        assert_eq!([unit(96, 96), unit(640, 480), unit(1024, 1024), unit(2592, 1944)], [1, 1, 3, 5]);
     }
 
     #[test]

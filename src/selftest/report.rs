@@ -24,8 +24,8 @@ pub struct CellCount {
     pub found: u32,
     /// Those of the found ones where the mask or the worst place lies on the defect.
     pub located: u32,
-    /// The middle of the scores, divided by the threshold.
-    pub median_ratio: f64,
+    /// The middle of the scores, divided by the threshold; `None` when it is no number.
+    pub median_ratio: Option<f64>,
 }
 
 impl CellCount {
@@ -113,7 +113,7 @@ mod tests {
 
     pub fn cell(length: u32, found: u32) -> CellCount {
         let kind = PlantedKind::Spot;
-        CellCount { kind, length, width: length, contrast: 30.0, planted: 25, found, located: found, median_ratio: 1.0 }
+        CellCount { kind, length, width: length, contrast: 30.0, planted: 25, found, located: found, median_ratio: None }
     }
 
     #[test]

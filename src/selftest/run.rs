@@ -160,7 +160,7 @@ struct CellScores {
 impl CellScores {
     fn close(mut self) -> CellCount {
         self.ratios.sort_unstable_by(f64::total_cmp);
-        self.count.median_ratio = self.ratios.get(self.ratios.len() / 2).copied().unwrap_or(0.0);
+        self.count.median_ratio = self.ratios.get(self.ratios.len() / 2).copied().filter(|ratio| ratio.is_finite());
         self.count
     }
 }
@@ -177,7 +177,7 @@ impl Tally {
             for contrast in plan.sorted_contrasts() {
                 cells.extend(sizes.iter().map(|&size| {
                     let (length, width) = kind.extent(size);
-                    let count = CellCount { kind, length, width, contrast, planted: 0, found: 0, located: 0, median_ratio: 0.0 };
+                    let count = CellCount { kind, length, width, contrast, planted: 0, found: 0, located: 0, median_ratio: None };
                     CellScores { count, ratios: Vec::new() }
                 }));
             }
@@ -246,10 +246,10 @@ mod tests {
         names.iter().map(PathBuf::from).collect()
     }
 
-    /// Scores the number of pixels that lie far from their neighbour on the left, within the part; finds those of 30 steps and more.
+    /// Scores the number of pixels that lie far from their neighbour on the left, within the part; finds those of more than 15 steps.
     fn scorer(picture: &Picture) -> anyhow::Result<Judged> {
         let Samples::U8(samples) = &picture.samples else { bail!("has 16 bits") };
-        let step = |i: usize| samples[i].abs_diff(samples[i - 1]) > 30 && i % 200 > 45 && i % 200 < 155;
+        let step = |i: usize| samples[i].abs_diff(samples[i - 1]) > 15 && i % 200 > 45 && i % 200 < 155;
         let pixels: Vec<u8> = (0..samples.len()).map(|i| if i > 0 && step(i) { 255 } else { 0 }).collect();
         let area = pixels.iter().filter(|&&p| p != 0).count();
         let worst = pixels.iter().position(|&p| p != 0).map(|i| (i as u32 % 200, i as u32 / 200));

@@ -75,7 +75,7 @@ mod tests {
     fn it_says_what_is_found_and_what_is_not() {
         let cell = |kind: PlantedKind, length, contrast, found| {
             let (length, width) = kind.extent(length);
-            CellCount { kind, length, width, contrast, planted: 25, found, located: found, median_ratio: 1.0 }
+            CellCount { kind, length, width, contrast, planted: 25, found, located: found, median_ratio: None }
         };
         let (scratch, spot) = (PlantedKind::Scratch, PlantedKind::Spot);
         let cells = vec![

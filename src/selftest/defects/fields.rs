@@ -1,7 +1,7 @@
 //! The form of each kind of defect, as a field around its middle.
 
-use super::PlantedDefect;
 use super::noise::{noise, smooth};
+use super::planted::PlantedDefect;
 use crate::domain::PlantedKind;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -19,7 +19,7 @@ pub struct FieldPoint {
 const NOTHING: FieldPoint = FieldPoint { cover: 0.0, change: 0.0 };
 
 /// The share of colour that a brown stain takes from red, green and blue; their mean is 1.
-const BROWN: [f32; 3] = [0.6, 1.0, 1.4];
+const BROWN: [f32; 3] = [0.7, 1.0, 1.3];
 
 /// One defect, ready to be asked for every pixel.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Field {
         // The chord stays as long as the size; the bend is at most a tenth of it.
         let middle = self.bend * self.half.0 * 0.2 * (share * share - 0.5) + self.half.1 * 0.3 * noise(along / 9.0, 0.0, self.seed);
         let distance = (across - middle).abs();
-        let half_width = self.half.1 * (0.45 + 0.55 * smooth(1.0, 0.4, share.abs()));
+        let half_width = self.half.1 * (0.25 + 0.75 * smooth(1.0, 0.3, share.abs()));
         let line = smooth(half_width + 0.5, half_width - 0.5, distance);
         let wide = self.half.1 >= 1.0;
         let burr = if wide && across > middle { smooth(half_width + 1.6, half_width + 0.4, distance) * (1.0 - line) } else { 0.0 };
@@ -138,10 +138,12 @@ impl Field {
     /// Wiped along its direction: streaks that begin hard and fade out.
     fn smear(&self, along: f32, across: f32) -> FieldPoint {
         let (length, width) = self.half;
-        let soft_ends = smooth(length, length * 0.6, -along) * smooth(length, -length * 0.3, along);
-        let cover = soft_ends * smooth(width + 1.0, width * 0.5, across.abs());
-        let streaks = 0.65 + 0.35 * noise(along / (4.0 * length), across / (width / 3.0).max(1.0), self.seed);
-        FieldPoint { cover, change: cover * streaks }
+        // Each streak ends somewhere else.
+        let streak = noise(along / (3.0 * length), across / (width / 4.0).max(1.0), self.seed);
+        let end = length * (0.75 + 0.25 * streak);
+        let ends = smooth(length, length * 0.75, -along) * smooth(end, end - length, along);
+        let cover = ends * smooth(width, width * 0.6, across.abs());
+        FieldPoint { cover, change: cover * (0.6 + 0.4 * streak) }
     }
 
     /// Whether the defect is brighter or darker than its place, 1 or -1: by its seed where both fit between 0 and the full scale, else to
@@ -166,9 +168,9 @@ impl Field {
         }
     }
 
-    /// The part of a channel in the change; the mean of all channels is 1.
-    pub fn tint(&self, channel: usize, channels: usize) -> f32 {
-        if self.kind == PlantedKind::Stain && channels == BROWN.len() { BROWN[channel] } else { 1.0 }
+    /// The part of a channel in the change; the mean of all channels is 1. A dark stain is brown, a bright one has no colour.
+    pub fn tint(&self, channel: usize, channels: usize, sign: f32) -> f32 {
+        if self.kind == PlantedKind::Stain && channels == BROWN.len() && sign < 0.0 { BROWN[channel] } else { 1.0 }
     }
 
     /// A stain takes a share of the light, so it changes bright grain more than dark grain; all others change every sample alike.

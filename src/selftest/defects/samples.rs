@@ -1,6 +1,6 @@
 //! Samples of a picture as numbers, whatever their format.
 
-use super::Footprint;
+use super::planted::Footprint;
 use crate::domain::{Picture, Samples};
 
 /// A sample in steps of its own bit depth.
