@@ -12,7 +12,7 @@
 //! # The map
 //!
 //! Each room of `src/` is one concern. The rooms stand in layers, and a room uses only those below it:
-//! `main → cli, demo → daemon → services, line → supervisor → banks, engine → inspect, evaluation, snapshot → config, routing, intake,
+//! `main → cli, demo → daemon → services, line → supervisor → banks, engine → selftest, inspect, evaluation, snapshot → config, routing, intake,
 //! history → patchcore, imaging, database → telemetry, platform → codes, domain`.
 //!
 //! - [`cli`] has one thin file per command; [`demo`] plays a synthetic line and drives the program from outside.
@@ -20,7 +20,8 @@
 //! - [`line`](mod@line) records images, hands them out and inspects them. The services work beside it: [`rebuild`], [`actions`],
 //!   [`outbox`], [`retention`] and [`monitoring`]. [`supervisor`] knows all workers by name.
 //! - [`banks`] has the versions of banks, the one in use, and the build; [`engine`] is the thread that owns networks and loaded banks.
-//! - [`inspect`] is the way of one image, for the daemon and for commands alike; [`evaluation`] measures scores.
+//! - [`inspect`] is the way of one image, for the daemon and for commands alike; [`evaluation`] measures scores, and
+//!   [`selftest`] says how small a defect a bank finds.
 //! - [`config`] turns YAML into a checked configuration; [`routing`] finds the product of a file; [`intake`] watches drop folders;
 //!   [`history`] has the rows of the line and a handle for each concern. [`database`] is the file below it; no other room names sqlx.
 //! - [`snapshot`] says how the line stands at one moment, for all who tell it.
@@ -65,6 +66,7 @@ pub mod platform;
 pub mod rebuild;
 pub mod retention;
 pub mod routing;
+pub mod selftest;
 pub mod snapshot;
 pub mod supervisor;
 pub mod telemetry;

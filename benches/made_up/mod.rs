@@ -3,7 +3,7 @@
 use patchcored::config::{InputConfig, OutputsConfig};
 use patchcored::domain::{Backbone, BuildOptions, DeviceChoice, EngineSize, Picture, Precision, PrecisionChoice, ResizedImage, Samples};
 use patchcored::imaging::resize::resize_for_engine;
-use patchcored::inspect::{Expectation, InspectionPlan, OutputPaths, VerdictRules, read};
+use patchcored::inspect::{Expectation, InspectionPlan, OutputPaths, OverlayLook, VerdictRules, read};
 use patchcored::patchcore::bench::run_backbone;
 use patchcored::patchcore::{FeatureExtractor, ImageSource, MemoryBank, UnusableImage, build_bank, score};
 use rand::{Rng, SeedableRng};
@@ -151,7 +151,7 @@ impl Pipeline {
         let picture = read(&self.path(file), &self.expect()).unwrap().picture;
         let grid = score(&self.extractor, &self.bank, &resize_for_engine(&picture, SIZE)).unwrap();
         let verdict = self.plan().judge(&grid, &picture, self.bank.tau());
-        OutputPaths::beside(&self.path(file), &self.outputs()).write(&picture, &verdict, None).unwrap();
+        OutputPaths::beside(&self.path(file), &self.outputs()).write(&picture, &verdict, None, OverlayLook::default()).unwrap();
     }
 
     /// Medians of `rounds` in ms: read, resize, backbone, nearest, judge, write.
@@ -175,7 +175,7 @@ impl Pipeline {
             lap(3);
             let verdict = self.plan().judge(&grid, &picture, self.bank.tau());
             lap(4);
-            OutputPaths::beside(&self.path(file), &self.outputs()).write(&picture, &verdict, None).unwrap();
+            OutputPaths::beside(&self.path(file), &self.outputs()).write(&picture, &verdict, None, OverlayLook::default()).unwrap();
             lap(5);
         }
         let mut medians = times.map(|mut times| {
@@ -188,7 +188,7 @@ impl Pipeline {
     }
 
     fn outputs(&self) -> OutputsConfig {
-        OutputsConfig { mask: true, overlay: true, heat: false, side_by_side: false, scores: false, dir: None }
+        OutputsConfig { mask: true, overlay: true, overlay_text: false, heat: false, side_by_side: false, scores: false, dir: None }
     }
 
     fn expect(&self) -> Expectation {

@@ -4,7 +4,7 @@ use super::infer::ScoringArgs;
 use super::output::{complain, say};
 use crate::banks::list_images;
 use crate::domain::{AnomalyMap, IMAGE_EXTENSIONS, Picture};
-use crate::evaluation::{Truth, aupro, auroc, mask_iou, pixel_auroc, recall_at, rejected};
+use crate::evaluation::{Overlap, Truth, aupro, auroc, pixel_auroc, recall_at, rejected};
 use crate::inspect::{self, BankScorer, Expectation};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -44,6 +44,8 @@ struct Scores {
     paths: Vec<PathBuf>,
     images: Vec<f32>,
     maps: Vec<(AnomalyMap, Option<Vec<u8>>)>,
+    /// Of the masks that the line would write with the drawn ones.
+    overlap: Overlap,
     /// Images and masks that could not be used.
     left_out: Vec<LeftOut>,
 }
@@ -88,7 +90,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         "false_alarm_rate": rejected(&ok.images, tau.image),
         "recall": rejected(&ng.images, tau.image),
         "recall_at_5_percent_false_alarms": recall_at(0.05, &ok.images, &ng.images),
-        "mask_iou": mask_iou(&maps, tau.pixel),
+        "mask_iou": ng.overlap.iou(),
         "image_tau": tau.image,
         "pixel_tau": tau.pixel,
         "images": images,
@@ -142,7 +144,10 @@ fn score_folder(scorer: &BankScorer, folder: &Path, masks: Option<&Path>, keep_m
         match masks.map(|folder| mask_of(path, folder)) {
             None if keep_maps => scores.maps.push(shrink(verdict.map, None)),
             Some(Some(mask)) => match read_mask(&mask, &picture, expect) {
-                Ok(defect) => scores.maps.push(shrink(verdict.map, Some(defect))),
+                Ok(defect) => {
+                    scores.overlap.add(&verdict.mask.pixels, &defect);
+                    scores.maps.push(shrink(verdict.map, Some(defect)));
+                }
                 Err(error) => {
                     let error = error.context(format!("mask of {}", path.display()));
                     scores.leave_out(&mask, super::errors::shown(&error));

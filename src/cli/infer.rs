@@ -4,7 +4,7 @@ use super::engine_args::EngineArgs;
 use super::output::{complain, say};
 use crate::banks::list_images;
 use crate::domain::{Backbone, Picture, PrecisionChoice, SENSITIVITY};
-use crate::inspect::{BankScorer, OutputPaths, Verdict, VerdictRules, scores_json};
+use crate::inspect::{BankScorer, OutputPaths, OverlayLook, Verdict, VerdictRules, scores_json};
 use crate::patchcore::MemoryBank;
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,9 @@ pub struct InferArgs {
     /// A golden image: also write side_by_side.png (reference | test / mask | overlay)
     #[arg(long, value_name = "FILE", alias = "fuse_ref")]
     fuse_ref: Option<PathBuf>,
+    /// Write decision, score and tau into a corner of the overlay
+    #[arg(long)]
+    overlay_text: bool,
     #[command(flatten)]
     scoring: ScoringArgs,
 }
@@ -84,8 +87,9 @@ pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
     let scorer = args.scoring.load(&args.bank_dir)?;
     let reference = args.fuse_ref.as_deref().map(|path| scorer.plan().prepare_linked(path)).transpose().context("--fuse-ref")?;
     let reference = reference.map(|prepared| prepared.source.picture);
+    let look = OverlayLook { style: scorer.overlay_style(), text: args.overlay_text };
     let write = |path: &Path, folder: &Path, picture: &Picture, verdict: &Verdict| -> anyhow::Result<()> {
-        OutputPaths::in_folder(folder).write(picture, verdict, reference.as_ref())?;
+        OutputPaths::in_folder(folder).write(picture, verdict, reference.as_ref(), look)?;
         let mut line = scores_json(verdict);
         line["image"] = path.to_string_lossy().into();
         Ok(say(&format!("{line}\n"))?)

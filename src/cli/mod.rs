@@ -21,6 +21,7 @@ mod requeue;
 mod retention;
 mod rollback;
 mod run;
+mod selftest;
 mod status;
 
 pub use log::start_log;
@@ -51,6 +52,8 @@ enum Command {
     Infer(infer::InferArgs),
     /// Measure a bank on OK and NG images: AUROC, AUPRO, false alarms and recall at tau
     Eval(eval::EvalArgs),
+    /// Plant synthetic defects into images of good parts, and tell how small a defect a bank finds
+    Selftest(selftest::SelftestArgs),
     /// Tell how each product stands: bank, backlog, last decision, ng-rate, folders, disk space
     Status(status::StatusArgs),
     /// Read the inspection history
@@ -83,7 +86,7 @@ impl Cli {
     /// True when it goes through many images, so that a slower start pays.
     fn takes_many_images(&self) -> bool {
         match &self.command {
-            Command::Run(_) | Command::Build(_) | Command::Eval(_) => true,
+            Command::Run(_) | Command::Build(_) | Command::Eval(_) | Command::Selftest(_) => true,
             Command::Infer(args) => args.takes_many_images(),
             _ => false,
         }
@@ -100,6 +103,7 @@ impl Cli {
             Command::Build(args) => build::run(&args),
             Command::Infer(args) => infer::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Selftest(args) => selftest::run(&args),
             Command::Status(args) => status::run(&args),
             Command::History(args) => history::run(args),
             Command::Profile(args) => profile::run(&args),

@@ -43,8 +43,7 @@ pub struct Config {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
-    /// The SQLite file with every inspection. Its folder must be on a local disk (SQLite cannot lock over NFS or Samba) and writable for
-    /// the service.
+    /// The SQLite file with every inspection. Its folder must be on a local disk (no NFS or Samba: SQLite cannot lock there) and writable.
     #[schemars(required)]
     pub database: Option<FilePath>,
     /// The network, and the banks in memory.

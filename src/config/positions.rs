@@ -1,5 +1,4 @@
-//! The positions of the keys in a YAML text, by saphyr-parser, because serde_yaml does not give them. Used only when there is a problem to
-//! report.
+//! The positions of the keys in a YAML text, by saphyr-parser: serde_yaml does not give them. Used only when there is a problem.
 
 use super::problems::{ConfigProblem, Position};
 use saphyr_parser::{Event, Marker, Parser};

@@ -1,8 +1,7 @@
 //! The JSON Schema of the configuration. With it, editors complete and explain keys, and refuse the values that `check` would refuse.
 //!
 //! Keys, descriptions and allowed values come from the shapes of the sections. The doc comment of a field is its description here and in
-//! `docs/config-reference.md`. The defaults come from config.yaml.example; a test compares them with the defaults that the program fills
-//! in.
+//! `docs/config-reference.md`. The defaults come from config.yaml.example; a test compares them with those of the program.
 
 use super::document::RawConfig;
 use super::example::example;

@@ -122,8 +122,7 @@ fn unknown_key(key: &str, allowed: &[&str]) -> String {
     }
 }
 
-/// How many insertions, removals and replacements turn `a` into `b` (Levenshtein). Upper and lower case count as the same, and so do `-`
-/// and `_`.
+/// How many insertions, removals and replacements turn `a` into `b` (Levenshtein). Case does not count, and `-` is the same as `_`.
 fn edit_distance(a: &str, b: &str) -> usize {
     let letters = |s: &str| s.to_lowercase().replace('-', "_");
     strsim::levenshtein(&letters(a), &letters(b))

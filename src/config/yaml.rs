@@ -1,8 +1,7 @@
 //! YAML → the shape of a configuration, with every problem at once.
 //!
 //! serde stops at its first error, but the engineer wants all of them. So each key and value of the file is first tried alone, in a
-//! document that holds only the path to it. A failure is a problem with a known key path, and the value is taken out. The rest is then read
-//! as a whole.
+//! document that holds only the path to it. A failure is a problem with a known key path, and its value is left out. Then the rest is read.
 
 use super::example::example_at;
 use super::key_path::{Step, spell};

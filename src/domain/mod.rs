@@ -20,6 +20,8 @@ mod held_up;
 mod inspection;
 mod left_out;
 mod min_free;
+mod overlay_style;
+mod planted_kind;
 mod recent;
 mod trouble;
 
@@ -37,6 +39,8 @@ pub use held_up::{HeldUp, MQTT, ON_NG, WAITS_TOO_LONG};
 pub use inspection::{Finished, FollowUp, PendingImage};
 pub use left_out::{SYSTEM_FOLDERS, is_left_out};
 pub use min_free::{MinFree, MinFreeError};
+pub use overlay_style::OverlayStyle;
+pub use planted_kind::PlantedKind;
 pub use recent::{Comparison, RecentImage};
 pub use trouble::{BankTrouble, FolderTrouble, Place, Trouble, WriteTrouble};
 pub use words::ParseWordError;
@@ -113,6 +117,8 @@ pub struct ResizedImage {
 pub struct AnomalyScores {
     /// The score of the image, which is compared with `image_tau`; NaN when any distance is.
     pub image: f32,
+    /// How it was made.
+    pub method: ScoreMethod,
     /// Where it is unusual.
     pub grid: DistanceGrid,
 }
@@ -156,6 +162,28 @@ pub struct AnomalyMap {
     pub height: u32,
     /// `height * width` distances.
     pub values: Vec<f32>,
+}
+
+impl AnomalyMap {
+    /// Column and row of the largest value, in pixels; a NaN counts as the largest. Of several equal places the first one, and the
+    /// middle of it where it is wider than a pixel. `None` for an empty map.
+    ///
+    /// ```
+    /// use patchcored::domain::AnomalyMap;
+    /// let map = |values| AnomalyMap { width: 4, height: 2, values };
+    /// assert_eq!(map(vec![0.0, 0.0, 1.0, 0.0, 0.0, 3.0, 3.0, 3.0]).worst_place(), Some((2, 1)));
+    /// assert_eq!(map(vec![0.0, 9.0, 1.0, f32::NAN, 0.0, 3.0, 3.0, 3.0]).worst_place(), Some((3, 0)));
+    /// ```
+    pub fn worst_place(&self) -> Option<(u32, u32)> {
+        let worse = |a: f32, b: f32| a > b || (a.is_nan() && !b.is_nan());
+        let first = (1..self.values.len()).fold(0, |worst, i| if worse(self.values[i], self.values[worst]) { i } else { worst });
+        let largest = self.values.get(first)?.to_bits();
+        let width = self.width as usize;
+        let (x, y) = (first % width, first / width);
+        let wide = self.values[first..(y + 1) * width].iter().take_while(|value| value.to_bits() == largest).count();
+        let high = self.values[first..].iter().step_by(width).take_while(|value| value.to_bits() == largest).count();
+        Some(((x + (wide - 1) / 2) as u32, (y + (high - 1) / 2) as u32))
+    }
 }
 
 /// The thresholds of a bank, in the unit of its scores. Both finite.

@@ -4,7 +4,7 @@ mod library;
 
 use crate::banks::ActiveBank;
 use crate::config::EngineConfig;
-use crate::domain::{AnomalyScores, Backbone, Precision, PrecisionChoice, ResizedImage, Tau};
+use crate::domain::{AnomalyScores, Backbone, OverlayStyle, Precision, PrecisionChoice, ResizedImage, Tau};
 use crate::patchcore::{EngineError, FeatureExtractor, MemoryBank, find_weights, score, set_threads};
 use crate::platform::allocator::give_back_freed_memory;
 use crate::telemetry::{Progress, Pulse, Watch, Work};
@@ -31,6 +31,8 @@ pub struct Scored {
     pub scores: AnomalyScores,
     /// The thresholds from the row of the bank.
     pub tau: Tau,
+    /// How the overlay shows the mask of an image that this bank judged.
+    pub overlay_style: OverlayStyle,
     /// Time for network and distances.
     pub engine_time: Duration,
 }
@@ -198,7 +200,8 @@ impl Engine {
         let (extractor, bank) = self.prepare(active).map_err(|e| EngineFailure::Bank(e.to_string()))?;
         let begin = Instant::now();
         let scores = score(extractor, bank, image).map_err(|e| EngineFailure::Image(e.to_string()))?;
-        Ok(Scored { scores, tau: active.record.tau, engine_time: begin.elapsed() })
+        let overlay_style = OverlayStyle::of(&bank.config().options());
+        Ok(Scored { scores, tau: active.record.tau, overlay_style, engine_time: begin.elapsed() })
     }
 }
 
@@ -222,15 +225,16 @@ fn extractor_for<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::DistanceGrid;
+    use crate::domain::{DistanceGrid, ScoreMethod};
 
     #[test]
     fn a_panic_fails_one_image_and_the_next_is_scored() {
         let panicked = one_image(|| panic!("as a library may"));
         assert!(matches!(panicked, Err(EngineFailure::Image(reason)) if reason.contains("panicked on this image")));
         let grid = DistanceGrid { width: 1, height: 1, values: vec![1.0] };
-        let scores = AnomalyScores { image: 1.0, grid };
-        let scored = Scored { scores, tau: Tau { pixel: 1.0, image: 1.0 }, engine_time: Duration::ZERO };
+        let scores = AnomalyScores { image: 1.0, method: ScoreMethod::Guide, grid };
+        let tau = Tau { pixel: 1.0, image: 1.0 };
+        let scored = Scored { scores, tau, overlay_style: OverlayStyle::Outline, engine_time: Duration::ZERO };
         assert!(one_image(|| Ok(scored)).is_ok());
     }
 }

@@ -4,7 +4,6 @@
 //! the result is `None`.
 
 use crate::imaging::regions::regions;
-use std::cmp::Ordering;
 
 /// Area under the ROC curve of `bad` against `good` scores: the chance that a bad one is above a good one, a tie counting one half.
 ///
@@ -133,18 +132,26 @@ pub fn recall_at(false_alarms: f64, good: &[f32], bad: &[f32]) -> Option<f64> {
     rejected(bad, tau).filter(|_| tau.is_finite())
 }
 
-/// Overlap of the pixels above `tau` with the defects, over their union, of all images with a mask together. `None` without any.
-pub fn mask_iou(images: &[Truth], tau: f64) -> Option<f64> {
-    let (mut both, mut either) = (0_usize, 0_usize);
-    for image in images.iter().filter(|image| image.mask.is_some()) {
-        for (i, value) in image.map.iter().enumerate() {
-            let (marked, defect) =
-                (!matches!(f64::from(*value).partial_cmp(&tau), Some(Ordering::Less | Ordering::Equal)), image.is_defect(i));
-            both += usize::from(marked && defect);
-            either += usize::from(marked || defect);
+/// Pixels that masks and drawn defects have in common, and pixels that are in either.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Overlap {
+    both: u64,
+    either: u64,
+}
+
+impl Overlap {
+    /// Adds one image; both masks `[h, w]` in the same order, 0 = not set.
+    pub fn add(&mut self, found: &[u8], drawn: &[u8]) {
+        for (found, drawn) in found.iter().zip(drawn) {
+            self.both += u64::from(*found != 0 && *drawn != 0);
+            self.either += u64::from(*found != 0 || *drawn != 0);
         }
     }
-    (either > 0).then(|| both as f64 / either as f64)
+
+    /// Intersection over union of all images together; `None` when nothing is set anywhere.
+    pub fn iou(self) -> Option<f64> {
+        (self.either > 0).then(|| self.both as f64 / self.either as f64)
+    }
 }
 
 #[cfg(test)]
@@ -211,12 +218,12 @@ mod tests {
     }
 
     #[test]
-    fn iou_is_overlap_over_union_of_images_with_a_mask() {
-        let (map, mask) = ([0.1, 0.9, 0.8, f32::NAN], [0, 1, 0, 0]);
-        let masked = Truth { map: &map, mask: Some(&mask), width: 4 };
-        let good = Truth { map: &map, mask: None, width: 4 };
-        close(mask_iou(&[masked, good], 0.5), 1.0 / 3.0);
-        assert_eq!(mask_iou(&[Truth { map: &map, mask: None, width: 4 }], 0.5), None);
+    fn iou_is_overlap_over_union_of_all_images() {
+        let mut overlap = Overlap::default();
+        assert_eq!(overlap.iou(), None);
+        overlap.add(&[255, 255, 0, 0], &[1, 0, 0, 0]);
+        overlap.add(&[0, 255], &[1, 1]);
+        close(overlap.iou(), 0.5);
     }
 
     #[test]

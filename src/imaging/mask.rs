@@ -1,7 +1,8 @@
 //! The mask: the pixels above `pixel_tau`, cleaned up as configured.
 
-use super::regions::regions;
+use super::regions::{Run, regions};
 use crate::domain::AnomalyMap;
+use std::cmp::Ordering;
 
 /// Clean-up in pixels of the original image, applied in this order; 0 = off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,10 +30,30 @@ pub struct Mask {
     pub regions: u32,
 }
 
-/// The pixels whose distance is above `pixel_tau`. A NaN on either side counts as above, so it can never pass a part.
-pub fn mask(map: &AnomalyMap, pixel_tau: f64, cleanup: MaskCleanup) -> Mask {
-    let mut pixels: Vec<u8> = map.values.iter().map(|&d| if f64::from(d) <= pixel_tau { 0 } else { 255 }).collect();
+/// What belongs to a mask.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MaskThresholds {
+    /// Each region holds a pixel above this.
+    pub above: f64,
+    /// Its other pixels are above this; not more than `above`.
+    pub down_to: f64,
+}
+
+/// The regions of pixels above `down_to` that hold one above `above`. A NaN on either side counts as above, so it can never pass a part.
+pub fn mask(map: &AnomalyMap, thresholds: MaskThresholds, cleanup: MaskCleanup) -> Mask {
+    let is_above = |value: f32, threshold: f64| !matches!(f64::from(value).partial_cmp(&threshold), Some(Ordering::Less | Ordering::Equal));
+    let MaskThresholds { above, down_to } = thresholds;
+    let mut pixels: Vec<u8> = map.values.iter().map(|&value| if is_above(value, down_to) { 255 } else { 0 }).collect();
     let width = map.width as usize;
+    if down_to < above {
+        let found = regions(&pixels, width);
+        let mut holds_peak = vec![false; found.areas.len()];
+        let places = |run: &Run| run.y * width + run.start..run.y * width + run.end;
+        for run in &found.runs {
+            holds_peak[run.region] |= map.values[places(run)].iter().any(|&value| is_above(value, above));
+        }
+        found.runs.iter().filter(|run| !holds_peak[run.region]).for_each(|run| pixels[places(run)].fill(0));
+    }
     // An empty mask stays empty; most masks are.
     if pixels.iter().any(|&p| p != 0) {
         if cleanup.open > 0 {
@@ -65,7 +86,7 @@ fn erode(pixels: &mut [u8], width: usize, radius: usize) {
 ///
 /// Takes the same time for every radius. It first finds the vertical distance to the nearest set pixel. Each pixel then covers, in its row,
 /// the width of the disc at that distance.
-fn dilate(pixels: &mut [u8], width: usize, radius: usize) {
+pub(super) fn dilate(pixels: &mut [u8], width: usize, radius: usize) {
     let height = pixels.len() / width;
     // Vertical distances have 16 bits; no camera has so many rows.
     let radius = radius.min(usize::from(u16::MAX) - 1);
@@ -114,22 +135,36 @@ mod tests {
         map(rows[0].len() as u32, rows.concat().bytes().map(|b| if b == b'#' { 1.0 } else { 0.0 }).collect())
     }
 
+    fn flat(tau: f64) -> MaskThresholds {
+        MaskThresholds { above: tau, down_to: tau }
+    }
+
+    #[test]
+    fn a_region_reaches_down_from_its_peak() {
+        let input = map(7, vec![0.6, 0.6, 0.0, 0.6, 0.9, f32::NAN, 0.4, 0.0, 0.0, 0.0, 0.0, 0.6, 0.0, 0.0]);
+        let found = mask(&input, MaskThresholds { above: 0.8, down_to: 0.5 }, MaskCleanup::default());
+        assert_eq!(show(&found), ["...###.", "....#.."]);
+        assert_eq!((found.area, found.regions), (4, 1));
+        let none = mask(&input, MaskThresholds { above: f64::NAN, down_to: f64::NAN }, MaskCleanup::default());
+        assert_eq!(none.area, 14);
+    }
+
     fn show(mask: &Mask) -> Vec<String> {
         mask.pixels.chunks(mask.width as usize).map(|r| r.iter().map(|&p| if p == 0 { '.' } else { '#' }).collect()).collect()
     }
 
     #[test]
     fn above_tau_is_set_equal_is_not_and_nan_is() {
-        let found = mask(&map(4, vec![0.5, 0.5000001, f32::NAN, 0.1]), 0.5, MaskCleanup::default());
+        let found = mask(&map(4, vec![0.5, 0.5000001, f32::NAN, 0.1]), flat(0.5), MaskCleanup::default());
         assert_eq!(found.pixels, [0, 255, 255, 0]);
         assert_eq!((found.area, found.regions), (2, 1));
-        assert_eq!(mask(&map(2, vec![0.0, 0.0]), f64::NAN, MaskCleanup::default()).area, 2);
+        assert_eq!(mask(&map(2, vec![0.0, 0.0]), flat(f64::NAN), MaskCleanup::default()).area, 2);
     }
 
     #[test]
     fn opening_removes_specks_and_keeps_discs() {
         let input = picture(&["#......", "....#..", "...###.", "....#..", "......."]);
-        let found = mask(&input, 0.5, MaskCleanup { open: 1, ..Default::default() });
+        let found = mask(&input, flat(0.5), MaskCleanup { open: 1, ..Default::default() });
         assert_eq!(show(&found), [".......", "....#..", "...###.", "....#..", "......."]);
         assert_eq!((found.area, found.regions), (5, 1));
     }
@@ -137,7 +172,7 @@ mod tests {
     #[test]
     fn closing_fills_what_the_disc_does_not_fit_into() {
         let input = picture(&["##.##", "##.##", "##.##", ".....", "....."]);
-        let found = mask(&input, 0.5, MaskCleanup { close: 1, ..Default::default() });
+        let found = mask(&input, flat(0.5), MaskCleanup { close: 1, ..Default::default() });
         assert_eq!(show(&found), ["#####", "#####", "##.##", ".....", "....."]);
         assert_eq!(found.regions, 1);
     }
@@ -145,7 +180,7 @@ mod tests {
     #[test]
     fn small_regions_go() {
         let input = picture(&["##...#", "##....", "....##"]);
-        let found = mask(&input, 0.5, MaskCleanup { min_area: 2, ..Default::default() });
+        let found = mask(&input, flat(0.5), MaskCleanup { min_area: 2, ..Default::default() });
         assert_eq!(show(&found), ["##....", "##....", "....##"]);
         assert_eq!((found.area, found.regions), (6, 2));
     }

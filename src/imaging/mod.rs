@@ -8,10 +8,12 @@ mod error;
 pub mod exposure;
 pub mod heat;
 pub mod mask;
+mod outline;
 pub mod overlay;
 pub mod png;
 pub mod regions;
 pub mod resize;
 pub mod side_by_side;
+pub mod text;
 
 pub use error::{ImageError, NOT_CLOSED, NOT_MARKED};

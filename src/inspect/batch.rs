@@ -3,7 +3,8 @@
 use super::plan::{InspectionPlan, Prepared};
 use super::source::Expectation;
 use super::verdict::{Verdict, VerdictRules};
-use crate::domain::{AnomalyScores, Picture, Tau};
+use crate::domain::{AnomalyScores, OverlayStyle, Picture, Tau};
+use crate::imaging::resize::{check_engine_size, resize_for_engine};
 use crate::intake::FileVersion;
 use crate::patchcore::{EngineError, FeatureExtractor, MemoryBank, score};
 use std::path::{Path, PathBuf};
@@ -81,9 +82,32 @@ impl BankScorer {
         Ok((source.version, self.plan.judge(&scores, &source.picture, self.bank.tau())))
     }
 
+    /// Reads an image, as [`BankScorer::judge`] judges it.
+    ///
+    /// # Errors
+    /// An image that cannot be read, is not whole, or does not meet the requirements.
+    pub fn picture(&self, path: &Path) -> anyhow::Result<Picture> {
+        Ok(self.plan.prepare_linked(path)?.source.picture)
+    }
+
+    /// Judges a picture that is in memory.
+    ///
+    /// # Errors
+    /// A strip that the resize would enlarge too much, and what the engine says.
+    pub fn judge(&self, picture: &Picture) -> anyhow::Result<Verdict> {
+        check_engine_size(picture, self.plan.size)?;
+        let scores = score(&self.extractor, &self.bank, &resize_for_engine(picture, self.plan.size))?;
+        Ok(self.plan.judge(&scores, picture, self.bank.tau()))
+    }
+
     /// The thresholds that images are compared with.
     pub fn tau(&self) -> Tau {
         self.bank.tau().at(self.plan.rules.sensitivity)
+    }
+
+    /// How overlays show the mask.
+    pub fn overlay_style(&self) -> OverlayStyle {
+        OverlayStyle::of(&self.bank.config().options())
     }
 
     /// How images are inspected.

@@ -9,7 +9,7 @@ mod verdict;
 
 pub use batch::BankScorer;
 pub use output_claims::OutputClaims;
-pub use outputs::{OutputPaths, PATH_MAX, scores_json};
+pub use outputs::{OutputPaths, OverlayLook, PATH_MAX, scores_json};
 pub use plan::{InspectionPlan, Prepared};
 pub use source::{Expectation, Source, read, read_linked, read_mask};
 pub use verdict::{Verdict, VerdictRules};

@@ -2,13 +2,14 @@
 
 use super::verdict::Verdict;
 use crate::codes::{Reason, ReasonCode};
-use crate::domain::Picture;
+use crate::domain::{Decision, OverlayStyle, Picture};
 use crate::imaging::ImageError;
 use crate::imaging::heat::heat_gray;
-use crate::imaging::overlay::overlay;
+use crate::imaging::overlay::{OverlayMarks, overlay};
 use crate::imaging::png::{write_gray, write_rgb};
 use crate::imaging::side_by_side::side_by_side;
 use crate::platform::files;
+use image::RgbImage;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ pub const PATH_MAX: usize = 4095;
 pub struct OutputPaths {
     /// Binary mask, 0 or 255.
     pub mask: Option<PathBuf>,
-    /// The image with the mask in red.
+    /// The image with the place of the defect.
     pub overlay: Option<PathBuf>,
     /// Gray heat map.
     pub heat: Option<PathBuf>,
@@ -31,6 +32,29 @@ pub struct OutputPaths {
     pub side_by_side: Option<PathBuf>,
     /// Score and thresholds.
     pub scores: Option<PathBuf>,
+}
+
+/// How the overlay of an image looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OverlayLook {
+    /// The style that fits the bank.
+    pub style: OverlayStyle,
+    /// Decision, score and tau stand in a corner.
+    pub text: bool,
+}
+
+impl OverlayLook {
+    fn draw(self, picture: &Picture, verdict: &Verdict) -> RgbImage {
+        let shows_defect = verdict.decision == Decision::Ng || verdict.mask.area > 0;
+        let worst = if shows_defect { verdict.map.worst_place() } else { None };
+        let text = if self.text { label(verdict).to_vec() } else { Vec::new() };
+        overlay(picture, &OverlayMarks { style: self.style, mask: &verdict.mask, worst, text: &text })
+    }
+}
+
+fn label(verdict: &Verdict) -> [String; 3] {
+    let Verdict { decision, image_score, tau, .. } = verdict;
+    [decision.as_str().to_owned(), format!("score {image_score:.3}"), format!("tau {:.3}", tau.image)]
 }
 
 impl OutputPaths {
@@ -107,7 +131,7 @@ impl OutputPaths {
     ///
     /// # Errors
     /// [`ImageError::Write`] with the output; outputs written before it stay, and the next attempt replaces them.
-    pub fn write(&self, picture: &Picture, verdict: &Verdict, reference: Option<&Picture>) -> Result<(), ImageError> {
+    pub fn write(&self, picture: &Picture, verdict: &Verdict, reference: Option<&Picture>, look: OverlayLook) -> Result<(), ImageError> {
         if let Some(folder) = self.folder() {
             std::fs::create_dir_all(folder).map_err(|source| ImageError::Write { path: folder.to_owned(), source })?;
         }
@@ -119,7 +143,7 @@ impl OutputPaths {
             write_gray(path, verdict.mask.width, verdict.mask.height, &verdict.mask.pixels)?;
         }
         if self.overlay.is_some() || self.side_by_side.is_some() {
-            let overlay = overlay(picture, &verdict.mask);
+            let overlay = look.draw(picture, verdict);
             if let Some(path) = &self.overlay {
                 write_rgb(path, overlay.width(), overlay.height(), &overlay)?;
             }

@@ -15,7 +15,7 @@ use crate::engine::EngineFailure;
 use crate::history::{Finished, FollowUp, PendingImage};
 use crate::imaging::ImageError;
 use crate::imaging::exposure::{Exposure, exposure};
-use crate::inspect::{Expectation, InspectionPlan, OutputPaths, Prepared, Source, Verdict, VerdictRules};
+use crate::inspect::{Expectation, InspectionPlan, OutputPaths, OverlayLook, Prepared, Source, Verdict, VerdictRules};
 use crate::intake::{FileVersion, WriterState, file_state, has_stale_marker};
 use jiff::Timestamp;
 use std::path::Path;
@@ -88,10 +88,11 @@ impl Attempt<'_> {
             (verdict, picture)
         });
         let (verdict, picture) = unless_panicked(judged.await)?;
+        let look = OverlayLook { style: scored.overlay_style, text: product.outputs.overlay_text };
         let (to_write, path, claims) = (paths.clone(), image.path.clone(), Arc::clone(&context.files.claims));
         let work = move || {
             let _claim = claims.to_write(&path);
-            to_write.write(&picture, &verdict, reference.as_deref()).map(|()| (verdict, to_write.newest_ns()))
+            to_write.write(&picture, &verdict, reference.as_deref(), look).map(|()| (verdict, to_write.newest_ns()))
         };
         let (verdict, outputs_newest_ns) = match self.file_work(output_place, work).await? {
             Ok(written) => written,

@@ -4,7 +4,7 @@ use super::embedding::box_mean;
 use super::error::{EngineError, TorchContext};
 use super::feature_extractor::FeatureExtractor;
 use super::memory_bank::{BankRows, MemoryBank};
-use crate::domain::{AnomalyScores, DistanceGrid, ResizedImage};
+use crate::domain::{AnomalyScores, DistanceGrid, ResizedImage, ScoreMethod};
 use tch::{Kind, TchError, Tensor};
 
 /// The scores of `image` `[H, W, 3]` against its bank, as the bank says: with `score: guide` the distance of every patch to its nearest
@@ -25,7 +25,7 @@ pub fn score(extractor: &FeatureExtractor, bank: &MemoryBank, image: &ResizedIma
             let (distances, height, width) =
                 rows.of_maps(&maps, stride, i64::from(config.neighbourhood)).doing("comparing patches with the bank")?;
             let grid = distance_grid(&distances, height, width, config.smoothing).doing("smoothing the distances")?;
-            Ok(AnomalyScores { image: grid.peak(), grid })
+            Ok(AnomalyScores { image: grid.peak(), method: ScoreMethod::Guide, grid })
         }
     }
 }

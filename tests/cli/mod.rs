@@ -4,3 +4,5 @@ mod bad_input;
 mod by_hand;
 mod config;
 mod config_reference;
+mod overlays;
+mod selftest;

@@ -48,6 +48,7 @@ pub const ROOMS: &[Room] = &[
     // One image, from the file to the outputs; measures of scores; how the line stands.
     room(4, "inspect"),
     room(4, "evaluation"),
+    room(4, "selftest").and(&["inspect"]),
     room(4, "snapshot"),
     // Banks on disk and in memory.
     room(5, "banks"),
@@ -79,6 +80,7 @@ pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("serde_yaml", &["config"]),
     ("saphyr_parser", &["config"]),
     ("sd_notify", &["supervisor"]),
+    ("embedded_graphics", &["imaging"]),
     ("axum", &["monitoring"]),
     // `platform` has the limits that an HTTP server keeps.
     ("hyper", &["monitoring", "platform"]),

@@ -28,8 +28,7 @@ pub(in crate::config) struct RawMetrics {
     /// The address and port on this machine, for example `127.0.0.1:9464`. Only loopback addresses are allowed, because there is no
     /// password. A reverse proxy makes the pages available to other machines.
     pub listen: Option<String>,
-    /// The path of a Unix socket instead of a port, for example `/run/patchcored/metrics.sock`. Its folder must exist and be writable for
-    /// the service.
+    /// The path of a Unix socket instead of a port, for example `/run/patchcored/metrics.sock`. Its folder must be writable for the service.
     pub socket: Option<FilePath>,
 }
 

@@ -13,6 +13,8 @@ pub struct OutputsConfig {
     pub mask: bool,
     /// `X.jpg.overlay.png`
     pub overlay: bool,
+    /// The overlay says score, tau and decision.
+    pub overlay_text: bool,
     /// `X.jpg.heat.png`
     pub heat: bool,
     /// `X.jpg.side_by_side.png`; needs `reference`.
@@ -29,8 +31,10 @@ pub struct OutputsConfig {
 pub(in crate::config) struct RawOutputs {
     /// `X.jpg.mask.png`, white where the defect is.
     pub mask: Option<bool>,
-    /// `X.jpg.overlay.png`, the image with the mask in red.
+    /// `X.jpg.overlay.png`, the image with an outline around the mask and a cross at its worst place (preset `guide`: the mask in red).
     pub overlay: Option<bool>,
+    /// Writes decision, score and tau into a corner of the overlay. Off by default, because the text covers a part of the image.
+    pub overlay_text: Option<bool>,
     /// `X.jpg.heat.png`, the distances as gray values.
     pub heat: Option<bool>,
     /// `X.jpg.side_by_side.png`: reference, image, mask and overlay in one picture. Needs `reference`.
@@ -47,6 +51,7 @@ pub(in crate::config) fn check(raw: RawOutputs, has_reference: bool, scope: &Sco
     let outputs = OutputsConfig {
         mask: raw.mask.unwrap_or(true),
         overlay: raw.overlay.unwrap_or(true),
+        overlay_text: raw.overlay_text.unwrap_or(false),
         heat: raw.heat.unwrap_or(false),
         side_by_side: raw.side_by_side.unwrap_or(false),
         scores: raw.scores.unwrap_or(false),
@@ -67,7 +72,8 @@ mod tests {
 
     #[test]
     fn what_is_left_out_takes_the_defaults() {
-        let expected = OutputsConfig { mask: true, overlay: true, heat: false, side_by_side: false, scores: false, dir: None };
+        let expected =
+            OutputsConfig { mask: true, overlay: true, overlay_text: false, heat: false, side_by_side: false, scores: false, dir: None };
         let found = check_of_product("{}", |raw, scope, problems| check(raw, false, scope, problems));
         assert_eq!(found, (expected, String::new()));
     }

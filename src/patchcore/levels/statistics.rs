@@ -8,7 +8,7 @@
 //! - The score is a soft maximum of the standardised readings, in their mean scale: about 1 for an ordinary good image.
 
 use super::LEVELS;
-use crate::domain::{AnomalyScores, DistanceGrid};
+use crate::domain::{AnomalyScores, DistanceGrid, ScoreMethod};
 use serde::{Deserialize, Serialize};
 
 /// The outermost patches, the second ring, the rest.
@@ -62,7 +62,7 @@ impl ScoreStatistics {
     /// multiples of an ordinary good patch.
     pub fn score(&self, grids: &[DistanceGrid; LEVELS]) -> AnomalyScores {
         let (readings, grid) = read(&self.levels, grids);
-        AnomalyScores { image: self.combined(readings).exp() as f32, grid }
+        AnomalyScores { image: self.combined(readings).exp() as f32, method: ScoreMethod::Levels, grid }
     }
 
     /// The logarithm of the score.
