@@ -4,7 +4,7 @@ use super::infer::ScoringArgs;
 use super::output::{complain, say};
 use crate::banks::list_images;
 use crate::domain::{AnomalyMap, IMAGE_EXTENSIONS, Picture};
-use crate::evaluation::{Overlap, Truth, aupro, auroc, pixel_auroc, recall_at, rejected};
+use crate::evaluation::{MaskOverlap, Truth, aupro, auroc, pixel_auroc, recall_at, rejected};
 use crate::inspect::{self, BankScorer, Expectation};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ struct Scores {
     images: Vec<f32>,
     maps: Vec<(AnomalyMap, Option<Vec<u8>>)>,
     /// Of the masks that the line would write with the drawn ones.
-    overlap: Overlap,
+    overlap: MaskOverlap,
     /// Images and masks that could not be used.
     left_out: Vec<LeftOut>,
 }

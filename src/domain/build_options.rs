@@ -290,12 +290,16 @@ impl BuildOptions {
         need(sorted.len() == self.layers.len(), "layers", "names a layer twice; name each once".into());
         need(share(self.coreset), "coreset", format!("{} is out of range; use 0 (keep all) to 1", self.coreset));
         need(self.reservoir_max >= 1, "reservoir_max", "0 keeps no patch; use at least 1".into());
-        for (key, value) in [("pixel_pct", self.pixel_pct), ("image_pct", self.image_pct), ("mask_pct", self.mask_pct)] {
-            need(share(value), key, format!("{value} is out of range; use 0 to 1, e.g. 0.98"));
-            let has_tail = self.score == ScoreMethod::Guide || !share(value) || (Self::TAIL.0..=Self::TAIL.1).contains(&value);
-            need(has_tail, key, format!("{value} is out of range with `score: levels`; use 0.5 to 0.999999, e.g. 0.98"));
+        if self.score == ScoreMethod::Guide {
+            for (key, value) in [("pixel_pct", self.pixel_pct), ("image_pct", self.image_pct)] {
+                need(share(value), key, format!("{value} is out of range; use 0 to 1, e.g. 0.995"));
+            }
         }
         if self.score == ScoreMethod::Levels {
+            for (key, value) in [("image_pct", self.image_pct), ("mask_pct", self.mask_pct)] {
+                let has_tail = (Self::TAIL.0..=Self::TAIL.1).contains(&value);
+                need(has_tail, key, format!("{value} is out of range with `score: levels`; use 0.5 to 0.999999, e.g. 0.98"));
+            }
             let held_out = self.calibration == Calibration::HeldOut;
             need(held_out, "calibration", "`in_sample` belongs to `score: guide`; remove one of the two".into());
             let patches = self.coreset_method != CoresetMethod::Kmeans;

@@ -134,12 +134,12 @@ pub fn recall_at(false_alarms: f64, good: &[f32], bad: &[f32]) -> Option<f64> {
 
 /// Pixels that masks and drawn defects have in common, and pixels that are in either.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Overlap {
+pub struct MaskOverlap {
     both: u64,
     either: u64,
 }
 
-impl Overlap {
+impl MaskOverlap {
     /// Adds one image; both masks `[h, w]` in the same order, 0 = not set.
     pub fn add(&mut self, found: &[u8], drawn: &[u8]) {
         for (found, drawn) in found.iter().zip(drawn) {
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn iou_is_overlap_over_union_of_all_images() {
-        let mut overlap = Overlap::default();
+        let mut overlap = MaskOverlap::default();
         assert_eq!(overlap.iou(), None);
         overlap.add(&[255, 255, 0, 0], &[1, 0, 0, 0]);
         overlap.add(&[0, 255], &[1, 1]);

@@ -2,4 +2,4 @@
 
 mod metrics;
 
-pub use metrics::{Overlap, Truth, aupro, auroc, pixel_auroc, recall_at, rejected};
+pub use metrics::{MaskOverlap, Truth, aupro, auroc, pixel_auroc, recall_at, rejected};

@@ -1,10 +1,9 @@
 //! `bank_config.json`: how a bank was built, and so how images have to be prepared for it.
 
 use super::bank_json::{damaged, read};
-use super::build_report::Report;
 use super::error::EngineError;
 use super::false_alarms::unresolved;
-use super::levels::{Calibrated, ScoreStatistics};
+use super::levels::ScoreStatistics;
 use crate::domain::{Backbone, BuildOptions, Calibration, CoresetMethod, EngineSize, FalseAlarms, Grouping, Layer, Precision, ScoreMethod};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -242,13 +241,10 @@ impl BankConfig {
         };
     }
 
-    /// Records what a build of two levels measured.
-    pub(super) fn promise_of_levels(&mut self, calibrated: &Calibrated, found: &Report) {
-        self.levels = Some(calibrated.statistics.clone());
-        self.false_alarms = calibrated.false_alarms;
-        self.tau_warning = calibrated.warning(self.image_pct);
-        self.stands_out = found.stands_out.iter().take(NAMED).cloned().collect();
-        self.near_copies = found.near_copies.iter().take(NAMED).map(|group| group.iter().take(NAMED).cloned().collect()).collect();
+    /// Writes down the first OK images that stand out, and the first groups of near-copies.
+    pub(super) fn name_images(&mut self, stands_out: &[String], near_copies: &[Vec<String>]) {
+        self.stands_out = stands_out.iter().take(NAMED).cloned().collect();
+        self.near_copies = near_copies.iter().take(NAMED).map(|group| group.iter().take(NAMED).cloned().collect()).collect();
     }
 
     /// The options that the bank was built with; what an old file does not say is as the scripts do it.

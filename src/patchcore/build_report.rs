@@ -1,7 +1,5 @@
 //! What a build says while it runs and when it is done.
 
-use super::bank_config::BankConfig;
-use super::memory_bank::MemoryBank;
 use crate::domain::{FalseAlarms, Tau};
 
 /// What a build is doing.
@@ -24,14 +22,6 @@ pub struct BuildProgress {
     pub done: usize,
     /// Steps of the phase.
     pub total: usize,
-}
-
-/// A bank and how it came about.
-pub struct BuiltBank {
-    /// The bank, not yet saved.
-    pub bank: MemoryBank,
-    /// What to report.
-    pub summary: BuildSummary,
 }
 
 /// The facts of a build.
@@ -83,27 +73,4 @@ pub(super) struct Report {
     pub calibrate_s: f64,
     /// Images left out: name and reason.
     pub skipped: Vec<(String, String)>,
-}
-
-impl Report {
-    /// The built bank with its summary.
-    pub fn of(self, bank: MemoryBank) -> BuiltBank {
-        let BankConfig { false_alarms, tau_warning, .. } = bank.config();
-        let summary = BuildSummary {
-            images: self.images,
-            patches: self.patches,
-            rows: bank.rows(),
-            dim: bank.dim(),
-            tau: bank.tau(),
-            false_alarms: *false_alarms,
-            tau_warning: tau_warning.clone(),
-            stands_out: self.stands_out,
-            near_copies: self.near_copies,
-            embed_s: self.embed_s,
-            coreset_s: self.coreset_s,
-            calibrate_s: self.calibrate_s,
-            skipped: self.skipped,
-        };
-        BuiltBank { bank, summary }
-    }
 }

@@ -1,7 +1,7 @@
 //! OK images → memory bank: embed, choose the coreset, calibrate.
 
 use super::bank_config::BankConfig;
-use super::build_report::{BuildPhase, BuildProgress, BuiltBank, Report};
+use super::build_report::{BuildPhase, BuildProgress, BuildSummary, Report};
 use super::calibration::{Measure, OkSet, PatchDistances, calibrate, order};
 use super::coreset;
 use super::embedding::PatchEmbeddings;
@@ -18,6 +18,14 @@ use std::time::Instant;
 
 /// Images read ahead of the network when they are read a second time.
 const READ_AHEAD: usize = 2;
+
+/// A bank and how it came about.
+pub struct BuiltBank {
+    /// The bank, not yet saved.
+    pub bank: MemoryBank,
+    /// What to report.
+    pub summary: BuildSummary,
+}
 
 /// Builds a bank.
 ///
@@ -40,8 +48,12 @@ pub fn build_bank(
     let (rows, tau, found) = match options.score {
         ScoreMethod::Levels => {
             let built = levels::build(extractor, images, options, progress)?;
-            config.promise_of_levels(&built.calibrated, &built.found);
-            (BankRows::Levels(built.bank), built.calibrated.tau, built.found)
+            let calibrated = built.calibrated;
+            config.tau_warning = calibrated.warning(options.image_pct);
+            config.false_alarms = calibrated.false_alarms;
+            config.levels = Some(calibrated.statistics);
+            config.name_images(&built.found.stands_out, &built.found.near_copies);
+            (BankRows::Levels(built.bank), calibrated.tau, built.found)
         }
         ScoreMethod::Guide => {
             let (bank, tau, scored, found) = build_of_guide(extractor, images, options, progress)?;
@@ -52,7 +64,22 @@ pub fn build_bank(
     config.images = Some(found.images);
     config.patches = Some(found.patches);
     let bank = MemoryBank::new(rows, config, tau)?;
-    Ok(found.of(bank))
+    let summary = BuildSummary {
+        images: found.images,
+        patches: found.patches,
+        rows: bank.rows(),
+        dim: bank.dim(),
+        tau,
+        false_alarms: bank.config().false_alarms,
+        tau_warning: bank.config().tau_warning.clone(),
+        stands_out: found.stands_out,
+        near_copies: found.near_copies,
+        embed_s: found.embed_s,
+        coreset_s: found.coreset_s,
+        calibrate_s: found.calibrate_s,
+        skipped: found.skipped,
+    };
+    Ok(BuiltBank { bank, summary })
 }
 
 /// The bank of one level, its thresholds, the number of images that they were measured on, and what was found.

@@ -1,10 +1,10 @@
 //! Tau: quantiles of what the OK images themselves score.
 
 use super::coreset;
+use super::distance_grid::distance_grid;
 use super::error::{EngineError, TorchContext};
 use super::nearest::NearestRows;
 use super::reservoir::Reservoir;
-use super::scorer::distance_grid;
 use crate::domain::{BuildOptions, Calibration, DistanceGrid, Tau};
 use tch::Tensor;
 

@@ -42,7 +42,7 @@ fn json(path: &Path) -> serde_json::Value {
 /// A version and its row as 0.1.0 left them, built from the ok folder as it is now.
 fn leave_version(line: &Line, product: &str, version: u32, state: &str) {
     let (ok, dir) = (line.ok(product), line.bank(product).join(format!("versions/{version:06}")));
-    let options = ["--backbone", "efficientnet_lite0", "--shorter", "64", "--stride", "1", "--coreset", "0.1"];
+    let options = ["--backbone", "efficientnet_lite0", "--shorter", "64", "--stride", "1", "--coreset", "0.1", "--score", "guide"];
     let engine = ["--device", "cpu", "--precision", "float32"];
     let folders = ["build", "--ok-dir", arg(&ok), "--out-dir", arg(&dir)];
     run_ok(&[&folders[..], &options, &engine, &["--layers", "layer2", "layer3"]].concat());
@@ -50,7 +50,7 @@ fn leave_version(line: &Line, product: &str, version: u32, state: &str) {
     let config = dir.join("bank_config.json");
     let (text, written) = (std::fs::read_to_string(&config).unwrap(), json(&config)["ok_fingerprint"].as_str().unwrap().to_owned());
     let fingerprint = fingerprint(&ok);
-    assert!(written.starts_with("2:") && written != fingerprint, "{written}");
+    assert!(written.starts_with("3:") && written != fingerprint, "{written}");
     std::fs::write(&config, text.replace(&written, &fingerprint)).unwrap();
 
     let (facts, tau) = (json(&config), json(&dir.join("tau.json")));

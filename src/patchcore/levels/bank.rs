@@ -4,9 +4,9 @@ use super::axes::PrincipalAxes;
 use super::statistics::ScoreStatistics;
 use super::{LEVELS, NEIGHBOURHOODS};
 use crate::domain::{AnomalyScores, DistanceGrid};
+use crate::patchcore::distance_grid::distance_grid;
 use crate::patchcore::embedding::PatchEmbeddings;
 use crate::patchcore::nearest::NearestRows;
-use crate::patchcore::scorer::distance_grid;
 use tch::{Device, TchError, Tensor};
 
 /// A bank with a fine and a coarse level.

@@ -16,7 +16,6 @@ mod statistics;
 
 pub(super) use bank::LevelBank;
 pub(super) use build::build;
-pub(super) use calibration::Calibrated;
 pub use statistics::ScoreStatistics;
 
 /// Feature maps are averaged over so many places each way before they are joined: fine, coarse.
