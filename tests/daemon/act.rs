@@ -98,7 +98,9 @@ cp \"$PATCHCORED_MASK\" \"$OUT/mask\" && cp \"$PATCHCORED_OVERLAY\" \"$OUT/overl
     for (name, column) in [("SCORE", "image_score"), ("TAU", "image_tau"), ("PIXEL_TAU", "pixel_tau")] {
         let value: f64 =
             line.sql(&format!("SELECT printf('%.17g', {column}) FROM inspections WHERE decision = 'ng'")).unwrap().parse().unwrap();
-        assert_eq!(number(&format!("PATCHCORED_{name}")), value);
+        // The last digit that SQLite prints may be off by one.
+        let told = number(&format!("PATCHCORED_{name}"));
+        assert!((told - value).abs() <= 4.0 * f64::EPSILON * value, "{name}: {told} against {value}");
     }
     assert_eq!(variable("PLC_ADDRESS").as_deref(), Some(&b"10.0.0.7"[..]), "what the unit sets for it reaches it");
     for name in ["WATCHDOG_USEC", "WATCHDOG_PID", "NOTIFY_SOCKET"] {

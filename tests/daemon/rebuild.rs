@@ -101,6 +101,8 @@ fn a_bank_made_by_hand_is_taken_over_and_kept_until_ok_changes() {
         "64",
         "--stride",
         "1",
+        "--score",
+        "guide",
     ]);
     // As the Python scripts write it: seven keys and the backbone.
     let config: serde_json::Value = serde_json::from_slice(&std::fs::read(bank.join("bank_config.json")).unwrap()).unwrap();
