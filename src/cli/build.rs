@@ -62,7 +62,7 @@ pub struct BuildArgs {
     /// Share of good patches at or below pixel_tau, with guide [default: 0.995]
     #[arg(long, value_name = "SHARE", alias = "pixel_pct")]
     pixel_pct: Option<f64>,
-    /// Which OK images belong together, with levels: auto, none, or a regular expression with (?P<group>...) on the file name [default: auto]
+    /// Which OK images belong together, with levels: auto, none, or a regular expression with `(?P<group>...)` on the file name [default: auto]
     #[arg(long, value_name = "HOW")]
     groups: Option<String>,
     /// What tau is measured on: held_out (good parts not in the bank), and in_sample with guide [default: held_out]

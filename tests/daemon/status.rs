@@ -23,6 +23,12 @@ fn settle(product: &mut Value) {
         let age = product[key].take();
         assert!(age.is_null() || age.as_i64().is_some_and(|age| (0..600).contains(&age)), "{key}: {age}");
     }
+    if product["bank"].is_object() {
+        for key in ["expected_false_alarms", "false_alarms_bound"] {
+            let promised = product["bank"][key].take();
+            assert!(promised.as_f64().is_some_and(|parts| (0.0..=1000.0).contains(&parts)), "{key}: {promised}");
+        }
+    }
     let mut places = vec![product["bank_folder"].take(), product["outputs_folder"].take()];
     places.extend(
         product["drop_folders"].as_array_mut().unwrap().iter_mut().map(|folder| json!({"free_bytes": folder["free_bytes"].take()})),
@@ -71,8 +77,8 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
             "version": 1,
             "created_at": value("SELECT created_at FROM banks WHERE state = 'active'"),
             "after_rollback": false,
-            "expected_false_alarms": value("SELECT expected_false_alarms FROM banks WHERE state = 'active'").parse::<f64>().unwrap(),
-            "false_alarms_bound": value("SELECT false_alarms_bound FROM banks WHERE state = 'active'").parse::<f64>().unwrap(),
+            "expected_false_alarms": null,
+            "false_alarms_bound": null,
             "compared_images": null,
             "compared_to_ng": null,
             "compared_to_ok": null,

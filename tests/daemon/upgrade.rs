@@ -171,7 +171,7 @@ fn banks_and_holds_of_version_0_1_0_stay_until_the_ok_folder_changes() {
         line.wait_sql(&format!("SELECT version FROM banks WHERE product = '{product}' AND state = 'active'"), version);
         assert_eq!(decided_by(&line, product, "changed.png"), version);
         let written = format!("SELECT substr(ok_fingerprint, 1, 2) FROM banks WHERE product = '{product}' AND state = 'active'");
-        assert_eq!(line.sql(&written).unwrap(), "2:");
+        assert_eq!(line.sql(&written).unwrap(), "3:");
     }
     assert!(daemon.stop().success());
 }

@@ -4,7 +4,7 @@
 //!    (fine), and averaged over 3×3 places (coarse).
 //! 2. [`bank`] finds the distance of every patch to the nearest bank row of its level.
 //! 3. [`statistics`] puts both into the units of the good images of this bank, joins them to one map and reads that map four times.
-//! 4. What a unit is, [`calibration`] measures on held-out OK images while [`build`] makes the bank.
+//! 4. What a unit is, [`calibration`] measures on held-out OK images while [`mod@build`] makes the bank.
 
 mod axes;
 mod bank;
