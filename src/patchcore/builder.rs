@@ -10,7 +10,7 @@ use super::feature_extractor::FeatureExtractor;
 use super::levels;
 use super::memory_bank::{BankRows, MemoryBank};
 use super::nearest::NearestRows;
-use super::ok_images::{ImageSource, UnusableImage, by_name, read_ahead};
+use super::ok_images::{ImageSource, UnusableImage, UsedImage, by_name, none_usable, not_finite, read_ahead};
 use super::reservoir::Reservoir;
 use crate::domain::{BuildOptions, ResizedImage, ScoreMethod, Tau};
 use std::sync::mpsc::sync_channel;
@@ -103,8 +103,7 @@ fn build_of_guide(
     .doing("choosing the coreset")?;
     let bank = NearestRows::new(chosen.rows).and_then(|bank| bank.to_device(extractor.device())).doing("making the bank")?;
     if !bank.is_finite().doing("checking the bank")? {
-        let text = "the network gives NaN or infinite features; check the weights file, or use `precision: float32`";
-        return Err(EngineError::Build(text.to_owned()));
+        return Err(not_finite());
     }
     let coreset_s = started.elapsed().as_secs_f64();
 
@@ -138,23 +137,13 @@ fn check(extractor: &FeatureExtractor, options: &BuildOptions) -> Result<(), Eng
     Ok(())
 }
 
-/// An image that is in the bank.
-struct Used {
-    /// Index into the source.
-    index: usize,
-    height: i64,
-    width: i64,
-    /// Its first patch in the stream.
-    first_patch: i64,
-}
-
 /// The OK images on their way into a bank.
 struct OkImages<'a> {
     extractor: &'a FeatureExtractor,
     source: &'a dyn ImageSource,
     options: &'a BuildOptions,
     names: Vec<String>,
-    used: Vec<Used>,
+    used: Vec<UsedImage>,
     skipped: Vec<(String, String)>,
 }
 
@@ -168,18 +157,15 @@ impl OkImages<'_> {
             if let Some(patches) = self.embed(index, image)? {
                 let (height, width, first_patch) = (patches.height, patches.width, reservoir.seen() as i64);
                 reservoir.add(self.used.len() as u32, &patches.rows).doing("sampling patches")?;
-                self.used.push(Used { index, height, width, first_patch });
+                self.used.push(UsedImage { index, height, width, first_patch });
             }
             done += 1;
             progress(BuildProgress { phase: BuildPhase::Embed, done, total });
             Ok(())
         })?;
-        match (self.used.is_empty(), self.skipped.first()) {
-            (false, _) => Ok(reservoir),
-            (true, None) => Err(EngineError::Build("there is no OK image; put some into the OK folder".to_owned())),
-            (true, Some((name, reason))) => {
-                Err(EngineError::Build(format!("none of the {total} OK images can be used; the first is {name}: {reason}")))
-            }
+        match self.used.is_empty() {
+            false => Ok(reservoir),
+            true => Err(none_usable(total, self.skipped.first().map(|(name, reason)| (name.as_str(), reason.as_str())))),
         }
     }
 
@@ -242,7 +228,7 @@ impl OkImages<'_> {
     }
 }
 
-impl Used {
+impl UsedImage {
     /// The distances of its patches, all of which the reservoir holds.
     fn measure(&self, reservoir: &Reservoir, rows: &NearestRows) -> Result<PatchDistances, EngineError> {
         let (height, width) = (self.height, self.width);

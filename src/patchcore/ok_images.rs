@@ -24,6 +24,31 @@ pub trait ImageSource: Sync {
     fn load(&self, index: usize) -> Result<ResizedImage, UnusableImage>;
 }
 
+/// An image that is in the bank.
+pub(super) struct UsedImage {
+    /// Index into the source.
+    pub index: usize,
+    /// Rows of patches.
+    pub height: i64,
+    /// Patches per row.
+    pub width: i64,
+    /// Its first patch in the stream.
+    pub first_patch: i64,
+}
+
+/// The error of a build without an image that can be used: of `total` images the `first` is named, with its reason.
+pub(super) fn none_usable(total: usize, first: Option<(&str, &str)>) -> EngineError {
+    EngineError::Build(match first {
+        None => "there is no OK image; put some into the OK folder".to_owned(),
+        Some((name, reason)) => format!("none of the {total} OK images can be used; the first is {name}: {reason}"),
+    })
+}
+
+/// The error of a build whose features or thresholds are no numbers.
+pub(super) fn not_finite() -> EngineError {
+    EngineError::Build("the network gives NaN or infinite features; check the weights file, or use `precision: float32`".to_owned())
+}
+
 /// The indexes of names in their order.
 pub(super) fn by_name(names: &[String]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..names.len()).collect();

@@ -13,7 +13,7 @@ use crate::patchcore::embedding::PatchEmbeddings;
 use crate::patchcore::error::{EngineError, TorchContext};
 use crate::patchcore::feature_extractor::FeatureExtractor;
 use crate::patchcore::nearest::NearestRows;
-use crate::patchcore::ok_images::{ImageSource, UnusableImage, by_name, read_ahead};
+use crate::patchcore::ok_images::{ImageSource, UnusableImage, UsedImage, by_name, none_usable, not_finite, read_ahead};
 use crate::patchcore::reservoir::Reservoir;
 use rand::SeedableRng;
 use rand::seq::index;
@@ -104,20 +104,6 @@ fn nothing_held_out() -> EngineError {
     )
 }
 
-fn not_finite() -> EngineError {
-    EngineError::Build("the network gives NaN or infinite features; check the weights file, or use `precision: float32`".to_owned())
-}
-
-/// An image that is in the bank.
-struct Used {
-    /// Index into the source.
-    index: usize,
-    height: i64,
-    width: i64,
-    /// Its first patch in the stream.
-    first_patch: i64,
-}
-
 /// The OK images on their way into a bank.
 struct OkImages<'a> {
     extractor: &'a FeatureExtractor,
@@ -128,7 +114,7 @@ struct OkImages<'a> {
     order: Vec<usize>,
     /// Patches of each level; both sample the same places.
     reservoirs: [Reservoir; LEVELS],
-    used: Vec<Used>,
+    used: Vec<UsedImage>,
     skipped: Vec<(String, String)>,
 }
 
@@ -175,10 +161,8 @@ impl OkImages<'_> {
     fn nothing_usable(&self) -> EngineError {
         let total = self.order.len();
         let first = self.order.iter().find_map(|&index| Some((&self.names[index], self.source.load(index).err()?)));
-        EngineError::Build(match first {
-            None => "there is no OK image; put some into the OK folder".to_owned(),
-            Some((name, reason)) => format!("none of the {total} OK images can be used; the first is {name}: {reason}"),
-        })
+        let first = first.map(|(name, reason)| (name.as_str(), reason.to_string()));
+        none_usable(total, first.as_ref().map(|(name, reason)| (*name, reason.as_str())))
     }
 
     fn maps(&self, image: &ResizedImage) -> Result<Vec<Tensor>, EngineError> {
@@ -203,7 +187,7 @@ impl OkImages<'_> {
                     reservoir.add(number, &patches.rows).doing("sampling patches")?;
                 }
                 looks.push(look(&levels[0].rows, height, width).doing("comparing images")?);
-                self.used.push(Used { index, height, width, first_patch });
+                self.used.push(UsedImage { index, height, width, first_patch });
             }
             done += 1;
             progress(BuildProgress { phase: BuildPhase::Embed, done, total: ahead + count });
@@ -311,7 +295,7 @@ impl OkImages<'_> {
 
     /// The patches of a used image, all of which the reservoirs hold.
     fn kept_patches(&self, number: usize) -> Result<[PatchEmbeddings; LEVELS], TchError> {
-        let Used { height, width, first_patch, .. } = self.used[number];
+        let UsedImage { height, width, first_patch, .. } = self.used[number];
         let of = |level: usize| -> Result<PatchEmbeddings, TchError> {
             let rows = self.reservoirs[level].rows()?.f_narrow(0, first_patch, height * width)?;
             Ok(PatchEmbeddings { rows, height, width })
