@@ -286,3 +286,28 @@ fn first_few(names: &[String], between: &str) -> String {
         more => format!("{shown}; and {more} more"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finding_about_ok_images_is_an_event_that_names_the_first_few() {
+        let names = |count: usize| (0..count).map(|number| format!("{number}.png")).collect::<Vec<_>>();
+        let report = |left_out, stands_out, near_copies: Vec<Vec<String>>| -> BuildReport {
+            let json = serde_json::json!({"images": 9, "patches": 9, "bank": [1, 1], "tau": {"pixel": 1.0, "image": 1.0},
+                "false_alarms_per_1000": null, "tau_warning": null, "stands_out": names(stands_out), "near_copies": near_copies,
+                "embed_s": 0.0, "coreset_s": 0.0, "calibrate_s": 0.0, "skipped": left_out, "left_out": names(left_out),
+                "precision": "float32", "out_dir": "/bank"});
+            serde_json::from_value(json).unwrap()
+        };
+        assert_eq!(about_ok_images(&report(0, 0, Vec::new())), []);
+        let found = about_ok_images(&report(1, 7, vec![names(2), names(3)]));
+        let expected = [
+            (EventKind::OkImagesLeftOut, "1 images left out: 0.png"),
+            (EventKind::OkImagesStandOut, "7 OK images are unlike the others: 0.png, 1.png, 2.png, 3.png, 4.png; and 2 more"),
+            (EventKind::OkImagesAlike, "2 groups of OK images are near-copies and count once each: 0.png = 1.png; 0.png = 1.png = 2.png"),
+        ];
+        assert_eq!(found, expected.map(|(kind, text)| (kind, text.to_owned())));
+    }
+}
