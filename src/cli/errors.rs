@@ -11,7 +11,6 @@ use crate::imaging::ImageError;
 use crate::patchcore::EngineError;
 use crate::routing::rules::RoutingProblems;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// A wrong combination of arguments: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -136,15 +135,15 @@ fn of_engine(error: &EngineError) -> ErrorCode {
 }
 
 /// 78 for a bad configuration, 2 for wrong usage, else 1.
-pub(super) fn exit_code(error: &anyhow::Error) -> ExitCode {
+pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
     if error.chain().any(is_of_configuration) {
-        return ExitCode::from(EX_CONFIG);
+        return EX_CONFIG;
     }
     if let Some(fatal) = error.downcast_ref::<FatalError>() {
-        return ExitCode::from(fatal.exit_code());
+        return fatal.exit_code();
     }
     let usage = |error: &Coded| matches!(error.code, ErrorCode::Usage | ErrorCode::UnknownProduct | ErrorCode::UnknownCode);
-    if error.is::<UsageError>() || error.downcast_ref().is_some_and(usage) { ExitCode::from(2) } else { ExitCode::FAILURE }
+    if error.is::<UsageError>() || error.downcast_ref().is_some_and(usage) { 2 } else { 1 }
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl Cli {
             Ok(code) => code,
             Err(error) => {
                 complain(&errors::shown(&error));
-                errors::exit_code(&error)
+                ExitCode::from(errors::exit_code(&error))
             }
         }
     }

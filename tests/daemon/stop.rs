@@ -1,6 +1,8 @@
 //! Stopping and dying: nothing lost, nothing done twice.
 
 use crate::helper::{Line, Part, Product, jpeg_bytes, write_image};
+use rustix::process::Signal;
+use std::time::Duration;
 
 const IMAGES: u32 = 60;
 
@@ -86,4 +88,24 @@ fn what_a_killed_daemon_was_writing_is_removed() {
         assert!(!path.exists(), "{}", path.display());
     }
     assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_second_sigterm_ends_the_daemon_at_once_and_as_asked_whatever_it_is_at() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..6);
+    for round in 0..12_u32 {
+        let done = line.sql("SELECT count(*) FROM inspections WHERE state = 'done'").unwrap_or_else(|_| "0".to_owned());
+        drop_images(&line, 8 * round..8 * round + 8);
+        let daemon = line.start();
+        if round % 3 == 0 {
+            // The first bank, later a rebuild.
+            line.fill_ok("disc", 6 + round..7 + round);
+        }
+        line.wait_sql(&format!("SELECT count(*) > {done} FROM inspections WHERE state = 'done'"), "1");
+        daemon.signal(Signal::TERM);
+        std::thread::sleep(Duration::from_millis(u64::from(round * 7 % 30)));
+        let status = daemon.stop();
+        assert!(status.success(), "round {round}: {status}\n{}", line.log());
+    }
 }

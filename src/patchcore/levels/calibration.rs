@@ -41,7 +41,7 @@ impl Calibrated {
         let needed = (1.0 / (1.0 - image_pct)).ceil();
         ((self.groups as f64) < needed - 0.5).then(|| {
             format!(
-                "image_tau is a fit to the scores of {} groups of OK images, which are too few to count {:.3} % of good parts: counting needs                  {needed} or more; until then trust the bound more than the expectation",
+                "image_tau is a fit to the scores of {} groups of OK images, which are too few to count {:.3} % of good parts: counting needs {needed} or more; until then trust the bound more than the expectation",
                 self.groups,
                 100.0 * (1.0 - image_pct)
             )
