@@ -35,6 +35,19 @@ pub struct CompareJob {
     pub engine: EngineJob,
 }
 
+/// A bank that was just built and is to find planted defects. The daemon hands it over like a [`BuildJob`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SelfTestJob {
+    /// The folder of the bank.
+    pub bank_dir: PathBuf,
+    /// Folder of the OK images that defects are planted into.
+    pub ok_dir: PathBuf,
+    /// How the product judges its images.
+    pub rules: VerdictRules,
+    /// The network, and what images it takes.
+    pub engine: EngineJob,
+}
+
 /// What the daemon hands to the build process on stdin.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -43,6 +56,8 @@ pub enum BackgroundJob {
     Build(BuildJob),
     /// Judge recent images with it.
     Compare(CompareJob),
+    /// Find planted defects with it.
+    SelfTest(SelfTestJob),
 }
 
 /// The network of a job, and what images it takes.

@@ -1,6 +1,6 @@
 //! `patchcored build` as a child process: niced, ended with the daemon; its last lines of stderr are kept.
 
-use super::{BackgroundJob, BuildJob, BuildReport, CompareJob};
+use super::{BackgroundJob, BuildJob, BuildReport, CompareJob, SelfTestJob};
 use crate::domain::Comparison;
 use crate::platform::kernel::{has_thread_in_system_call, ticks};
 use crate::telemetry::{Progress, Silence};
@@ -58,6 +58,15 @@ pub async fn run_comparison(product: &str, job: CompareJob, progress: &Arc<Progr
     let job = BackgroundJob::Compare(job);
     let work = run_job(format!("comparison of {product}"), &job, progress);
     let stdout = tokio::time::timeout(limit, work).await.with_context(|| format!("no answer within {limit:?}"))??;
+    last_line(&stdout).context("the build process did not say what it found")
+}
+
+/// Has a new bank of `product` find planted defects; gives one sentence for each kind. Dropping the future ends the child.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_self_test(product: &str, job: SelfTestJob, progress: &Arc<Progress>) -> anyhow::Result<Vec<String>> {
+    let stdout = run_job(format!("self-test of {product}"), &BackgroundJob::SelfTest(job), progress).await?;
     last_line(&stdout).context("the build process did not say what it found")
 }
 

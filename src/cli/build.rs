@@ -3,13 +3,14 @@
 use super::UsageError;
 use super::engine_args::EngineArgs;
 use super::output::{complain, say};
-use crate::banks::{BackgroundJob, BuildJob, EngineJob, build, compare, step_back};
+use crate::banks::{BackgroundJob, BuildJob, EngineJob, build, compare, self_test_bank, step_back};
 use crate::domain::{
     Backbone, BuildOptions, Calibration, CoresetMethod, GivenOptions, Grouping, Layer, Precision, PrecisionChoice, Preset, ScoreMethod,
 };
 use crate::patchcore::{BuildPhase, BuildProgress};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -141,10 +142,8 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
             step_back(parent)?;
             match serde_json::from_reader(std::io::stdin().lock()).context("cannot read the job from stdin")? {
                 BackgroundJob::Build(job) => job,
-                BackgroundJob::Compare(job) => {
-                    say(&format!("{}\n", serde_json::to_string(&compare(&job)?)?))?;
-                    return Ok(ExitCode::SUCCESS);
-                }
+                BackgroundJob::Compare(job) => return answer(&compare(&job)?),
+                BackgroundJob::SelfTest(job) => return answer(&self_test_bank(&job)?),
             }
         }
         None => args.job()?,
@@ -167,7 +166,12 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     if let Some(warning) = &report.tau_warning {
         complain(&format!("warning: {warning}"));
     }
-    say(&format!("{}\n", serde_json::to_string(&report)?))?;
+    answer(&report)
+}
+
+/// Prints what was found as one JSON value in the last line of stdout.
+fn answer(found: &impl Serialize) -> anyhow::Result<ExitCode> {
+    say(&format!("{}\n", serde_json::to_string(found)?))?;
     Ok(ExitCode::SUCCESS)
 }
 

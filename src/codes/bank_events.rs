@@ -43,6 +43,14 @@ pub const BANK_COMPARED: Entry = Entry {
     run: &["ls -lt /srv/banks/prod1-front/ok | head", "patchcored status --product prod1-front"],
     act: "When defects became ok that must not: take the unusual files out of the ok folder, or go back with `patchcored rollback prod1-front`.",
 };
+pub const BANK_SELF_TESTED: Entry = Entry {
+    code: "bank_self_tested",
+    level: Info,
+    means: "A new bank is in use, and synthetic defects were planted into its OK images. The event says, for each kind, how small a defect the bank finds. A bank of fewer than 20 OK images is not tested.",
+    look: "Whether it finds defects of the size that matters on this line.",
+    run: &["patchcored status --product prod1-front"],
+    act: "If it does not, compare settings with `patchcored selftest`, as docs/tuning.md says.",
+};
 pub const BUILD_FAILED: Entry = Entry {
     code: "build_failed",
     level: Error,

@@ -176,6 +176,7 @@ codes! {
         OkImagesStandOut => bank_events::OK_IMAGES_STAND_OUT,
         OkImagesAlike => bank_events::OK_IMAGES_ALIKE,
         BankCompared => bank_events::BANK_COMPARED,
+        BankSelfTested => bank_events::BANK_SELF_TESTED,
         BuildFailed => bank_events::BUILD_FAILED,
         BankUnusable => bank_events::BANK_UNUSABLE,
         BankUnusableOver => bank_events::BANK_UNUSABLE_OVER,

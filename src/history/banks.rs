@@ -88,6 +88,13 @@ impl Banks {
             .map_err(|e| self.database.error(e))
     }
 
+    /// Records what the self-test of a bank found, one sentence per line.
+    pub async fn self_tested(&self, bank_id: i64, found: &str) -> Result<(), HistoryError> {
+        let changed =
+            sqlx::query("UPDATE banks SET self_test = ? WHERE id = ?").bind(found).bind(bank_id).execute(self.database.write()).await;
+        changed.map(|_| ()).map_err(|e| self.database.error(e))
+    }
+
     /// The bank in use for `product`: the one published last.
     pub async fn active_bank(&self, product: &str) -> Result<Option<ActiveBankRow>, HistoryError> {
         sqlx::query_as(

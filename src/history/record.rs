@@ -6,7 +6,7 @@ use super::queue::NO_BANK;
 use super::rows::{parse_time, time_text};
 use crate::codes::EventKind;
 use crate::database::{Connections, HistoryError};
-use crate::domain::HeldUp;
+use crate::domain::{FalseAlarms, HeldUp};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sqlx::SqliteConnection;
@@ -103,6 +103,8 @@ pub struct BankInUse {
     pub compared_to_ng: Option<i64>,
     /// … and those that were ng and became ok.
     pub compared_to_ok: Option<i64>,
+    /// Which planted defects it finds, one sentence per line.
+    pub self_test: Option<String>,
 }
 
 /// A pending image; fields are columns of `inspections`.
@@ -174,6 +176,13 @@ impl LineRecords {
     }
 }
 
+impl BankInUse {
+    /// What it promises about good parts.
+    pub fn promise(&self) -> Option<FalseAlarms> {
+        Some(FalseAlarms { expected: self.expected_false_alarms?, bound: self.false_alarms_bound? })
+    }
+}
+
 impl LineRecord {
     /// All pending images.
     pub fn all_pending(&self) -> i64 {
@@ -195,7 +204,7 @@ impl LineRecord {
 const PENDING: &str = "SELECT product, count(*), min(seen_at) FROM inspections WHERE state = 'pending' GROUP BY product ORDER BY product";
 /// Reads only the active row of each product.
 const BANKS: &str = "SELECT product, version, created_at, rows, held_ok IS NOT NULL AS after_rollback, expected_false_alarms,
-            false_alarms_bound, compared_images, compared_to_ng, compared_to_ok
+            false_alarms_bound, compared_images, compared_to_ng, compared_to_ok, self_test
      FROM banks WHERE state = 'active' ORDER BY product";
 const WAITING: &str = "SELECT (SELECT count(*) FROM actions WHERE state = 'pending'), (SELECT count(*) FROM mqtt_outbox)";
 

@@ -35,24 +35,25 @@ pub struct Mask {
 pub struct MaskThresholds {
     /// Each region holds a pixel above this.
     pub above: f64,
-    /// Its other pixels are above this; not more than `above`.
-    pub down_to: f64,
+    /// The pixels of a region are above its largest value, raised to this power, so that a strong defect has no wider outline than a weak one;
+    /// `None` = they are above `above`.
+    pub power: Option<f64>,
 }
 
-/// The regions of pixels above `down_to` that hold one above `above`. A NaN on either side counts as above, so it can never pass a part.
+/// True when the value is above the threshold. A NaN on either side counts as above, so it can never pass a part.
+fn is_above(value: f32, threshold: f64) -> bool {
+    !matches!(f64::from(value).partial_cmp(&threshold), Some(Ordering::Less | Ordering::Equal))
+}
+
+/// The regions that hold a value above `above`.
 pub fn mask(map: &AnomalyMap, thresholds: MaskThresholds, cleanup: MaskCleanup) -> Mask {
-    let is_above = |value: f32, threshold: f64| !matches!(f64::from(value).partial_cmp(&threshold), Some(Ordering::Less | Ordering::Equal));
-    let MaskThresholds { above, down_to } = thresholds;
-    let mut pixels: Vec<u8> = map.values.iter().map(|&value| if is_above(value, down_to) { 255 } else { 0 }).collect();
+    let MaskThresholds { above, power } = thresholds;
+    // A power below 1 of what is below 1 is larger.
+    let lowest = power.map_or(above, |power| above.powf(power).min(above));
+    let mut pixels: Vec<u8> = map.values.iter().map(|&value| if is_above(value, lowest) { 255 } else { 0 }).collect();
     let width = map.width as usize;
-    if down_to < above {
-        let found = regions(&pixels, width);
-        let mut holds_peak = vec![false; found.areas.len()];
-        let places = |run: &Run| run.y * width + run.start..run.y * width + run.end;
-        for run in &found.runs {
-            holds_peak[run.region] |= map.values[places(run)].iter().any(|&value| is_above(value, above));
-        }
-        found.runs.iter().filter(|run| !holds_peak[run.region]).for_each(|run| pixels[places(run)].fill(0));
+    if let Some(power) = power {
+        cut_to_peaks(&mut pixels, map, above, |peak| if peak > 1.0 { peak.powf(power).max(lowest) } else { lowest });
     }
     // An empty mask stays empty; most masks are.
     if pixels.iter().any(|&p| p != 0) {
@@ -73,6 +74,31 @@ pub fn mask(map: &AnomalyMap, thresholds: MaskThresholds, cleanup: MaskCleanup) 
     let kept = || found.areas.iter().filter(|&&area| !small(area));
     let regions = u32::try_from(kept().count()).unwrap_or(u32::MAX);
     Mask { width: map.width, height: map.height, area: kept().sum(), regions, pixels }
+}
+
+/// Removes the regions without a value above `above`, and of the others the pixels not above what `threshold` says of the largest value. A
+/// region with a value that is no finite number stays whole.
+fn cut_to_peaks(pixels: &mut [u8], map: &AnomalyMap, above: f64, threshold: impl Fn(f64) -> f64) {
+    let width = map.width as usize;
+    let found = regions(pixels, width);
+    let places = |run: &Run| run.y * width + run.start..run.y * width + run.end;
+    let mut peaks = vec![f64::NEG_INFINITY; found.areas.len()];
+    for run in &found.runs {
+        let peak = &mut peaks[run.region];
+        *peak = map.values[places(run)]
+            .iter()
+            .map(|&value| if value.is_nan() { f64::INFINITY } else { f64::from(value) })
+            .fold(*peak, f64::max);
+    }
+    for run in &found.runs {
+        let peak = peaks[run.region];
+        if peak == f64::INFINITY {
+            continue;
+        }
+        let lowest = if peak <= above { f64::INFINITY } else { threshold(peak) };
+        let values = &map.values[places(run)];
+        pixels[places(run)].iter_mut().zip(values).filter(|(_, value)| !is_above(**value, lowest)).for_each(|(pixel, _)| *pixel = 0);
+    }
 }
 
 /// Removes every pixel that has an unset one within `radius`; pixels outside the picture count as set, as in OpenCV.
@@ -136,17 +162,47 @@ mod tests {
     }
 
     fn flat(tau: f64) -> MaskThresholds {
-        MaskThresholds { above: tau, down_to: tau }
+        MaskThresholds { above: tau, power: None }
     }
 
     #[test]
     fn a_region_reaches_down_from_its_peak() {
-        let input = map(7, vec![0.6, 0.6, 0.0, 0.6, 0.9, f32::NAN, 0.4, 0.0, 0.0, 0.0, 0.0, 0.6, 0.0, 0.0]);
-        let found = mask(&input, MaskThresholds { above: 0.8, down_to: 0.5 }, MaskCleanup::default());
-        assert_eq!(show(&found), ["...###.", "....#.."]);
-        assert_eq!((found.area, found.regions), (4, 1));
-        let none = mask(&input, MaskThresholds { above: f64::NAN, down_to: f64::NAN }, MaskCleanup::default());
-        assert_eq!(none.area, 14);
+        let by_peaks = |values| mask(&map(8, values), MaskThresholds { above: 4.0, power: Some(0.5) }, MaskCleanup::default());
+        // A weak and a strong one: the power of 5 is 2.24, that of 25 is 5. The third has no value above 4.
+        let found = by_peaks(vec![
+            2.1,
+            2.5,
+            5.0,
+            2.5,
+            1.0,
+            2.1,
+            3.9,
+            1.0,
+            1.0,
+            1.0,
+            1.0,
+            1.0,
+            1.0,
+            1.0,
+            1.0,
+            1.0,
+            2.1,
+            4.5,
+            5.5,
+            25.0,
+            6.0,
+            3.0,
+            1.0,
+            f32::NAN,
+        ]);
+        assert_eq!(show(&found), [".###....", "........", "..###..#"]);
+        assert_eq!((found.area, found.regions), (7, 3));
+        // What surrounds a value that is no number stays as far as any region may reach.
+        assert_eq!(show(&by_peaks(vec![2.1, f32::NAN, 9.0, 1.9, 1.0, 2.1, f32::INFINITY, 1.0])), ["###..##."]);
+        let none = mask(&map(2, vec![0.0, 0.0]), MaskThresholds { above: f64::NAN, power: Some(0.5) }, MaskCleanup::default());
+        assert_eq!(none.area, 2);
+        let below_one = mask(&map(3, vec![0.125, 0.5, 0.25]), MaskThresholds { above: 0.25, power: Some(0.5) }, MaskCleanup::default());
+        assert_eq!(show(&below_one), [".#."], "the peak itself is never cut");
     }
 
     fn show(mask: &Mask) -> Vec<String> {

@@ -10,6 +10,7 @@ mod engine_job;
 mod rebuilder;
 mod requests;
 mod run;
+mod self_test;
 mod serve;
 
 pub use requests::{LOOK as REQUESTS_LOOK, Requests};

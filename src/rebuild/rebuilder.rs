@@ -19,6 +19,8 @@ pub(super) struct Rebuilder<'a> {
     /// The state of the ok folder when the bank was built or put back is unknown: the first listing counts as that.
     pub(super) origin_unknown: bool,
     pub(super) folder_was_lost: bool,
+    /// The bank in use was built just now and has had no self-test yet.
+    pub(super) untested: bool,
     pub(super) asked: Asked,
     pub(super) stop: &'a CancellationToken,
 }
@@ -74,6 +76,7 @@ impl Rebuilder<'_> {
                 building.await
             }
         };
+        self.untested |= matches!(ended, Ended::WithBank { .. });
         match &ended {
             // The folder may have changed since the listing; the bank says what it was really built from.
             Ended::WithBank { fingerprint: Some(built), .. } => self.debounce.settle(built),

@@ -41,6 +41,7 @@ pub async fn run(context: RebuildContext, product: ProductConfig, stop: Cancella
             },
         ),
         folder_was_lost: false,
+        untested: false,
         asked,
         stop: &stop,
     };
@@ -50,6 +51,7 @@ pub async fn run(context: RebuildContext, product: ProductConfig, stop: Cancella
             continue;
         }
         rebuilder.look_at_ok().await;
+        rebuilder.self_test().await;
         // The pause below may be long.
         let _work = pulse.begin();
         pulse.long_step();

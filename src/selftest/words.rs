@@ -25,12 +25,14 @@ impl SelfTestReport {
         }
     }
 
+    /// One sentence for each kind.
+    pub fn sentences(&self) -> Vec<String> {
+        self.smallest.iter().map(|smallest| self.of_smallest(smallest)).collect()
+    }
+
     /// The report in sentences, one per line, and a table of all counts.
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        for smallest in &self.smallest {
-            let _ = writeln!(text, "{}", self.of_smallest(smallest));
-        }
+        let mut text = self.sentences().join("\n") + "\n";
         let _ = writeln!(text, "\n{:<10}{:>12}{}", "found", "px", self.heading());
         for cell in self.cells.iter().filter(|cell| cell.contrast.to_bits() == self.medium_contrast.to_bits()) {
             let size = format!("{} × {}", cell.length, cell.width);

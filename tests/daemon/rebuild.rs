@@ -46,6 +46,43 @@ fn a_new_bank_says_what_it_changes_for_recent_images_before_it_is_used() {
 }
 
 #[test]
+fn ok_images_that_stand_out_and_near_copies_are_events_that_name_them() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..9);
+    std::fs::copy(line.ok("disc").join("ok003.png"), line.ok("disc").join("saved-twice.png")).unwrap();
+    write_image(&line.ok("disc").join("unusual.png"), Part::ng(0));
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    let told = |kind: &str| line.sql(&format!("SELECT detail FROM events WHERE kind = '{kind}' AND product = 'disc'")).unwrap();
+    assert_eq!(told("ok_images_stand_out"), "1 OK images are unlike the others: unusual.png");
+    assert_eq!(told("ok_images_alike"), "1 groups of OK images are near-copies and count once each: ok003.png = saved-twice.png");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_new_bank_of_enough_images_tells_which_planted_defects_it_finds_and_nothing_waits_for_that() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..20);
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    // The self-test has begun, and will never end.
+    daemon.stop_the_build();
+    run_ok(&["rebuild", "disc", "--config", arg(&line.config())]);
+    line.wait_sql("SELECT self_test IS NOT NULL FROM banks WHERE version = 2 AND state = 'active'", "1");
+    assert_eq!(line.sql("SELECT self_test FROM banks WHERE version = 1").unwrap(), "", "it was ended for the request");
+    let told = line.sql("SELECT detail FROM events WHERE kind = 'bank_self_tested' AND product = 'disc'").unwrap();
+    let recorded = line.sql("SELECT self_test FROM bank_history WHERE version = 2").unwrap();
+    let recorded: Vec<&str> = recorded.lines().collect();
+    assert_eq!(told, format!("version 2: {}", recorded.join("; ")));
+    for kind in ["scratch", "spot", "stain", "dent", "missing", "smear"] {
+        assert!(recorded.iter().any(|sentence| sentence.contains(kind) && sentence.contains("at 30 % contrast is found in ")), "{recorded:?}");
+    }
+    let status = run_ok(&["status", "--config", arg(&line.config())]);
+    assert!(recorded.iter().all(|sentence| status.contains(&format!("            {sentence}\n"))), "{status}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn an_ok_folder_that_lost_most_of_its_files_does_not_become_a_bank() {
     let line = Line::new(&[Product::new("disc")]);
     line.fill_ok("disc", 0..10);

@@ -82,6 +82,7 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
             "compared_images": null,
             "compared_to_ng": null,
             "compared_to_ok": null,
+            "self_test": null,
         },
         "bank_age_seconds": null,
         "bank_trouble": null,
@@ -117,6 +118,8 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
     assert_eq!((&oldest["image_path"], &oldest["reason"]), (&json!(arg(&line.drop("late").join("first.png"))), &json!("no_bank")));
     assert_eq!(late["last_24h"], json!({"images": 0, "ng": 0, "ng_rate": null, "failed": 0}));
     assert_eq!((&late["last_decision"], &late["outputs_folder"]), (&Value::Null, &Value::Null));
+    let checked = run_ok(&["check", "--config", arg(&line.config())]);
+    assert!(checked.contains("product `disc`: of 1000 good parts like these about ") && !checked.contains("`late`"), "{checked}");
     let text = table(&line);
     for part in [
         &format!("daemon      running (process {})\nconfig      {}\ndatabase  ", daemon.pid(), arg(&line.config())),

@@ -6,7 +6,7 @@ mod machine;
 use super::output::say;
 use super::printable::{printable, printable_lines};
 use crate::config::{Config, MetricsAddress, schema};
-use crate::history::{HistoryErrorKind, HistoryStore};
+use crate::history::{BankInUse, HistoryError, HistoryErrorKind, HistoryStore, Scope};
 use crate::monitoring::address_problem;
 use crate::patchcore::{find_weights, resolve_precision};
 use machine::{CheckFinding, FindingLevel};
@@ -38,7 +38,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut findings = machine::problems(&config);
     findings.extend(acting::problems(&config));
     check_weights(&config, &mut findings);
-    check_history(&config.database, &mut findings)?;
+    let banks = check_history(&config.database, &mut findings)?;
     check_metrics(&config, &mut findings);
     findings.sort_by_key(|finding| finding.level);
 
@@ -47,6 +47,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     for finding in &findings {
         let level = if finding.level == FindingLevel::Error { "error" } else { "warning" };
         text += &format!("{level}: {}: {}\n", printable(&finding.key), printable_lines(&finding.message));
+    }
+    for bank in &banks {
+        if let Some(promise) = bank.promise() {
+            text += &format!("product `{}`: {promise}\n", bank.product);
+        }
     }
     let precision = resolve_precision(config.engine.device, config.engine.precision);
     text += &format!(
@@ -87,17 +92,21 @@ fn check_metrics(config: &Config, findings: &mut Vec<CheckFinding>) {
     }
 }
 
-/// Opens an existing history for reading; a missing one will be created.
-fn check_history(database: &Path, findings: &mut Vec<CheckFinding>) -> anyhow::Result<()> {
+/// Opens an existing history for reading; a missing one will be created. The banks in use, if it can be read.
+fn check_history(database: &Path, findings: &mut Vec<CheckFinding>) -> anyhow::Result<Vec<BankInUse>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        match HistoryStore::open_read_only(database).await {
-            Ok(store) => drop(store.close().await),
-            Err(error) if matches!(error.kind, HistoryErrorKind::Missing | HistoryErrorKind::OlderSchema) => {}
-            Err(error) => {
-                findings.push(CheckFinding { level: FindingLevel::Error, key: "database".to_owned(), message: error.to_string() });
-            }
+    let read = async {
+        let store = HistoryStore::open_read_only(database).await?;
+        let record = store.records().take(Scope::Brief).await;
+        let _ = store.close().await;
+        Ok::<_, HistoryError>(record?.banks)
+    };
+    match runtime.block_on(read) {
+        Ok(banks) => return Ok(banks),
+        Err(error) if matches!(error.kind, HistoryErrorKind::Missing | HistoryErrorKind::OlderSchema) => {}
+        Err(error) => {
+            findings.push(CheckFinding { level: FindingLevel::Error, key: "database".to_owned(), message: error.to_string() });
         }
-    });
-    Ok(())
+    }
+    Ok(Vec::new())
 }

@@ -2,7 +2,7 @@
 
 use super::super::printable::printable;
 use super::report::{DropFolder, PlaceReport, ProductReport, Profile, Report};
-use crate::domain::{FalseAlarms, FolderState};
+use crate::domain::FolderState;
 use crate::history::BankInUse;
 use crate::retention::size;
 use std::io::{self, Write};
@@ -53,11 +53,14 @@ fn print_product(product: &ProductReport, out: &mut dyn Write) -> io::Result<()>
     writeln!(out, "\n{}{off}", product.product)?;
     let mut row = |name: &str, text: &str| writeln!(out, "  {name:<8}  {text}");
     row("bank", &bank(product))?;
-    if let Some(promise) = product.bank.as_ref().and_then(promise) {
+    if let Some(promise) = product.bank.as_ref().and_then(BankInUse::promise) {
         row("", &promise.to_string())?;
     }
     if let Some(changes) = product.bank.as_ref().and_then(changes) {
         row("", &changes)?;
+    }
+    for sentence in product.bank.iter().filter_map(|bank| bank.self_test.as_deref()).flat_map(str::lines) {
+        row("", sentence)?;
     }
     if let Some(trouble) = &product.bank_trouble {
         let age = trouble.since_seconds.map_or(String::new(), |seconds| format!(" for {}", span(seconds)));
@@ -92,11 +95,6 @@ fn bank(product: &ProductReport) -> String {
     let waits = if product.waits_for_bank { "; cannot be used, images wait" } else { "" };
     let back = if bank.after_rollback { "; in use again after a rollback" } else { "" };
     format!("version {}, built {}{}{back}{waits}", bank.version, bank.created_at, ago(product.bank_age_seconds))
-}
-
-/// What the bank promises about good parts.
-fn promise(bank: &BankInUse) -> Option<FalseAlarms> {
-    Some(FalseAlarms { expected: bank.expected_false_alarms?, bound: bank.false_alarms_bound? })
 }
 
 /// What the bank changed for recent images.
