@@ -16,6 +16,8 @@ pub struct RebuildContext {
     pub config: Arc<Config>,
     /// One build at a time leaves the line its cores.
     pub build_turn: Arc<Semaphore>,
+    /// One self-test at a time. It does not take the turn of a build, which somebody may wait for.
+    pub test_turn: Arc<Semaphore>,
     /// The requests of people that are still pending.
     pub asked: watch::Sender<Vec<BankRequest>>,
     /// Where their end is recorded.

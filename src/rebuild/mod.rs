@@ -34,8 +34,9 @@ pub fn start(
     stop: &CancellationToken,
 ) {
     let keeper = BankKeeper { banks: banks.clone(), reading: Arc::new(Semaphore::new(1)) };
-    let build_turn = Arc::new(Semaphore::new(1));
-    let context = RebuildContext { banks: banks.clone(), config: Arc::clone(config), build_turn, asked, requests };
+    let turn = || Arc::new(Semaphore::new(1));
+    let context =
+        RebuildContext { banks: banks.clone(), config: Arc::clone(config), build_turn: turn(), test_turn: turn(), asked, requests };
     for product in &config.products {
         let name = &product.name;
         let worker = Worker::new(format!("bank keeper of {name}"), Stage::Banks, Wakes::Every(bank_keeper::LOOK));

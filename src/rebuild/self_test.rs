@@ -34,8 +34,7 @@ impl Rebuilder<'_> {
             }
         };
         let test = async {
-            // One process in the background at a time leaves the line its cores.
-            let _turn = context.build_turn.acquire().await?;
+            let _turn = context.test_turn.acquire().await?;
             let job = SelfTestJob {
                 bank_dir: bank.dir.clone(),
                 ok_dir: product.ok.clone(),

@@ -75,7 +75,10 @@ fn a_new_bank_of_enough_images_tells_which_planted_defects_it_finds_and_nothing_
     let recorded: Vec<&str> = recorded.lines().collect();
     assert_eq!(told, format!("version 2: {}", recorded.join("; ")));
     for kind in ["scratch", "spot", "stain", "dent", "missing", "smear"] {
-        assert!(recorded.iter().any(|sentence| sentence.contains(kind) && sentence.contains("at 30 % contrast is found in ")), "{recorded:?}");
+        assert!(
+            recorded.iter().any(|sentence| sentence.contains(kind) && sentence.contains("at 30 % contrast is found in ")),
+            "{recorded:?}"
+        );
     }
     let status = run_ok(&["status", "--config", arg(&line.config())]);
     assert!(recorded.iter().all(|sentence| status.contains(&format!("            {sentence}\n"))), "{status}");
