@@ -252,9 +252,9 @@ pub(super) mod tests {
         let levels = BuildOptions { groups: Grouping::Pattern("^(?P<group>a b)".into()), mask_pct: 0.97, ..BuildOptions::default() };
         assert_eq!(
             options_in_form_3(&levels),
-            "coreset=0.03 groups=\"^(?P<group>a b)\" image_pct=0.98 mask_pct=0.97 neighbourhood=1 pixel_pct=0.98"
+            "coreset=0.05 groups=\"^(?P<group>a b)\" image_pct=0.98 mask_pct=0.97 neighbourhood=1 pixel_pct=0.98"
         );
-        assert_eq!(options_in_form_3(&BuildOptions::default()), "coreset=0.03 image_pct=0.98 neighbourhood=1 pixel_pct=0.98");
+        assert_eq!(options_in_form_3(&BuildOptions::default()), "coreset=0.05 image_pct=0.98 neighbourhood=1 pixel_pct=0.98");
         assert_eq!(options_in_form_3(&default), "groups=none mask_pct=0.995 score=guide");
         assert_eq!(
             options_in_form_1(&default).unwrap(),

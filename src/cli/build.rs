@@ -45,7 +45,7 @@ pub struct BuildArgs {
     /// How distances become the score: levels, guide [default: levels; guide beside one of its own options]
     #[arg(long, value_name = "METHOD")]
     score: Option<ScoreMethod>,
-    /// Share of the patches kept as bank rows, 0 to 1; 0 keeps all [default: 0.03 with levels, 0.02 with guide]
+    /// Share of the patches kept as bank rows, 0 to 1; 0 keeps all [default: 0.05 with levels, 0.02 with guide]
     #[arg(long, value_name = "SHARE")]
     coreset: Option<f64>,
     /// How bank rows are chosen: greedy, random, and kmeans with guide [default: greedy]

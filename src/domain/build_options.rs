@@ -196,7 +196,7 @@ impl Default for BuildOptions {
     fn default() -> Self {
         Self {
             score: ScoreMethod::Levels,
-            coreset: 0.03,
+            coreset: 0.05,
             pixel_pct: 0.98,
             mask_pct: 0.98,
             image_pct: 0.98,

@@ -41,7 +41,7 @@ pub(in crate::config) struct RawBuild {
     /// good images of this bank. `guide` is the largest distance, as the Python scripts do; it is the default where one of its own keys
     /// stands here: neighbourhood, smoothing, pixel_pct, calibration in_sample, coreset_method kmeans.
     pub score: Option<Word<ScoreMethod>>,
-    /// Share of the patches that the bank keeps, 0.03 with `score: levels` (for each level), 0.02 with `guide`; 0 keeps all. Smaller is
+    /// Share of the patches that the bank keeps, 0.05 with `score: levels` (for each level), 0.02 with `guide`; 0 keeps all. Smaller is
     /// faster and forgets rare good looks.
     #[schemars(range(min = BuildOptions::SHARE.0, max = BuildOptions::SHARE.1))]
     pub coreset: Option<f64>,
