@@ -70,3 +70,4 @@ pub mod selftest;
 pub mod snapshot;
 pub mod supervisor;
 pub mod telemetry;
+pub mod tune;
