@@ -1,42 +1,8 @@
 //! The settings that are tried: one change at a time, the most useful first.
 
+use super::changes::{Change, Scale};
 use super::settings::BuildSettings;
 use crate::domain::{Backbone, Layer, ScoreMethod};
-
-/// One change of the settings in use.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Change {
-    /// How distances become the score.
-    Score(ScoreMethod),
-    Backbone(Backbone),
-    Layers(Vec<Layer>),
-    Stride(u32),
-    /// The short side, as a multiple of the one in use.
-    Shorter(Scale),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scale {
-    ThreeQuarters,
-    OneAndAHalf,
-}
-
-impl Change {
-    /// Whether both change the same key, so that they cannot go together.
-    pub(super) fn is_of_the_key_of(&self, other: &Self) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(other)
-    }
-
-    /// Whether an image surely takes longer by it.
-    pub(super) fn is_slower(&self, current: &BuildSettings) -> bool {
-        match self {
-            Self::Shorter(scale) => *scale == Scale::OneAndAHalf,
-            Self::Stride(stride) => *stride < current.options.stride,
-            Self::Layers(layers) => layers.first() < current.options.layers.first(),
-            Self::Score(_) | Self::Backbone(_) => false,
-        }
-    }
-}
 
 /// The changes that are possible, the most useful first. `backbones` are those with weights.
 pub(super) fn changes(current: &BuildSettings, backbones: &[Backbone]) -> Vec<Change> {
@@ -50,7 +16,7 @@ pub(super) fn changes(current: &BuildSettings, backbones: &[Backbone]) -> Vec<Ch
     changes.extend(layers(options.backbone).into_iter().map(Change::Layers));
     changes.push(Change::Shorter(Scale::ThreeQuarters));
     changes.push(Change::Score(ScoreMethod::Guide));
-    // A preset that is in use has its score already, with other options.
+    // The score in use is no change, whatever its options are.
     changes.retain(|change| *change != Change::Score(options.score) && current.with(std::slice::from_ref(change)).is_some());
     changes
 }
@@ -110,7 +76,7 @@ mod tests {
     #[test]
     fn what_costs_time_is_known() {
         let current = settings("{}");
-        let slower: Vec<_> = changes(&current, &[]).into_iter().filter(|change| change.is_slower(&current)).collect();
+        let slower: Vec<_> = changes(&current, &[]).into_iter().filter(|change| change.is_slower(&current.options)).collect();
         let finer = Change::Layers(vec![Layer::Layer1, Layer::Layer2, Layer::Layer3]);
         assert_eq!(slower, [Change::Shorter(Scale::OneAndAHalf), Change::Stride(1), finer]);
         assert!(slower[0].is_of_the_key_of(&Change::Shorter(Scale::ThreeQuarters)) && !slower[0].is_of_the_key_of(&slower[1]));

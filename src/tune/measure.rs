@@ -19,7 +19,7 @@ const SIZES: [u32; 3] = [64, 32, 16];
 /// No smaller defect has a form.
 const SMALLEST: u32 = 3;
 /// Contrasts of planted defects, percent of the grey range.
-const CONTRASTS: [f64; 2] = [15.0, 30.0];
+const CONTRASTS: [f64; 2] = [20.0, 60.0];
 /// Places of planted defects.
 const PLACES: u32 = 8;
 
@@ -87,7 +87,8 @@ impl<'a> TuneBench<'a> {
         }
         let planted = if false_alarms == held_out { SelfTestReport::default() } else { self.plant(&scorer, short_side)? };
         let length = |kind| planted.smallest_found(kind, planted.medium_contrast).cell.map(|cell| cell.length);
-        let smallest = FoundSizes { scratch: length(PlantedKind::Scratch), spot: length(PlantedKind::Spot) };
+        let smallest =
+            FoundSizes { contrast: planted.medium_contrast, scratch: length(PlantedKind::Scratch), spot: length(PlantedKind::Spot) };
         let measured = Measured {
             found: planted.found_at.iter().sum(),
             planted: planted.cells.iter().map(|cell| cell.planted).sum(),

@@ -5,6 +5,7 @@
 //! [`recommend`] chooses, and [`words`] tells it.
 
 mod candidates;
+mod changes;
 mod measure;
 mod recommend;
 mod report;

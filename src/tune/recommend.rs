@@ -80,6 +80,7 @@ pub(super) fn recommend(candidates: &[TunedCandidate], budget: Option<Duration>)
     }
     let within = budget.map(|budget| format!(" within {}", show(budget))).unwrap_or_default();
     let why = match best(eligible()) {
+        None if candidates.iter().all(|candidate| !candidate.within_budget) => format!("no settings are{within}"),
         None => format!("no settings{within} keep their promise about false alarms"),
         Some((0, _)) => format!("no other settings{within} find more"),
         Some((_, other)) => format!("`{}` finds {} instead of {found}, which can be chance", other.settings, other.found()),
@@ -135,7 +136,9 @@ mod tests {
         let (number, words) = recommend(&[TunedCandidate { as_promised: false, ..current }, fast], None);
         assert!(number == 1 && words.ends_with("; as configured, 7 of 30 good parts are rejected, clearly more than promised"), "{words}");
         let (number, words) = recommend(&[slow], Some(Duration::from_millis(100)));
-        assert_eq!((number, words.as_str()), (0, "keep what you have: no settings within 100ms keep their promise about false alarms"));
+        assert_eq!((number, words.as_str()), (0, "keep what you have: no settings are within 100ms"));
+        let (number, words) = recommend(&[TunedCandidate { as_promised: false, ..candidate("as configured", [1, 1, 1, 1]) }], None);
+        assert_eq!((number, words.as_str()), (0, "keep what you have: no settings keep their promise about false alarms"));
     }
 
     #[test]

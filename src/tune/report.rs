@@ -4,8 +4,10 @@ use crate::domain::FalseAlarms;
 use serde::Serialize;
 
 /// The smallest sizes that a bank finds, pixels of the original image; `None` when it finds none of those tried.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct FoundSizes {
+    /// The contrast of these defects, percent of the grey range.
+    pub contrast: f64,
     /// Length of a scratch.
     pub scratch: Option<u32>,
     /// Diameter of a spot.
@@ -22,7 +24,7 @@ pub struct Measured {
     /// The found ones of each place. Every place has as many defects.
     #[serde(skip)]
     pub found_at: Vec<u32>,
-    /// The smallest sizes that are found at the medium contrast.
+    /// The smallest sizes that are found.
     pub smallest: FoundSizes,
     /// Held-out OK images that were decided `ng`.
     pub false_alarms: u32,

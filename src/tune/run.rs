@@ -1,6 +1,7 @@
 //! The comparison: one candidate after the other, as long as there is time.
 
-use super::candidates::{Change, changes};
+use super::candidates::changes;
+use super::changes::Change;
 use super::measure::{MeasuredBank, TuneBench};
 use super::recommend::recommend;
 use super::report::{Measured, NotTried, TuneReport, TunedCandidate};
@@ -82,7 +83,7 @@ impl<M: Fn(&BuildSettings) -> anyhow::Result<MeasuredBank>> RunningComparison<M>
         };
         let mut singles = changes(&current, &backbones.with);
         if !report.candidates[0].within_budget {
-            singles.sort_by_key(|change| change.is_slower(&current));
+            singles.sort_by_key(|change| change.is_slower(&current.options));
         }
         // Which candidate each change became.
         let mut better: Vec<(usize, Change)> = Vec::new();

@@ -1,6 +1,6 @@
 //! The `build:` section of a product as data, and as YAML.
 
-use super::candidates::{Change, Scale};
+use super::changes::Change;
 use crate::config::ProductConfig;
 use crate::domain::{Backbone, BuildOptions, CoresetMethod, GivenOptions, ScoreMethod};
 use std::fmt::{Display, Write};
@@ -154,17 +154,9 @@ fn on(backbone: Backbone, options: BuildOptions) -> BuildOptions {
     BuildOptions { backbone, shorter, ..usual_grid(backbone, options) }
 }
 
-impl Scale {
-    fn of(self, side: u32) -> u32 {
-        match self {
-            Self::ThreeQuarters => side / 4 * 3,
-            Self::OneAndAHalf => side / 2 * 3,
-        }
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::changes::Scale;
     use super::*;
     use crate::config::Config;
     use crate::domain::{Calibration, Grouping, Layer};

@@ -10,9 +10,11 @@ impl TuneReport {
     /// A table of the candidates, those that were not tried, the advice, and the section `build:` that it means.
     pub fn text(&self) -> String {
         let Self { product, bank_images, .. } = self;
-        let Measured { held_out, planted, .. } = self.candidates.first().map(|current| current.measured.clone()).unwrap_or_default();
+        let Measured { held_out, planted, smallest, .. } =
+            self.candidates.first().map(|current| current.measured.clone()).unwrap_or_default();
         let mut text =
-            format!("{product}: each bank is of {bank_images} OK images, and {planted} defects are planted into {held_out} others\n\n");
+            format!("{product}: each bank is of {bank_images} OK images, and {planted} defects are planted into {held_out} others;\n");
+        let _ = writeln!(text, "scratch, spot: the smallest size that is found at {} % contrast\n", smallest.contrast);
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_header(HEADINGS);
         for (number, candidate) in self.candidates.iter().enumerate() {
@@ -32,7 +34,7 @@ impl TuneReport {
         }
         let _ = write!(text, "\n{}\n", self.advice);
         if let Some(taken) = self.candidates.get(self.recommended).filter(|_| self.recommended > 0) {
-            let _ = write!(text, "\n{}", taken.yaml);
+            let _ = write!(text, "the section for it, in place of the one in use, also in `defaults`:\n\n{}", taken.yaml);
         }
         text
     }
@@ -88,7 +90,7 @@ mod tests {
             let measured = Measured {
                 found,
                 planted: 288,
-                smallest: FoundSizes { scratch: None, spot: Some(16) },
+                smallest: FoundSizes { contrast: 60.0, scratch: None, spot: Some(16) },
                 false_alarms: 1,
                 held_out: 18,
                 promise: Some(FalseAlarms { expected: 52.4, bound: 215.6 }),
@@ -129,12 +131,13 @@ mod tests {
     fn it_shows_every_candidate_and_the_yaml_of_the_recommended_one() {
         let text = report().text();
         let lines: Vec<String> = text.lines().map(words).collect();
-        assert_eq!(lines[0], "disc: each bank is of 18 OK images, and 288 defects are planted into 18 others");
-        assert_eq!(lines[3], "as configured 50.0 % - 16 px 1 of 18 52 (at most 216) of 1000 50.0 12.3 s");
-        assert!(lines[4].starts_with("shorter: 768 100.0 %") && lines[4].ends_with("12.3 s too slow"), "{text}");
-        assert!(lines[5].starts_with("stride: 1 75.0 %") && lines[5].ends_with("recommended"), "{text}");
+        assert_eq!(lines[0], "disc: each bank is of 18 OK images, and 288 defects are planted into 18 others;");
+        assert_eq!(lines[1], "scratch, spot: the smallest size that is found at 60 % contrast");
+        assert_eq!(lines[4], "as configured 50.0 % - 16 px 1 of 18 52 (at most 216) of 1000 50.0 12.3 s");
+        assert!(lines[5].starts_with("shorter: 768 100.0 %") && lines[5].ends_with("12.3 s too slow"), "{text}");
+        assert!(lines[6].starts_with("stride: 1 75.0 %") && lines[6].ends_with("recommended"), "{text}");
         assert!(
-            text.ends_with("not compared, no time: a; c\nnot compared, no weights: b\n\ntake `stride: 1`\n\nbuild:\n  stride: 1\n"),
+            text.ends_with("not compared, no time: a; c\nnot compared, no weights: b\n\ntake `stride: 1`\nthe section for it, in place of the one in use, also in `defaults`:\n\nbuild:\n  stride: 1\n"),
             "{text}"
         );
     }
