@@ -39,7 +39,7 @@ overhead: setup
 reload-load: setup
 	N=$(or $(N),500) SEED=$(SEED) cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture load::reloads::many_reloads
 
-# A broker is killed for MINUTES while images come; then what a message costs the decision. Needs mosquitto and says so.
+# A broker is gone for MINUTES while images come; then what a message costs the decision. Needs mosquitto and says so.
 mqtt-outage: setup
 	MINUTES=$(or $(MINUTES),1) cargo test $(CARGO_FLAGS) --test tests load::mqtt -- --ignored --nocapture --test-threads=1
 

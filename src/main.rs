@@ -1,7 +1,8 @@
 //! Arguments → command, logging, exit code.
 
 use clap::Parser;
-use patchcored::cli::{Cli, start_log};
+use patchcored::cli::Cli;
+use patchcored::telemetry::start_log;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -1,6 +1,6 @@
 //! The orders for the build process and its reports, as data that travels there and back.
 
-use crate::config::InputConfig;
+use crate::config::{Config, EngineConfig, InputConfig, ProductConfig};
 use crate::domain::{Backbone, BuildOptions, DeviceChoice, FalseAlarms, Precision, PrecisionChoice, RecentImage, Tau};
 use crate::inspect::{Expectation, VerdictRules};
 use crate::patchcore::{BuildSummary, EngineError, FeatureExtractor, find_weights, set_threads};
@@ -78,6 +78,20 @@ pub struct EngineJob {
 }
 
 impl EngineJob {
+    /// The network for a bank of this product, as the configuration has it.
+    pub fn of_product(config: &Config, product: &ProductConfig) -> Self {
+        let EngineConfig { device, precision, threads, .. } = config.engine;
+        let guide = product.guide && precision == PrecisionChoice::Auto;
+        Self {
+            weights: config.engine.weights.get(&product.build.backbone).cloned(),
+            device,
+            precision: if guide { PrecisionChoice::Fixed(Precision::Float32) } else { precision },
+            threads,
+            bit_depth: product.input.bit_depth,
+            max_megapixels: config.intake.max_megapixels,
+        }
+    }
+
     /// Loads the network.
     ///
     /// # Errors

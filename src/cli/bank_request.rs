@@ -2,10 +2,10 @@
 
 use super::Coded;
 use super::output::say;
-use super::printable::printable_lines;
 use crate::codes::ErrorCode;
 use crate::config::{Config, ProductConfig};
 use crate::database::database_holder;
+use crate::domain::printable::printable_lines;
 use crate::history::HistoryStore;
 use anyhow::Context;
 use futures::StreamExt;

@@ -6,9 +6,9 @@
 mod values;
 
 use super::UsageError;
-use super::printable::printable;
 use crate::codes::ReasonCode;
 use crate::config::Config;
+use crate::domain::printable::printable;
 use crate::history::{Distance, HistoryStore, InspectionFilter, InspectionResult, InspectionRow};
 use anyhow::Context;
 use clap::{Args, ValueEnum};

@@ -12,9 +12,7 @@ mod explain;
 mod generate;
 pub mod history;
 mod infer;
-mod log;
 mod output;
-mod printable;
 mod profile;
 mod rebuild;
 mod requeue;
@@ -23,8 +21,7 @@ mod rollback;
 mod run;
 mod selftest;
 mod status;
-
-pub use log::start_log;
+mod tune;
 
 use clap::{CommandFactory, Parser, Subcommand};
 pub use errors::{Coded, UsageError};
@@ -54,6 +51,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Plant synthetic defects into images of good parts, and tell how small a defect a bank finds
     Selftest(selftest::SelftestArgs),
+    /// Compare build settings on the OK images of a product, and recommend some; it changes nothing
+    Tune(tune::TuneArgs),
     /// Tell how each product stands: bank, backlog, last decision, ng-rate, folders, disk space
     Status(status::StatusArgs),
     /// Read the inspection history
@@ -86,7 +85,7 @@ impl Cli {
     /// True when it goes through many images, so that a slower start pays.
     fn takes_many_images(&self) -> bool {
         match &self.command {
-            Command::Run(_) | Command::Build(_) | Command::Eval(_) | Command::Selftest(_) => true,
+            Command::Run(_) | Command::Build(_) | Command::Eval(_) | Command::Selftest(_) | Command::Tune(_) => true,
             Command::Infer(args) => args.takes_many_images(),
             _ => false,
         }
@@ -104,6 +103,7 @@ impl Cli {
             Command::Infer(args) => infer::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Selftest(args) => selftest::run(&args),
+            Command::Tune(args) => tune::run(&args),
             Command::Status(args) => status::run(&args),
             Command::History(args) => history::run(args),
             Command::Profile(args) => profile::run(&args),

@@ -1,6 +1,6 @@
 //! What commands write.
 
-use super::printable::printable_lines;
+use crate::domain::printable::printable_lines;
 use std::io::Write;
 
 /// Writes a line to stderr; a closed stderr is nobody's loss.

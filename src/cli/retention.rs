@@ -1,8 +1,8 @@
 //! `patchcored retention --dry-run`: what the daemon would delete now.
 
 use super::output::{complain, say};
-use super::printable::printable;
 use crate::config::Config;
+use crate::domain::printable::printable;
 use crate::history::HistoryStore;
 use crate::platform::clock::LineClock;
 use crate::retention::{Count, size};

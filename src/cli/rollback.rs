@@ -2,10 +2,10 @@
 
 use super::bank_request::{RequestArgs, wait};
 use super::output::say;
-use super::printable::printable_lines;
 use crate::banks::{current_version, roll_back, rollback_target, version_in_use};
 use crate::config::{Config, ProductConfig};
 use crate::database::{DatabaseLock, LockError, database_holder};
+use crate::domain::printable::printable_lines;
 use crate::history::{BankRequest, BankRequestKind, HistoryStore, RequestEnd};
 use anyhow::Context;
 use jiff::Timestamp;

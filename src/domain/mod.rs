@@ -22,6 +22,7 @@ mod left_out;
 mod min_free;
 mod overlay_style;
 mod planted_kind;
+pub mod printable;
 mod recent;
 mod trouble;
 
@@ -189,7 +190,7 @@ impl AnomalyMap {
 /// The thresholds of a bank, in the unit of its scores. Both finite.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tau {
-    /// `pixel_tau`: a pixel of the anomaly map above it belongs to the mask.
+    /// `pixel_tau`: a pixel of the anomaly map above it belongs to the mask, and with it the pixels around.
     pub pixel: f64,
     /// `image_tau`: an image scoring above it is `ng`.
     pub image: f64,

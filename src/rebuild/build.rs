@@ -5,10 +5,9 @@
 
 use super::comparison::compare;
 use super::context::RebuildContext;
-use super::engine_job::engine_job;
 use crate::banks::{
-    BankAway, BankFolder, BankFolderError, BuildJob, BuildReport, Built, ImagesToBuildFrom, Killed, NotStarted, OkFolder, OkListing,
-    Refused, allow_build, describe, folder_answers, new_bank, rows_sha256, run_build_process,
+    BankAway, BankFolder, BankFolderError, BuildJob, BuildReport, Built, EngineJob, ImagesToBuildFrom, Killed, NotStarted, OkFolder,
+    OkListing, Refused, allow_build, describe, folder_answers, new_bank, rows_sha256, run_build_process,
 };
 use crate::codes::EventKind;
 use crate::config::{Config, ProductConfig};
@@ -218,7 +217,7 @@ async fn run_builder(
 
 /// The order for the build process.
 fn job(config: &Config, product: &ProductConfig, staging: &Path) -> BuildJob {
-    let engine = engine_job(config, product);
+    let engine = EngineJob::of_product(config, product);
     BuildJob { ok_dir: product.ok.clone(), out_dir: staging.to_owned(), options: product.build.clone(), engine }
 }
 

@@ -1,8 +1,7 @@
 //! What a new bank would change for recent images. One unusual file in the ok folder can raise the threshold so far that most defects pass.
 
 use super::context::RebuildContext;
-use super::engine_job::engine_job;
-use crate::banks::{CompareJob, run_comparison};
+use crate::banks::{CompareJob, EngineJob, run_comparison};
 use crate::codes::EventKind;
 use crate::config::ProductConfig;
 use crate::domain::Comparison;
@@ -33,7 +32,7 @@ pub(super) async fn compare(
         recent,
         rules: VerdictRules { mask: product.mask.clone(), decide_by: product.decide_by, sensitivity: product.sensitivity },
         seconds: COMPARE_WITHIN.as_secs(),
-        engine: engine_job(&context.config, product),
+        engine: EngineJob::of_product(&context.config, product),
     };
     let compared = tokio::select! {
         compared = run_comparison(&product.name, job, &context.banks.telemetry.progress) => compared,

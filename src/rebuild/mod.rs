@@ -6,7 +6,6 @@ mod bank_keeper;
 mod build;
 mod comparison;
 mod context;
-mod engine_job;
 mod rebuilder;
 mod requests;
 mod run;

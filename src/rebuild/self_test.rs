@@ -1,9 +1,8 @@
 //! The self-test of a new bank: which planted defects it finds. The bank is in use by then, so nothing waits for it.
 
-use super::engine_job::engine_job;
 use super::rebuilder::Rebuilder;
 use super::run::look;
-use crate::banks::{ActiveBank, SelfTestJob, run_self_test};
+use crate::banks::{ActiveBank, EngineJob, SelfTestJob, run_self_test};
 use crate::codes::EventKind;
 use crate::inspect::VerdictRules;
 use crate::telemetry::Event;
@@ -39,7 +38,7 @@ impl Rebuilder<'_> {
                 bank_dir: bank.dir.clone(),
                 ok_dir: product.ok.clone(),
                 rules: VerdictRules { mask: product.mask.clone(), decide_by: product.decide_by, sensitivity: product.sensitivity },
-                engine: engine_job(&context.config, product),
+                engine: EngineJob::of_product(&context.config, product),
             };
             run_self_test(&product.name, job, &context.banks.telemetry.progress).await
         };

@@ -89,6 +89,9 @@ pub struct SelfTestReport {
     pub cells: Vec<CellCount>,
     /// The control.
     pub control: ControlCount,
+    /// The defects found at each place. Every place has one defect of each cell, so two reports can be compared place by place.
+    #[serde(skip)]
+    pub found_at: Vec<u32>,
     /// One defect for each kind and size at the medium contrast.
     #[serde(skip)]
     pub examples: Vec<Example>,

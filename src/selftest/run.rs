@@ -79,6 +79,7 @@ pub fn self_test(
         bail!("no size fits: a defect is at most half as large as the short side of the smallest image, {short_side} pixels");
     };
     report.images = good.len();
+    report.found_at = vec![0; plan.placements as usize];
     let mut tally = Tally::new(plan, &sizes);
     let mut done = SelfTestProgress { done: 0, total: u64::from(plan.placements) * (tally.cells.len() as u64 + 1) };
     for (number, (path, score_before)) in good.iter().enumerate() {
@@ -98,8 +99,9 @@ pub fn self_test(
                 let (picture, footprint) = target.plant(kind, length, contrast, &placement);
                 let judged = scorer(&picture)?;
                 tally.count(i, &judged, &footprint);
+                let found = judged.decision == Decision::Ng;
+                report.found_at[number as usize] += u32::from(found);
                 if number == 0 && contrast.to_bits() == report.medium_contrast.to_bits() {
-                    let found = judged.decision == Decision::Ng;
                     report.examples.push(Example { kind, size: length, found, picture: around(&picture, placement.centre, length) });
                 }
                 done.done += 1;
@@ -279,6 +281,8 @@ mod tests {
         let spot = report.smallest[0].cell.as_ref().unwrap();
         assert_eq!((report.smallest[0].kind, spot.length, spot.contrast), (PlantedKind::Spot, 6, 60.0));
         assert_eq!(report.examples.len(), 4);
+        let found: u32 = report.cells.iter().map(|cell| cell.found).sum();
+        assert_eq!((report.found_at.len(), report.found_at.iter().sum::<u32>()), (8, found));
         assert_eq!((seen.len(), seen.last().unwrap().done, seen[0].total), (104, 104, 104));
     }
 

@@ -1,4 +1,4 @@
-//! The reports of the running program: events, counters, the steps of its workers, and the health of folders and banks. It has no
+//! The reports of the running program: the log, events, counters, the steps of its workers, and the health of folders and banks. It has no
 //! business rule: the caller decides what a report means.
 
 mod bank_health;
@@ -6,6 +6,7 @@ mod counters;
 mod events;
 mod folder_health;
 mod line_status;
+mod log;
 mod progress;
 mod rate;
 mod waits;
@@ -15,6 +16,7 @@ pub use counters::{Counters, NotRebuilt};
 pub use events::{Event, EventRows, Events, NotRecorded};
 pub use folder_health::{FolderFault, FolderHealth};
 pub use line_status::LineStatus;
+pub use log::start_log;
 pub use progress::{Progress, Pulse, Silence, Stuck, Watch, Work};
 pub use waits::{Waits, wait_in_words};
 

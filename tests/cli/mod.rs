@@ -6,3 +6,4 @@ mod config;
 mod config_reference;
 mod overlays;
 mod selftest;
+mod tune;

@@ -129,7 +129,7 @@ fn a_broker_that_dies_under_load_loses_nothing_and_the_order_is_kept() {
         let (first, decided) = (15 * round, 30 * round);
         products.iter().for_each(|product| drop_images(&line, product, first..first + 10));
         line.wait_sql(&format!("SELECT count(*) > {} FROM inspections WHERE state = 'done'", decided + 5), "1");
-        broker.kill();
+        broker.stop();
         products.iter().for_each(|product| drop_images(&line, product, first + 10..first + 15));
         wait_decided(&line, decided + 30);
         let waiting: u32 = line.sql("SELECT count(*) FROM mqtt_outbox").unwrap().parse().unwrap();
@@ -216,7 +216,7 @@ fn a_daemon_that_dies_with_unpublished_messages_publishes_them_when_it_lives_aga
     let Some(mut broker) = broker(&line) else { return };
     broker.start();
     let subscriber = broker.subscribe(&[]);
-    broker.kill();
+    broker.stop();
     line.configure_also(&broker.section("publish: all"));
     let daemon = line.start();
     line.wait_for_bank("disc");

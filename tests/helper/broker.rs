@@ -1,6 +1,7 @@
 //! A real MQTT broker and a real subscriber, from Debian's packages `mosquitto` and `mosquitto-clients`.
 
 use super::{arg, skipped, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::File;
 use std::net::TcpListener;
@@ -10,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 /// Where Debian has the broker, which is not on everybody's path.
 const PROGRAM: &str = "/usr/sbin/mosquitto";
 
-/// A broker on a free port, killed with the test. What it has to remember it writes to its folder at once.
+/// A broker on a free port, stopped with the test. What it has to remember it writes to its folder at once.
 pub struct Broker {
     folder: PathBuf,
     port: u16,
@@ -64,10 +65,12 @@ impl Broker {
         });
     }
 
-    /// SIGKILL.
-    pub fn kill(&mut self) {
+    /// Drops every connection without a word, as one that is killed, but writes its file first. A broker that is killed may have acknowledged a
+    /// message that is not in its file yet, and whose subscriber gives up the broken connection before it reads it. No client can know.
+    pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
+            let pid = Pid::from_child(&child);
+            kill_process(pid, Signal::TERM).unwrap();
             child.wait().unwrap();
         }
     }
@@ -93,7 +96,7 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        self.kill();
+        self.stop();
     }
 }
 

@@ -35,7 +35,7 @@ fn outage() {
         let due = Duration::from_secs(1) / PER_SECOND * i;
         std::thread::sleep(due.saturating_sub(begin.elapsed()));
         if i == PER_SECOND * before as u32 {
-            broker.kill();
+            broker.stop();
         }
         if i == PER_SECOND * (before + away) as u32 {
             most = waiting(&line);

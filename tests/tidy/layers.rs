@@ -53,6 +53,8 @@ pub const ROOMS: &[Room] = &[
     // Banks on disk and in memory.
     room(5, "banks"),
     room(5, "engine").and(&["banks"]),
+    // Which build settings are best.
+    room(6, "tune"),
     // Who sees to it that tasks go on.
     room(6, "supervisor"),
     // What goes on at the same time.

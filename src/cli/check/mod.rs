@@ -4,8 +4,8 @@ mod acting;
 mod machine;
 
 use super::output::say;
-use super::printable::{printable, printable_lines};
 use crate::config::{Config, MetricsAddress, schema};
+use crate::domain::printable::{printable, printable_lines};
 use crate::history::{BankInUse, HistoryError, HistoryErrorKind, HistoryStore, Scope};
 use crate::monitoring::address_problem;
 use crate::patchcore::{find_weights, resolve_precision};

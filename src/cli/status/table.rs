@@ -1,8 +1,8 @@
 //! The report for people: a block for each product, its words aligned; paths stand last, where they may be long.
 
-use super::super::printable::printable;
 use super::report::{DropFolder, PlaceReport, ProductReport, Profile, Report};
 use crate::domain::FolderState;
+use crate::domain::printable::printable;
 use crate::history::BankInUse;
 use crate::retention::size;
 use std::io::{self, Write};

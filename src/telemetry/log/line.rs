@@ -1,6 +1,6 @@
 //! A log line: its constant text, and its facts, those of the spans around it first.
 
-use super::super::printable::printable;
+use crate::domain::printable::printable;
 use std::fmt::{self, Write as _};
 use tracing::Event;
 use tracing::Subscriber;

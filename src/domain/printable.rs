@@ -3,12 +3,12 @@
 
 /// The text with every character escaped that a terminal would obey, or that hides how the rest reads: control characters, line breaks,
 /// and marks that turn the direction of writing.
-pub(super) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     escaped(text, |_| false)
 }
 
 /// The same for a text of several lines: their breaks stay.
-pub(super) fn printable_lines(text: &str) -> String {
+pub fn printable_lines(text: &str) -> String {
     escaped(text, |c| c == '\n')
 }
 
