@@ -13,7 +13,7 @@
 //!
 //! Each room of `src/` is one concern. The rooms stand in layers, and a room uses only those below it:
 //! `main → cli, demo → daemon → services, line → supervisor, tune → banks, engine → selftest, inspect, evaluation, snapshot → config, routing, intake,
-//! history → patchcore, imaging, database → telemetry, platform → codes, domain`.
+//! history → patchcore, imaging, database, yaml → telemetry, platform → codes, domain`.
 //!
 //! - [`cli`] has one thin file per command; [`demo`] plays a synthetic line and drives the program from outside.
 //! - [`daemon`] has the order of start, reload and stop, and is the only place that knows every room.
@@ -22,7 +22,7 @@
 //! - [`banks`] has the versions of banks, the one in use, and the build; [`engine`] is the thread that owns networks and loaded banks.
 //! - [`inspect`] is the way of one image, for the daemon and for commands alike; [`evaluation`] measures scores, and
 //!   [`selftest`] says how small a defect a bank finds. [`tune`] compares build settings with both.
-//! - [`config`] turns YAML into a checked configuration; [`routing`] finds the product of a file; [`intake`] watches drop folders;
+//! - [`config`] turns YAML, which [`yaml`] reads, into a checked configuration; [`routing`] finds the product of a file; [`intake`] watches drop folders;
 //!   [`history`] has the rows of the line and a handle for each concern. [`database`] is the file below it; no other room names sqlx.
 //! - [`snapshot`] says how the line stands at one moment, for all who tell it.
 //! - [`patchcore`] is the engine's mathematics, the only place that names tch; [`imaging`] is pixels in, pixels out.
@@ -71,3 +71,4 @@ pub mod snapshot;
 pub mod supervisor;
 pub mod telemetry;
 pub mod tune;
+pub mod yaml;

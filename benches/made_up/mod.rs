@@ -1,7 +1,9 @@
 //! Networks, images and banks for the benchmarks: made up, since speed does not depend on what is in them.
 
 use patchcored::config::{InputConfig, OutputsConfig};
-use patchcored::domain::{Backbone, BuildOptions, DeviceChoice, EngineSize, Picture, Precision, PrecisionChoice, ResizedImage, Samples};
+use patchcored::domain::{
+    Backbone, BuildOptions, DeviceChoice, EngineSize, OutputsFor, OverlayFormat, Picture, Precision, PrecisionChoice, ResizedImage, Samples,
+};
 use patchcored::imaging::resize::resize_for_engine;
 use patchcored::inspect::{Expectation, InspectionPlan, OutputPaths, OverlayLook, VerdictRules, read};
 use patchcored::patchcore::bench::run_backbone;
@@ -188,7 +190,16 @@ impl Pipeline {
     }
 
     fn outputs(&self) -> OutputsConfig {
-        OutputsConfig { mask: true, overlay: true, overlay_text: false, heat: false, side_by_side: false, scores: false, dir: None }
+        OutputsConfig {
+            mask: true,
+            of: OutputsFor::All,
+            overlay: Some(OverlayFormat::Png),
+            overlay_text: false,
+            heat: false,
+            side_by_side: false,
+            scores: false,
+            dir: None,
+        }
     }
 
     fn expect(&self) -> Expectation {

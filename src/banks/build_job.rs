@@ -48,6 +48,13 @@ pub struct SelfTestJob {
     pub engine: EngineJob,
 }
 
+/// How far a build is. The build process writes it as a line to stdout, now and then.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BuildPercent {
+    /// Roughly how much is done, 0 to 100.
+    pub percent: u8,
+}
+
 /// What the daemon hands to the build process on stdin.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,18 +1,18 @@
 //! `patchcored build` as a child process: niced, ended with the daemon; its last lines of stderr are kept.
 
-use super::{BackgroundJob, BuildJob, BuildReport, CompareJob, SelfTestJob};
+use super::{BackgroundJob, BuildJob, BuildPercent, BuildReport, CompareJob, SelfTestJob};
 use crate::domain::Comparison;
 use crate::platform::kernel::{has_thread_in_system_call, ticks};
 use crate::telemetry::{Progress, Silence};
 use anyhow::{Context, bail};
 use parking_lot::Mutex;
-use serde::de::DeserializeOwned;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStdout, Command};
+use tokio::sync::watch;
 
 /// The program that is running, even while an upgrade replaces its file. So daemon and build have one version and one set of arguments.
 const OWN_PROGRAM: &str = "/proc/self/exe";
@@ -39,14 +39,14 @@ pub struct Killed {
 #[error("the build process could not be started: {0}")]
 pub struct NotStarted(std::io::Error);
 
-/// Builds a bank of `product`. Dropping the future ends the child.
+/// Builds a bank of `product`, and says now and then how much is done, in hundredths. Dropping the future ends the child.
 ///
 /// # Errors
 /// When the child fails; the message has its last lines of stderr. [`NotStarted`], and [`Killed`] when a signal ended it.
-pub async fn run(product: &str, job: BuildJob, progress: &Arc<Progress>) -> anyhow::Result<Built> {
+pub async fn run(product: &str, job: BuildJob, progress: &Arc<Progress>, percent: watch::Sender<u8>) -> anyhow::Result<Built> {
     let begin = Instant::now();
-    let stdout = run_job(format!("build of {product}"), &BackgroundJob::Build(job), progress).await?;
-    Ok(Built { seconds: begin.elapsed().as_secs_f64(), report: last_line(&stdout) })
+    let answer = run_job(format!("build of {product}"), &BackgroundJob::Build(job), progress, &percent).await?;
+    Ok(Built { seconds: begin.elapsed().as_secs_f64(), report: serde_json::from_slice(&answer).ok() })
 }
 
 /// Has a finished bank of `product` judge recent images. Dropping the future ends the child.
@@ -56,9 +56,10 @@ pub async fn run(product: &str, job: BuildJob, progress: &Arc<Progress>) -> anyh
 pub async fn run_comparison(product: &str, job: CompareJob, progress: &Arc<Progress>) -> anyhow::Result<Comparison> {
     let limit = Duration::from_secs(2 * job.seconds);
     let job = BackgroundJob::Compare(job);
-    let work = run_job(format!("comparison of {product}"), &job, progress);
-    let stdout = tokio::time::timeout(limit, work).await.with_context(|| format!("no answer within {limit:?}"))??;
-    last_line(&stdout).context("the build process did not say what it found")
+    let nobody = watch::Sender::new(0);
+    let work = run_job(format!("comparison of {product}"), &job, progress, &nobody);
+    let answer = tokio::time::timeout(limit, work).await.with_context(|| format!("no answer within {limit:?}"))??;
+    serde_json::from_slice(&answer).context("the build process did not say what it found")
 }
 
 /// Has a new bank of `product` find planted defects; gives one sentence for each kind. Dropping the future ends the child.
@@ -66,12 +67,13 @@ pub async fn run_comparison(product: &str, job: CompareJob, progress: &Arc<Progr
 /// # Errors
 /// As [`run`].
 pub async fn run_self_test(product: &str, job: SelfTestJob, progress: &Arc<Progress>) -> anyhow::Result<Vec<String>> {
-    let stdout = run_job(format!("self-test of {product}"), &BackgroundJob::SelfTest(job), progress).await?;
-    last_line(&stdout).context("the build process did not say what it found")
+    let nobody = watch::Sender::new(0);
+    let answer = run_job(format!("self-test of {product}"), &BackgroundJob::SelfTest(job), progress, &nobody).await?;
+    serde_json::from_slice(&answer).context("the build process did not say what it found")
 }
 
-/// Runs one job in a child process; gives what the child wrote to stdout.
-async fn run_job(name: String, job: &BackgroundJob, progress: &Arc<Progress>) -> anyhow::Result<Vec<u8>> {
+/// Runs one job in a child process; gives the last line that the child wrote to stdout.
+async fn run_job(name: String, job: &BackgroundJob, progress: &Arc<Progress>, percent: &watch::Sender<u8>) -> anyhow::Result<Vec<u8>> {
     let order = serde_json::to_vec(job).context("the job cannot be written as JSON")?;
     let mut child = Command::new(OWN_PROGRAM)
         .arg0("patchcored")
@@ -88,14 +90,16 @@ async fn run_job(name: String, job: &BackgroundJob, progress: &Arc<Progress>) ->
         // A child that has died gives its reason on stderr.
         let _ = stdin.write_all(&order).await;
     }
-    let output = child.wait_with_output().await.context("the build process could not be waited for")?;
+    let stdout = child.stdout.take();
+    let (output, answer) = tokio::join!(child.wait_with_output(), last_line(stdout, percent));
+    let output = output.context("the build process could not be waited for")?;
     if let Some(signal) = output.status.signal() {
         return Err(Killed { signal, words: last_words(&output.stderr) }.into());
     }
     if !output.status.success() {
         bail!("the build process ended with {}: {}", output.status, last_words(&output.stderr));
     }
-    Ok(output.stdout)
+    answer.context("the build process could not be read")
 }
 
 /// How long a process has computed, and when that time last grew.
@@ -120,10 +124,20 @@ fn silence(process: u32, steps: &Mutex<Steps>) -> Silence {
     Silence { silent_for: steps.at.elapsed(), long: true }
 }
 
-/// The report in the last line of the child's stdout.
-fn last_line<T: DeserializeOwned>(stdout: &[u8]) -> Option<T> {
-    let last = stdout.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
-    serde_json::from_slice(last).ok()
+/// Reads to the end; gives the last line, and passes on what the lines before it say of how much is done.
+async fn last_line(stdout: Option<ChildStdout>, percent: &watch::Sender<u8>) -> std::io::Result<Vec<u8>> {
+    let mut last = Vec::new();
+    let Some(stdout) = stdout else { return Ok(last) };
+    let mut lines = BufReader::new(stdout).split(b'\n');
+    while let Some(line) = lines.next_segment().await? {
+        match serde_json::from_slice(&line) {
+            Ok(BuildPercent { percent: done }) => {
+                percent.send_replace(done);
+            }
+            Err(_) => last = line,
+        }
+    }
+    Ok(last)
 }
 
 /// The last lines of what the child wrote to stderr.

@@ -30,6 +30,16 @@ pub enum Refused {
     },
 }
 
+impl Refused {
+    /// The images there are and the fewest needed, when the listed images are too few: somebody may be filling the folder.
+    pub fn too_few_listed(&self) -> Option<(usize, usize)> {
+        match self {
+            Self::TooFew { images: ImagesToBuildFrom::Listed(there), min_images } => Some((*there, *min_images)),
+            _ => None,
+        }
+    }
+}
+
 /// How many OK images a bank can be built from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImagesToBuildFrom {

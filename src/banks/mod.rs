@@ -20,7 +20,7 @@ mod versions;
 
 pub use active::{ActiveBank, ActiveBanks, BankState};
 pub use build::{build, step_back};
-pub use build_job::{BackgroundJob, BuildJob, BuildReport, CompareJob, EngineJob, SelfTestJob};
+pub use build_job::{BackgroundJob, BuildJob, BuildPercent, BuildReport, CompareJob, EngineJob, SelfTestJob};
 pub use build_process::{Built, Killed, NotStarted, run as run_build_process, run_comparison, run_self_test};
 pub use compare::compare;
 pub use debounce::{Debounce, DebounceTimes};

@@ -3,7 +3,7 @@
 use super::UsageError;
 use super::engine_args::EngineArgs;
 use super::output::{complain, say};
-use crate::banks::{BackgroundJob, BuildJob, EngineJob, build, compare, self_test_bank, step_back};
+use crate::banks::{BackgroundJob, BuildJob, BuildPercent, EngineJob, build, compare, self_test_bank, step_back};
 use crate::domain::{
     Backbone, BuildOptions, Calibration, CoresetMethod, GivenOptions, Grouping, Layer, Precision, PrecisionChoice, Preset, ScoreMethod,
 };
@@ -13,6 +13,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Between two words about how far a build is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Arguments of `build`. The underscore spellings are those of the Python script.
 #[derive(clap::Args)]
@@ -149,7 +153,8 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
         None => args.job()?,
     };
     let bar = Bar::new();
-    let report = build(&job, &mut |step| bar.show(&step))?;
+    let mut percent = Percent { told: None };
+    let report = build(&job, &mut |step| if args.background.is_some() { percent.tell(&step) } else { bar.show(&step) })?;
     bar.clear();
     for left_out in &report.left_out {
         complain(&format!("warning: {}", left_out.replacen(": ", " left out: ", 1)));
@@ -173,6 +178,24 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
 fn answer(found: &impl Serialize) -> anyhow::Result<ExitCode> {
     say(&format!("{}\n", serde_json::to_string(found)?))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells the daemon how much of the build is done, as lines of stdout.
+struct Percent {
+    /// When it was told last, and what.
+    told: Option<(Instant, u8)>,
+}
+
+impl Percent {
+    /// Tells what is new, once a second at most.
+    fn tell(&mut self, step: &BuildProgress) {
+        let percent = (step.share() * 100.0) as u8;
+        if self.told.is_none_or(|(at, told)| told < percent && at.elapsed() >= TELL_EVERY) {
+            self.told = Some((Instant::now(), percent));
+            // A daemon that has gone away ends this process anyway.
+            let _ = answer(&BuildPercent { percent });
+        }
+    }
 }
 
 /// A bar on a terminal, nothing elsewhere.

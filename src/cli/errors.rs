@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::config::ConfigError;
 use crate::daemon::{EX_CONFIG, FatalError};
 use crate::database::{HistoryError, HistoryErrorKind, LockError};
+use crate::domain::spelling::nearest;
 use crate::imaging::ImageError;
 use crate::patchcore::EngineError;
 use crate::routing::rules::RoutingProblems;
@@ -34,7 +35,16 @@ impl Coded {
     /// The configuration has no product of this name.
     pub fn unknown_product(path: &Path, config: &Config, name: &str) -> Self {
         let names: Vec<&str> = config.products.iter().map(|product| product.name.as_str()).collect();
-        Self::new(ErrorCode::UnknownProduct, format!("{}: has no product `{name}`; there are: {}", path.display(), names.join(", ")))
+        Self::no_product(path, &names, name)
+    }
+
+    /// Neither the configuration nor the history, whichever `path` is, has a product of this name, but those of `names`.
+    pub fn no_product(path: &Path, names: &[&str], name: &str) -> Self {
+        let there_are = match nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`? There are"),
+            None => "there are".to_owned(),
+        };
+        Self::new(ErrorCode::UnknownProduct, format!("{}: has no product `{name}`; {there_are}: {}", path.display(), names.join(", ")))
     }
 }
 
@@ -142,7 +152,9 @@ pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(fatal) = error.downcast_ref::<FatalError>() {
         return fatal.exit_code();
     }
-    let usage = |error: &Coded| matches!(error.code, ErrorCode::Usage | ErrorCode::UnknownProduct | ErrorCode::UnknownCode);
+    let usage = |error: &Coded| {
+        matches!(error.code, ErrorCode::Usage | ErrorCode::UnknownProduct | ErrorCode::UnknownCode | ErrorCode::UnknownInspection)
+    };
     if error.is::<UsageError>() || error.downcast_ref().is_some_and(usage) { 2 } else { 1 }
 }
 

@@ -1,30 +1,67 @@
-//! `patchcored explain`: what a code means and what to do.
+//! `patchcored explain`: what a code means and what to do, or why an image was decided as it was.
+
+mod inspection;
 
 use super::Coded;
 use super::output::say;
 use crate::codes::{self, ErrorCode};
+use crate::config::Config;
+use crate::history::HistoryStore;
+use anyhow::Context;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Arguments of `explain`.
 #[derive(clap::Args)]
 pub struct ExplainArgs {
-    /// The code, e.g. drop_folder_lost; without one, all codes are listed
-    #[arg(value_name = "CODE")]
-    code: Option<String>,
+    /// A code, e.g. drop_folder_lost, or the number of an inspection (its id), e.g. 4711; without one, all codes are listed
+    #[arg(value_name = "CODE|ID")]
+    asked: Option<String>,
+    /// Configuration whose `database:` is read for an inspection
+    #[arg(long, value_name = "FILE", default_value = "/etc/patchcored/config.yaml", conflicts_with = "database")]
+    config: PathBuf,
+    /// Database to read, instead of the one in the configuration
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
 }
 
 /// Prints it.
 ///
 /// # Errors
-/// A code that there is not.
+/// A code or an inspection that there is not; a configuration or a history that cannot be read.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let text = match &args.code {
+    let text = match &args.asked {
         None => codes::list(),
-        Some(code) => {
-            let unknown = || Coded::new(ErrorCode::UnknownCode, format!("there is no code `{code}`; `patchcored explain` lists them all"));
-            codes::explain(code).ok_or_else(unknown)?
-        }
+        Some(asked) => match asked.parse() {
+            Ok(id) => explain_inspection(args, id)?,
+            Err(_) => codes::explain(asked).ok_or_else(|| {
+                let message = format!("there is no code `{asked}`; `patchcored explain` lists them all");
+                Coded::new(ErrorCode::UnknownCode, message)
+            })?,
+        },
     };
     say(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn explain_inspection(args: &ExplainArgs, id: i64) -> anyhow::Result<String> {
+    let config = if args.database.is_none() { Some(Config::load(&args.config)?) } else { None };
+    let database = match (&config, &args.database) {
+        (Some(config), _) => &config.database,
+        (None, Some(file)) => file,
+        (None, None) => &args.config,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let account = runtime.block_on(async {
+        let store = HistoryStore::open_read_only(database).await?;
+        let account = store.lists().account(id).await;
+        store.close().await?;
+        account
+    });
+    let Some(account) = account.context("history database")? else {
+        let message = format!("there is no inspection {id}; `patchcored history` lists them, with their numbers in the first column");
+        return Err(Coded::new(ErrorCode::UnknownInspection, message).into());
+    };
+    let product = config.as_ref().and_then(|config| config.products.iter().find(|p| Some(&p.name) == account.row.product.as_ref()));
+    Ok(inspection::text(&account, product.map(|product| product.ok.as_path())))
 }

@@ -5,7 +5,7 @@
 
 mod values;
 
-use super::UsageError;
+use super::{Coded, UsageError};
 use crate::codes::ReasonCode;
 use crate::config::Config;
 use crate::domain::printable::printable;
@@ -100,9 +100,12 @@ pub fn run(args: HistoryArgs) -> anyhow::Result<ExitCode> {
 
 /// Prints the inspections that `args` asks for to `out`.
 pub async fn print(args: HistoryArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let database = match &args.database {
-        Some(file) => file.clone(),
-        None => Config::load(&args.config)?.database,
+    let (database, mut names) = match &args.database {
+        Some(file) => (file.clone(), Vec::new()),
+        None => {
+            let config = Config::load(&args.config)?;
+            (config.database, config.products.into_iter().map(|product| product.name).collect())
+        }
     };
     let limit = match (args.limit, args.format) {
         (Some(0), _) | (None, Format::Json | Format::Csv) => None,
@@ -113,6 +116,15 @@ pub async fn print(args: HistoryArgs, out: &mut dyn Write) -> anyhow::Result<()>
     let store = HistoryStore::open_read_only(&database).await.context("history database")?;
     let mut list = List::new(args.format, limit, out);
     let read = store.lists().inspections_in_pages(&filter, |rows| list.rows(rows)).await.context("history database");
+    if let (Ok(()), 0, Some(name)) = (&read, list.printed, &args.product) {
+        names.extend(store.lists().counts_by_product().await.context("history database")?.into_iter().filter_map(|of| of.product));
+        if !names.contains(name) {
+            names.sort();
+            names.dedup();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            return Err(Coded::no_product(&database, &names, name).into());
+        }
+    }
     store.close().await.context("history database")?;
     read?;
     match list.end() {
@@ -323,7 +335,7 @@ mod tests {
     const COLUMNS: &str = "id,product,image_path,state,decision,reason,image_score,image_tau,pixel_tau,mask_pixels,mask_regions,seen_at,\
                            started_at,decided_at,attempts,bank_id,bank_version,mask_path,overlay_path,decode_ms,engine_ms,write_ms,\
                            file_size,mtime_ns,content_hash,heat_path,side_by_side_path,scores_path,outputs_deleted_at,image_deleted_at,\
-                           reason_code,sensitivity,image_ratio";
+                           reason_code,sensitivity,image_ratio,decided_by";
 
     #[test]
     fn csv_has_stable_columns_and_quotes() {

@@ -4,7 +4,7 @@ use super::output::say;
 use super::{Coded, UsageError};
 use crate::config::Config;
 use crate::domain::duration::parse_duration;
-use crate::history::{HistoryStore, RequeueFilter, Requeued};
+use crate::history::{HistoryError, HistoryStore, InspectionLists, RequeueFilter, Requeued};
 use crate::line::profile;
 use crate::routing::rules::Owners;
 use anyhow::Context;
@@ -51,14 +51,15 @@ pub fn run(args: &RequeueArgs) -> anyhow::Result<ExitCode> {
     let since = args.since.map(|since| Timestamp::now().checked_sub(since)).transpose().context("--since reaches back too far")?;
     let filter = RequeueFilter { ids: args.ids.clone(), product: args.product.clone(), since };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let Requeued { requeued, unrouted, replaced } = runtime.block_on(async {
+    let (Requeued { requeued, unrouted, replaced }, others) = runtime.block_on(async {
         let store = HistoryStore::open_to_change(&config.database).await.context("history database")?;
         profile::look_up(&mut config, &store.profiles()).await.context("history database")?;
         let owners = Owners::new(&config)?;
+        let others = not_failed(&store.lists(), &args.ids).await.context("history database")?;
         let outcome =
             store.failed_images().requeue(&filter, |path, before| owners.product(path, before), config.intake.give_up_after).await;
         store.close().await.context("history database")?;
-        outcome.context("history database")
+        anyhow::Ok((outcome.context("history database")?, others))
     })?;
     let mut text = format!("{requeued} images are tried again\n");
     if unrouted > 0 {
@@ -67,6 +68,26 @@ pub fn run(args: &RequeueArgs) -> anyhow::Result<ExitCode> {
     if replaced > 0 {
         text += &format!("{replaced} stay failed: their file was written again, and that image is pending\n");
     }
+    text += &others;
     say(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each of these inspections that has not failed, and why it is not tried again.
+async fn not_failed(lists: &InspectionLists, ids: &[i64]) -> Result<String, HistoryError> {
+    let mut text = String::new();
+    for &id in ids {
+        text += &match lists.account(id).await?.map(|account| account.row) {
+            None => format!("there is no inspection {id}\n"),
+            Some(row) if row.state == "failed" => continue,
+            Some(row) if row.state == "pending" => format!("{id} is pending: it is inspected without being asked for\n"),
+            Some(row) => {
+                let decision = row.decision.unwrap_or_default();
+                format!(
+                    "{id} stays {decision}: only failed images are tried again, and a decision never changes; to inspect it anew, copy its file\n"
+                )
+            }
+        };
+    }
+    Ok(text)
 }

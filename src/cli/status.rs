@@ -70,7 +70,7 @@ fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -
     let free = space::free_bytes(asked);
     let witness = Witness::Events { config: &config, clock: &clock, roots: &roots, running: daemon.running };
     let snapshot = take(Ok(recorded.clone()), witness);
-    let sources = Sources { clock: &clock, config: &config, recorded: &recorded, snapshot: &snapshot, free };
+    let sources = Sources { clock: &clock, config: &config, recorded: &recorded, snapshot: &snapshot, free, running: daemon.running };
     Ok(Report {
         at: format!("{now:.3}"),
         database: sources.place(&config.database, database_folder),

@@ -51,6 +51,14 @@ pub const BANK_SELF_TESTED: Entry = Entry {
     run: &["patchcored status --product prod1-front"],
     act: "If it does not, compare settings with `patchcored selftest`, as docs/tuning.md says.",
 };
+pub const OK_IMAGES_TOO_FEW: Entry = Entry {
+    code: "ok_images_too_few",
+    level: Info,
+    means: "The product has no bank yet, and its ok folder has fewer images than `min_images`. Images of the product wait. The first bank is built by itself when there are enough.",
+    look: "How many there are and how many are needed: the event says both.",
+    run: &["patchcored status --product prod1-front", "ls /srv/banks/prod1-front/ok | wc -l"],
+    act: "Put images of good parts into the ok folder.",
+};
 pub const BUILD_FAILED: Entry = Entry {
     code: "build_failed",
     level: Error,

@@ -31,6 +31,14 @@ codes! {
             run: &["patchcored explain"],
             act: "Correct the word. One that another version of patchcored writes is explained by that version.",
         },
+        UnknownInspection => Entry {
+            code: "unknown_inspection",
+            level: Error,
+            means: "The history has no inspection of this number. Exit code 2.",
+            look: "The list of inspections: the first column is the number.",
+            run: &["patchcored history"],
+            act: "Correct the number. Inspections of another line are in the history of that line.",
+        },
         BadConfig => Entry {
             code: "bad_config",
             level: Error,

@@ -177,6 +177,7 @@ codes! {
         OkImagesAlike => bank_events::OK_IMAGES_ALIKE,
         BankCompared => bank_events::BANK_COMPARED,
         BankSelfTested => bank_events::BANK_SELF_TESTED,
+        OkImagesTooFew => bank_events::OK_IMAGES_TOO_FEW,
         BuildFailed => bank_events::BUILD_FAILED,
         BankUnusable => bank_events::BANK_UNUSABLE,
         BankUnusableOver => bank_events::BANK_UNUSABLE_OVER,

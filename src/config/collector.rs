@@ -1,9 +1,9 @@
 //! Collects the problems of the sections, each with its key path and remedy.
 
 use super::paths;
-use super::problems::ConfigProblem;
 use super::values::FilePath;
 use crate::domain::duration::show;
+use crate::yaml::problems::ConfigProblem;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -107,7 +107,7 @@ impl Problems {
 /// Checks one section alone, for its unit tests. Returns the result, and the problems, one per line.
 #[cfg(test)]
 pub(super) fn check_alone<R: serde::de::DeserializeOwned, C>(text: &str, check: impl FnOnce(R, &mut Problems) -> C) -> (C, String) {
-    let raw = super::reader::read_value(&serde_yaml::from_str(text).unwrap()).unwrap();
+    let raw = crate::yaml::reader::read_value(&serde_yaml::from_str(text).unwrap()).unwrap();
     let mut problems = Problems::new(Vec::new(), None);
     let checked = check(raw, &mut problems);
     (checked, problems.into_found().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))

@@ -1,7 +1,6 @@
 //! The whole file: its shape, and the checked configuration.
 
 use super::collector::{Problems, Scope};
-use super::problems::ConfigProblem;
 use super::sections::engine::{EngineConfig, RawEngine};
 use super::sections::intake::{IntakeConfig, RawIntake};
 use super::sections::metrics::{MetricsAddress, RawMetrics};
@@ -10,6 +9,7 @@ use super::sections::product::{ProductConfig, RawProduct};
 use super::sections::profiles::Profiles;
 use super::sections::{engine, intake, metrics, mqtt, places, product, profiles};
 use super::values::FilePath;
+use crate::yaml::problems::ConfigProblem;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};

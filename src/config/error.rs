@@ -1,6 +1,6 @@
 //! Why a configuration file cannot be used.
 
-use super::problems::ConfigProblems;
+use crate::yaml::problems::ConfigProblems;
 use std::io;
 use std::path::PathBuf;
 

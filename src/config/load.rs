@@ -5,10 +5,10 @@ use super::collector::Problems;
 use super::defaults::merge_defaults;
 use super::document::{self, Config, RawConfig};
 use super::error::ConfigError;
-use super::positions::Positions;
-use super::problems::{ConfigProblem, ConfigProblems};
-use super::reader::read_value;
-use super::{size, yaml};
+use super::{shaped, size};
+use crate::yaml::positions::Positions;
+use crate::yaml::problems::{ConfigProblem, ConfigProblems};
+use crate::yaml::reader::read_value;
 use serde_yaml::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -68,13 +68,13 @@ struct Read {
 
 /// The error is for a text that is not YAML; then there is nothing more to check.
 fn read(text: &str) -> Result<Read, Vec<ConfigProblem>> {
-    let document = yaml::parse(text)?;
+    let document = shaped::parse(text)?;
     let products = document.get("products").and_then(Value::as_sequence).map_or(0, Vec::len);
     if products > size::PRODUCTS {
         let message = format!("has {products} entries, and {} is the most; give the others to another daemon", size::PRODUCTS);
         return Err(vec![ConfigProblem::of_key("products", message)]);
     }
-    let (mut sound, problems) = yaml::keep_sound::<RawConfig>(document);
+    let (mut sound, problems) = shaped::keep_sound::<RawConfig>(document);
     let inherited = merge_defaults(&mut sound);
     let raw = read_value(&sound).map_err(|error| vec![ConfigProblem::of_file(error.explain(None))])?;
     let document = serde_yaml::from_value(sound).map_err(|error| vec![ConfigProblem::of_file(error.to_string())])?;
@@ -204,7 +204,7 @@ products:
         };
         let is_weights = matches!(path.last(), Some(Step::Key(Value::String(key))) if key == "weights" || key == "defaults");
         if value.is_mapping() && !is_weights {
-            for key in yaml::known_keys::<RawConfig>(path) {
+            for key in shaped::known_keys::<RawConfig>(path) {
                 if value.get(key).is_none() {
                     missing.push(format!("{}.{key}", spell(path)));
                 }

@@ -1,6 +1,6 @@
 //! The configuration as the rest of the program sees it: checked, defaults filled in, durations and patterns parsed.
 //!
-//! From the bottom up: `problems` → `wording`, `reader`, `positions`, `syntax`, `yaml` (a text and its problems) → `values`, `collector` →
+//! From the bottom up: `shaped` (a text, read with [`crate::yaml`], in the shape of a section) → `values`, `collector` →
 //! `sections` (one file per section of the YAML) → `document` (the whole file) → `load`, `schema`, `diff`. A file uses only those below it.
 
 mod collector;
@@ -12,21 +12,16 @@ mod example;
 mod key_path;
 mod load;
 mod paths;
-mod positions;
-mod problems;
-mod reader;
 mod schema;
 mod sections;
+mod shaped;
 mod size;
-mod syntax;
 mod values;
-mod wording;
-mod yaml;
 
+pub use crate::yaml::problems::{ConfigProblem, ConfigProblems, Position};
 pub use diff::{Change, describe};
 pub use document::Config;
 pub use error::ConfigError;
-pub use problems::{ConfigProblem, ConfigProblems, Position};
 pub use schema::schema;
 pub use sections::drop::{DropConfig, NamePattern};
 pub use sections::engine::EngineConfig;

@@ -65,7 +65,7 @@ mod tests {
     use crate::config::example::json;
     use crate::config::key_path::{Step, last_key, spell};
     use crate::config::sections::product::NOT_IN_DEFAULTS;
-    use crate::config::yaml::known_keys;
+    use crate::config::shaped::known_keys;
     use std::path::Path;
 
     fn validator() -> jsonschema::Validator {

@@ -1,7 +1,7 @@
 //! The limits on the size of a configuration. They are checked before the work that grows with it: a few lines with aliases can mean
 //! gigabytes, and nested brackets keep the parser busy for minutes.
 
-use super::problems::{ConfigProblem, Position};
+use crate::yaml::problems::{ConfigProblem, Position};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;

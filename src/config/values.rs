@@ -2,7 +2,8 @@
 
 use crate::domain::duration::{self, parse_duration, show};
 use crate::domain::{
-    Backbone, Calibration, CoresetMethod, DecideBy, DeviceChoice, FileKind, Layer, Precision, PrecisionChoice, Preset, Publish, ScoreMethod,
+    Backbone, Calibration, CoresetMethod, DecideBy, DeviceChoice, FileKind, Layer, OutputsFor, Precision, PrecisionChoice, Preset, Publish,
+    ScoreMethod,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
@@ -53,7 +54,7 @@ macro_rules! allowed_words {
         }
     )+ };
 }
-allowed_words!(Backbone, Layer, CoresetMethod, Calibration, DecideBy, FileKind, Preset, Publish, ScoreMethod);
+allowed_words!(Backbone, Layer, CoresetMethod, Calibration, DecideBy, FileKind, OutputsFor, Preset, Publish, ScoreMethod);
 
 impl Allowed for PrecisionChoice {
     fn schema() -> Schema {
@@ -149,7 +150,7 @@ pub(super) fn one_of<T: Copy + Into<u64>>(numbers: &[T]) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::reader::read_value;
+    use crate::yaml::reader::read_value;
 
     fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
         read_value(&serde_yaml::from_str(text).unwrap()).map_err(|error| error.to_string())

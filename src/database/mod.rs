@@ -5,6 +5,7 @@
 //! connections only read.
 
 mod caretaker;
+pub(crate) mod columns;
 mod connecting;
 mod connections;
 mod error;

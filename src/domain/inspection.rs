@@ -1,6 +1,6 @@
 //! One inspection as plain data: the image that is to be inspected, and what becomes of it.
 
-use super::{Decision, Publish, SaidWhole};
+use super::{DecidedBy, Decision, Publish, SaidWhole};
 use jiff::Timestamp;
 use std::path::PathBuf;
 
@@ -48,6 +48,8 @@ pub struct Finished {
     pub mask_regions: u64,
     /// `ok` or `ng`.
     pub decision: Decision,
+    /// What decided.
+    pub decided_by: DecidedBy,
     /// The mask, if written.
     pub mask_path: Option<PathBuf>,
     /// The overlay, if written.

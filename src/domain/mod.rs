@@ -7,6 +7,7 @@
 mod words;
 mod backbone;
 mod bank_trigger;
+mod bank_work;
 mod build_options;
 mod clock;
 pub mod duration;
@@ -18,16 +19,19 @@ mod given_options;
 mod grouping;
 mod held_up;
 mod inspection;
+mod inspection_list;
 mod left_out;
 mod min_free;
 mod overlay_style;
 mod planted_kind;
 pub mod printable;
 mod recent;
+pub mod spelling;
 mod trouble;
 
 pub use backbone::{Backbone, Layer};
 pub use bank_trigger::BankTrigger;
+pub use bank_work::BankWork;
 pub use build_options::{BuildOptions, Calibration, CoresetMethod, DeviceChoice, Precision, PrecisionChoice, Preset, ScoreMethod};
 pub use clock::{ClockJump, ClockRecord, ClockStamp, TimeSpan};
 pub use engine_size::EngineSize;
@@ -38,6 +42,7 @@ pub use given_options::GivenOptions;
 pub use grouping::Grouping;
 pub use held_up::{HeldUp, MQTT, ON_NG, WAITS_TOO_LONG};
 pub use inspection::{Finished, FollowUp, PendingImage};
+pub use inspection_list::{Counts, Distance, InspectionResult, ProductCounts};
 pub use left_out::{SYSTEM_FOLDERS, is_left_out};
 pub use min_free::{MinFree, MinFreeError};
 pub use overlay_style::OverlayStyle;
@@ -54,7 +59,7 @@ use std::time::Duration;
 pub const IMAGE_EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff"];
 
 /// The suffixes that the daemon adds to an image's file name for its outputs: mask, overlay, heat map, side by side, scores.
-pub const OUTPUT_SUFFIXES: [&str; 5] = [".mask.png", ".overlay.png", ".heat.png", ".side_by_side.png", ".scores.json"];
+pub const OUTPUT_SUFFIXES: [&str; 6] = [".mask.png", ".overlay.png", ".overlay.jpg", ".heat.png", ".side_by_side.png", ".scores.json"];
 
 /// The start of temporary names; a file with such a name is never an image and never an output.
 pub const TEMPORARY_PREFIX: &str = ".patchcored-";
@@ -241,24 +246,44 @@ words! {
 }
 
 impl DecideBy {
-    /// Decides. `ok` needs proof: a NaN score or threshold is never `<=` and so never passes.
+    /// Decides, and says what decided. `ok` needs proof: a NaN score or threshold is never `<=` and so never passes.
     ///
     /// ```
-    /// use patchcored::domain::{DecideBy, Decision};
-    /// assert_eq!(DecideBy::Image.decide(1.2, 1.2, 40), Decision::Ok);
-    /// assert_eq!(DecideBy::Either.decide(1.2, 1.2, 40), Decision::Ng);
-    /// assert_eq!(DecideBy::Mask.decide(f64::NAN, 1.2, 0), Decision::Ng);
+    /// use patchcored::domain::{DecideBy, DecidedBy, Decision};
+    /// assert_eq!(DecideBy::Image.decide(1.2, 1.2, 40), (Decision::Ok, DecidedBy::Image));
+    /// assert_eq!(DecideBy::Either.decide(1.2, 1.2, 40), (Decision::Ng, DecidedBy::Mask));
+    /// assert_eq!(DecideBy::Mask.decide(f64::NAN, 1.2, 0), (Decision::Ng, DecidedBy::Image));
     /// ```
-    pub fn decide(self, image_score: f64, image_tau: f64, mask_pixels: u64) -> Decision {
+    pub fn decide(self, image_score: f64, image_tau: f64, mask_pixels: u64) -> (Decision, DecidedBy) {
         let score_ok = image_score <= image_tau;
         let mask_ok = mask_pixels == 0;
-        // A NaN score means that the mask cannot be trusted either.
-        let ok = match self {
-            DecideBy::Image => score_ok,
-            DecideBy::Mask => mask_ok && !image_score.is_nan() && !image_tau.is_nan(),
-            DecideBy::Either => score_ok && mask_ok,
-        };
-        if ok { Decision::Ok } else { Decision::Ng }
+        let is_number = !image_score.is_nan() && !image_tau.is_nan();
+        match self {
+            DecideBy::Image if score_ok => (Decision::Ok, DecidedBy::Image),
+            DecideBy::Image => (Decision::Ng, DecidedBy::Image),
+            // A NaN score means that the mask cannot be trusted either.
+            DecideBy::Mask if !is_number => (Decision::Ng, DecidedBy::Image),
+            DecideBy::Mask if mask_ok => (Decision::Ok, DecidedBy::Mask),
+            DecideBy::Mask => (Decision::Ng, DecidedBy::Mask),
+            DecideBy::Either => match (score_ok, mask_ok) {
+                (true, true) => (Decision::Ok, DecidedBy::Both),
+                (false, true) => (Decision::Ng, DecidedBy::Image),
+                (true, false) => (Decision::Ng, DecidedBy::Mask),
+                (false, false) => (Decision::Ng, DecidedBy::Both),
+            },
+        }
+    }
+}
+
+words! {
+    /// What decided about an image.
+    DecidedBy {
+        /// Its score, compared with `image_tau`.
+        Image = "image",
+        /// Its mask: empty or not.
+        Mask = "mask",
+        /// Score and mask, which agree.
+        Both = "both",
     }
 }
 
@@ -271,6 +296,28 @@ words! {
         Ng = "ng",
         /// Every one.
         All = "all",
+    }
+}
+
+words! {
+    /// The format of overlays.
+    OverlayFormat {
+        /// Every pixel as it is.
+        Png = "png",
+        /// A tenth of the size; fine lines are a little blurred.
+        Jpeg = "jpeg",
+    }
+}
+
+words! {
+    /// The images whose outputs are written.
+    #[derive(Default)]
+    OutputsFor {
+        /// Every one.
+        #[default]
+        All = "all",
+        /// Defects.
+        Ng = "ng",
     }
 }
 
@@ -320,7 +367,9 @@ mod tests {
 
     #[test]
     fn own_outputs_are_known_by_name() {
-        for name in ["a.jpg.mask.png", "A.JPG.overlay.png", "x.tiff.heat.png", "a.png.scores.json", ".patchcored-tmp-1.png"] {
+        for name in
+            ["a.jpg.mask.png", "A.JPG.overlay.png", "b.bmp.overlay.jpg", "x.tiff.heat.png", "a.png.scores.json", ".patchcored-tmp-1.png"]
+        {
             assert!(is_own_output(Path::new(name)), "{name}");
         }
         for name in ["a.jpg", "part.mask.png", "mask.png", "a.txt.mask.png"] {
@@ -331,14 +380,17 @@ mod tests {
     #[test]
     fn nan_never_passes() {
         for by in [DecideBy::Image, DecideBy::Mask, DecideBy::Either] {
-            assert_eq!(by.decide(f64::NAN, 1.0, 0), Decision::Ng);
-            assert_eq!(by.decide(0.5, f64::NAN, 0), Decision::Ng);
-            assert_eq!(by.decide(0.5, 0.5, 0), Decision::Ok);
+            assert_eq!(by.decide(f64::NAN, 1.0, 0), (Decision::Ng, DecidedBy::Image));
+            assert_eq!(by.decide(0.5, f64::NAN, 0), (Decision::Ng, DecidedBy::Image));
+            assert_eq!(by.decide(0.5, 0.5, 0).0, Decision::Ok);
         }
-        assert_eq!(DecideBy::Image.decide(0.5, 1.0, 9), Decision::Ok);
-        assert_eq!(DecideBy::Mask.decide(2.0, 1.0, 0), Decision::Ok);
-        assert_eq!(DecideBy::Mask.decide(0.5, 1.0, 1), Decision::Ng);
-        assert_eq!(DecideBy::Either.decide(0.5, 1.0, 1), Decision::Ng);
+        assert_eq!(DecideBy::Image.decide(0.5, 1.0, 9), (Decision::Ok, DecidedBy::Image));
+        assert_eq!(DecideBy::Mask.decide(2.0, 1.0, 0), (Decision::Ok, DecidedBy::Mask));
+        assert_eq!(DecideBy::Mask.decide(0.5, 1.0, 1), (Decision::Ng, DecidedBy::Mask));
+        assert_eq!(DecideBy::Either.decide(0.5, 1.0, 0), (Decision::Ok, DecidedBy::Both));
+        assert_eq!(DecideBy::Either.decide(0.5, 1.0, 1), (Decision::Ng, DecidedBy::Mask));
+        assert_eq!(DecideBy::Either.decide(2.0, 1.0, 0), (Decision::Ng, DecidedBy::Image));
+        assert_eq!(DecideBy::Either.decide(2.0, 1.0, 1), (Decision::Ng, DecidedBy::Both));
     }
 
     #[test]

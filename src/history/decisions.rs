@@ -113,7 +113,7 @@ async fn mark_done<'e>(
     let changed = sqlx::query(
         "UPDATE inspections
          SET state = 'done', reason = NULL, reason_code = NULL, retry_at = NULL, in_hand = NULL, deaths = NULL, content_hash = ?, bank_id = ?, image_score = ?,
-             image_tau = ?, pixel_tau = ?, sensitivity = ?, mask_pixels = ?, mask_regions = ?, decision = ?, mask_path = ?, overlay_path = ?,
+             image_tau = ?, pixel_tau = ?, sensitivity = ?, mask_pixels = ?, mask_regions = ?, decision = ?, decided_by = ?, mask_path = ?, overlay_path = ?,
              heat_path = ?, side_by_side_path = ?, scores_path = ?, outputs_newest_ns = ?, decode_ms = ?, engine_ms = ?, write_ms = ?, decided_at = ?
          WHERE id = ? AND state = 'pending' AND started_at IS NOT NULL
            AND NOT EXISTS (SELECT 1 FROM banks WHERE id = ? AND state = 'rolled_back')",
@@ -127,6 +127,7 @@ async fn mark_done<'e>(
     .bind(finished.mask_pixels as i64)
     .bind(finished.mask_regions as i64)
     .bind(decision.as_str())
+    .bind(finished.decided_by.as_str())
     .bind(shown(&finished.mask_path))
     .bind(shown(&finished.overlay_path))
     .bind(shown(&finished.heat_path))

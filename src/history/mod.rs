@@ -11,11 +11,13 @@
 //! - a result counts only for the file it was made from: when a file changes during an attempt, the attempt does not count and the row
 //!   stays pending.
 
+mod account;
 mod actions;
 mod ages;
 mod arrivals;
 mod bank_requests;
 mod bank_rows;
+mod bank_work;
 mod banks;
 mod clock;
 mod decisions;
@@ -35,11 +37,13 @@ mod sightings;
 mod store;
 
 pub use crate::database::{HistoryError, HistoryErrorKind};
-pub use crate::domain::{Finished, FollowUp, PendingImage};
+pub use crate::domain::{Counts, Distance, Finished, FollowUp, InspectionResult, PendingImage, ProductCounts};
+pub use account::{DecidingBank, InspectionAccount};
 pub use actions::{ActionEnd, Actions, Defect, GivenUp};
 pub use arrivals::Arrivals;
 pub use bank_requests::{BankRequest, BankRequestKind, BankRequests, RequestEnd};
 pub use bank_rows::{ActiveBankRow, EarlierBank, NewBank, RecordedFiles};
+pub use bank_work::BankWorkRow;
 pub use banks::{Banks, Edited};
 pub use clock::StoredClock;
 pub use events::{EventRow, RecordedEvents};
@@ -53,8 +57,6 @@ pub use record::{
 pub use report::InspectionLists;
 pub use requeue::{FailedImages, RequeueFilter, Requeued};
 pub use retention::{DeletableFiles, KeptCursor, KeptFiles, KeptOutput};
-pub use rows::{
-    Arrival, ArrivalState, Counts, Distance, Evidence, InspectionFilter, InspectionResult, InspectionRow, Kin, ProductCounts, Recorded,
-};
+pub use rows::{Arrival, ArrivalState, Evidence, InspectionFilter, InspectionRow, Kin, Recorded};
 pub use sightings::WINDOW;
 pub use store::HistoryStore;

@@ -1,5 +1,6 @@
 //! What the history says of the line, all as of one moment. [`crate::snapshot`] adds what the memory of the daemon says.
 
+use super::bank_work::{BankWorkRow, bank_work};
 use super::events::{EventRow, since_start};
 use super::held_up::held_up;
 use super::queue::NO_BANK;
@@ -71,6 +72,8 @@ pub struct ProductRecord {
     pub oldest_pending: Option<OldestPending>,
     /// True when images wait for a bank.
     pub images_wait_for_bank: bool,
+    /// What the daemon does about its bank; only true while it runs.
+    pub bank_work: Option<BankWorkRow>,
     /// Defects that wait to be acted on.
     pub actions_waiting: i64,
     /// The newest decision.
@@ -242,6 +245,7 @@ async fn stand(connection: &mut SqliteConnection, product: &str, now: Timestamp)
     Ok(ProductRecord {
         oldest_pending,
         images_wait_for_bank,
+        bank_work: bank_work(connection, product).await?,
         actions_waiting,
         last_decision: last_decision(connection, product).await?,
         day: ends(connection, product, now, SignedDuration::from_hours(24)).await?,

@@ -1,7 +1,8 @@
 //! The questions of people to the history: counts and lists.
 
-use super::rows::{Counts, Distance, InspectionFilter, InspectionRow, ProductCounts, time_text};
+use super::rows::{InspectionFilter, InspectionRow, time_text};
 use crate::database::{Connections, HistoryError};
+use crate::domain::{Counts, Distance, ProductCounts};
 use sqlx::{QueryBuilder, Sqlite};
 use std::ops::ControlFlow;
 
@@ -91,10 +92,12 @@ enum Walk {
     ByTime,
 }
 
+/// Rows of [`InspectionRow`]; a condition follows.
+pub(super) const ROWS: &str = "SELECT i.*, i.image_score / nullif(i.image_tau, 0) AS image_ratio, b.version AS bank_version
+    FROM inspections AS i LEFT JOIN banks AS b ON b.id = i.bank_id WHERE TRUE";
+
 fn page_query(filter: &InspectionFilter, after: Option<&(String, i64)>, limit: Option<u32>, walk: Walk) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "SELECT i.*, i.image_score / nullif(i.image_tau, 0) AS image_ratio, b.version AS bank_version FROM inspections AS i LEFT JOIN banks AS b ON b.id = i.bank_id WHERE TRUE",
-    );
+    let mut query = QueryBuilder::<Sqlite>::new(ROWS);
     if let Some(product) = &filter.product {
         // The plus keeps SQLite off the index of the product.
         query.push(if walk == Walk::ByTime { " AND +i.product = " } else { " AND i.product = " }).push_bind(product);

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-/// The columns that name outputs, in the order of [`OUTPUT_SUFFIXES`].
+/// The columns that name outputs.
 const OUTPUT_COLUMNS: [&str; 5] = ["mask_path", "overlay_path", "heat_path", "side_by_side_path", "scores_path"];
 
 /// The existing files of one decided image, as far as the history knows.
@@ -176,12 +176,12 @@ fn kept(row: &SqliteRow, kind: FileKind) -> Result<KeptFiles, sqlx::Error> {
     let image = PathColumns { shown: row.try_get(column("image_path").as_str())?, raw: row.try_get(column("image_path_raw").as_str())? };
     let mut outputs = Vec::new();
     if !kind.is_image() {
-        for (column, suffix) in OUTPUT_COLUMNS.iter().zip(OUTPUT_SUFFIXES) {
-            let Some(recorded) = row.try_get::<Option<String>, _>(*column)? else { continue };
+        for column in OUTPUT_COLUMNS {
+            let Some(recorded) = row.try_get::<Option<String>, _>(column)? else { continue };
             outputs.push(if row.try_get(format!("{column}_is_later").as_str())? {
                 KeptOutput::OfLaterImage
             } else {
-                output_path(&image, &recorded, suffix).map_or(KeptOutput::Strange(recorded), KeptOutput::File)
+                output_path(&image, &recorded).map_or(KeptOutput::Strange(recorded), KeptOutput::File)
             });
         }
     }
@@ -198,8 +198,9 @@ fn kept(row: &SqliteRow, kind: FileKind) -> Result<KeptFiles, sqlx::Error> {
 
 /// An output has the name of its image with a suffix, perhaps below another folder. So if the name is not UTF-8, its bytes are those of the
 /// image's name.
-fn output_path(image: &PathColumns, recorded: &str, suffix: &str) -> Option<PathBuf> {
-    let folder = recorded.strip_suffix(suffix)?.strip_suffix(&image.shown)?;
+fn output_path(image: &PathColumns, recorded: &str) -> Option<PathBuf> {
+    let (rest, suffix) = OUTPUT_SUFFIXES.iter().find_map(|suffix| Some((recorded.strip_suffix(suffix)?, suffix)))?;
+    let folder = rest.strip_suffix(&image.shown)?;
     let name = image.raw.as_deref().unwrap_or(image.shown.as_bytes());
     Some(OsString::from_vec([folder.as_bytes(), name, suffix.as_bytes()].concat()).into())
 }
@@ -215,15 +216,15 @@ mod tests {
     #[test]
     fn an_output_is_known_by_its_image_and_nothing_else_is() {
         let image = PathColumns::of(Path::new("/drop/a.jpg"));
-        let path = |recorded: &str| output_path(&image, recorded, ".mask.png");
+        let path = |recorded: &str| output_path(&image, recorded);
         assert_eq!(path("/drop/a.jpg.mask.png"), Some("/drop/a.jpg.mask.png".into()));
-        assert_eq!(path("/out/drop/a.jpg.mask.png"), Some("/out/drop/a.jpg.mask.png".into()));
-        for strange in ["/etc/passwd", "/drop/b.jpg.mask.png", "/drop/a.jpg.overlay.png", "/drop/a.jpg"] {
+        assert_eq!(path("/out/drop/a.jpg.overlay.jpg"), Some("/out/drop/a.jpg.overlay.jpg".into()));
+        for strange in ["/etc/passwd", "/drop/b.jpg.mask.png", "/drop/a.jpg.other.png", "/drop/a.jpg"] {
             assert_eq!(path(strange), None, "{strange}");
         }
         let odd = PathBuf::from(OsStr::from_bytes(b"/drop/\xff.jpg"));
         let mask = PathBuf::from(OsStr::from_bytes(b"/out/drop/\xff.jpg.mask.png"));
-        assert_eq!(output_path(&PathColumns::of(&odd), &PathColumns::of(&mask).shown, ".mask.png"), Some(mask));
+        assert_eq!(output_path(&PathColumns::of(&odd), &PathColumns::of(&mask).shown), Some(mask));
     }
 
     /// A store with images decided at second 1, 2, …; every third one is `ng`.

@@ -1,11 +1,11 @@
 //! The plain data that goes into the history and out of it.
 
 use crate::codes::{Reason, ReasonCode};
+pub(super) use crate::database::columns::{PathColumns, parse_time, time_text};
+use crate::domain::{Distance, InspectionResult};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A file that was seen in a drop folder.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,72 +83,6 @@ pub enum Recorded {
     Unclear,
 }
 
-/// `arrived = done + failed + pending`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Counts {
-    /// All rows.
-    pub arrived: i64,
-    /// Decided.
-    pub done: i64,
-    /// Given up.
-    pub failed: i64,
-    /// Still to inspect.
-    pub pending: i64,
-}
-
-/// The counts of one product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProductCounts {
-    /// Its product; `None` for unrouted images.
-    pub product: Option<String>,
-    /// Its rows.
-    pub counts: Counts,
-}
-
-/// The state of an inspection, as the word that lists show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InspectionResult {
-    /// Decided: a good part.
-    Ok,
-    /// Decided: not good.
-    Ng,
-    /// Given up.
-    Failed,
-    /// Not inspected yet.
-    Pending,
-}
-
-impl InspectionResult {
-    /// The state as a word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Ng => "ng",
-            Self::Failed => "failed",
-            Self::Pending => "pending",
-        }
-    }
-}
-
-/// A distance from `image_tau`; a score above it has a positive distance.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Distance {
-    /// In the unit of the scores.
-    Score(f64),
-    /// As a share of `image_tau`: 0.05 is 5 %.
-    OfTau(f64),
-}
-
-impl Distance {
-    /// The same distance on the other side of tau.
-    pub fn opposite(self) -> Self {
-        match self {
-            Self::Score(value) => Self::Score(-value),
-            Self::OfTau(share) => Self::OfTau(-share),
-        }
-    }
-}
-
 /// Which inspections to list; `None` does not restrict.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InspectionFilter {
@@ -207,46 +141,7 @@ pub struct InspectionRow {
     pub reason_code: Option<String>,
     pub sensitivity: f64,
     pub image_ratio: Option<f64>,
-}
-
-/// `2026-11-23T08:42:00.123Z`: one width, so that text order is time order.
-pub(super) fn time_text(time: Timestamp) -> String {
-    format!("{time:.3}")
-}
-
-pub(super) fn parse_time(text: &str) -> Result<Timestamp, sqlx::Error> {
-    text.parse().map_err(|e: jiff::Error| sqlx::Error::Decode(e.into()))
-}
-
-/// The two columns of a path: the text for people, and the bytes when they are not UTF-8.
-#[derive(Clone)]
-pub(super) struct PathColumns {
-    pub(super) shown: String,
-    pub(super) raw: Option<Vec<u8>>,
-}
-
-impl PathColumns {
-    pub(super) fn of(path: &Path) -> Self {
-        let bytes = path.as_os_str().as_bytes();
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self { shown: text.to_owned(), raw: None },
-            Err(_) => {
-                let mut shown = String::new();
-                for chunk in bytes.utf8_chunks() {
-                    shown.push_str(chunk.valid());
-                    shown.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}")));
-                }
-                Self { shown, raw: Some(bytes.to_owned()) }
-            }
-        }
-    }
-
-    pub(super) fn into_path(self) -> PathBuf {
-        match self.raw {
-            Some(bytes) => OsString::from_vec(bytes).into(),
-            None => OsStr::new(&self.shown).into(),
-        }
-    }
+    pub decided_by: Option<String>,
 }
 
 #[cfg(test)]
@@ -266,27 +161,5 @@ impl Arrival {
             said_whole: true,
             evidence: None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_text_of_one_width_in_order() {
-        let text = |t: &str| time_text(t.parse().unwrap());
-        assert_eq!(text("2026-11-23T08:42:00.1239Z"), "2026-11-23T08:42:00.123Z");
-        assert_eq!(text("2026-11-23T08:42:00Z"), "2026-11-23T08:42:00.000Z");
-        assert_eq!(text("2026-11-23T10:42:00.5+02:00"), "2026-11-23T08:42:00.500Z");
-    }
-
-    #[test]
-    fn a_path_comes_back_byte_for_byte() {
-        for bytes in [&b"/a/b.jpg"[..], b"/a/\xff\xfe b\\xFF.jpg", "/ä/ö.png".as_bytes()] {
-            let path = Path::new(OsStr::from_bytes(bytes));
-            assert_eq!(PathColumns::of(path).into_path(), path);
-        }
-        assert_eq!(PathColumns::of(Path::new(OsStr::from_bytes(b"/a\xffb"))).shown, "/a\\xFFb");
     }
 }

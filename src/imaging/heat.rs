@@ -25,6 +25,15 @@ pub fn heat_gray(map: &AnomalyMap) -> GrayImage {
     GrayImage::from_raw(map.width, map.height, pixels).unwrap_or_default()
 }
 
+/// The map as a gray picture on a scale that is the same for all images of a bank: 0 is black, `tau` is the middle and twice `tau` is white.
+///
+/// NaN is shown as 255.
+pub fn heat_of_tau(map: &AnomalyMap, tau: f64) -> GrayImage {
+    let scale = 127.5 / tau as f32;
+    let pixels = map.values.iter().map(|&d| if d.is_nan() { 255 } else { (d * scale) as u8 }).collect();
+    GrayImage::from_raw(map.width, map.height, pixels).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +53,12 @@ mod tests {
     fn heat_is_cut_not_rounded() {
         let map = AnomalyMap { width: 4, height: 1, values: vec![1.0, 1.5, 2.0, f32::NAN] };
         assert_eq!(heat_gray(&map).as_raw(), &[0, 127, 255, 255]);
+    }
+
+    #[test]
+    fn on_the_scale_of_the_bank_tau_is_the_middle() {
+        let map = AnomalyMap { width: 6, height: 1, values: vec![0.0, 1.0, 2.0, 4.0, 9.0, f32::NAN] };
+        assert_eq!(heat_of_tau(&map, 2.0).as_raw(), &[0, 63, 127, 255, 255, 255]);
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use super::verdict::Verdict;
 use crate::codes::{Reason, ReasonCode};
-use crate::domain::{Decision, OverlayStyle, Picture};
+use crate::domain::{Decision, OverlayFormat, OverlayStyle, Picture, ScoreMethod};
 use crate::imaging::ImageError;
-use crate::imaging::heat::heat_gray;
+use crate::imaging::heat::{heat_gray, heat_of_tau};
+use crate::imaging::jpeg::write_jpeg;
 use crate::imaging::overlay::{OverlayMarks, overlay};
 use crate::imaging::png::{write_gray, write_rgb};
 use crate::imaging::side_by_side::side_by_side;
@@ -14,6 +15,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// The suffix of an overlay as JPEG.
+const OVERLAY_JPEG: &str = ".overlay.jpg";
 /// The most bytes of a file name on Linux.
 const NAME_MAX: usize = 255;
 /// The most bytes of a path on Linux, without the zero that ends it.
@@ -74,7 +77,10 @@ impl OutputPaths {
         };
         Self {
             mask: name(wanted.mask, ".mask.png"),
-            overlay: name(wanted.overlay, ".overlay.png"),
+            overlay: wanted.overlay.and_then(|format| match format {
+                OverlayFormat::Png => name(true, ".overlay.png"),
+                OverlayFormat::Jpeg => name(true, OVERLAY_JPEG),
+            }),
             heat: name(wanted.heat, ".heat.png"),
             side_by_side: name(wanted.side_by_side, ".side_by_side.png"),
             scores: name(wanted.scores, ".scores.json"),
@@ -122,6 +128,20 @@ impl OutputPaths {
         self.all().next()?.parent()
     }
 
+    /// Removes what an earlier image of this name left, for an image that gets no outputs.
+    ///
+    /// # Errors
+    /// [`ImageError::Write`] with the output that cannot be removed.
+    pub fn remove(&self) -> Result<(), ImageError> {
+        for path in self.all() {
+            match std::fs::remove_file(path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(ImageError::Write { path: path.to_owned(), source }),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The latest modification time of the existing outputs, ns since 1970.
     pub fn newest_ns(&self) -> Option<i64> {
         self.all().filter_map(|path| std::fs::symlink_metadata(path).ok()).map(|meta| files::mtime_ns(&meta)).max()
@@ -136,7 +156,10 @@ impl OutputPaths {
             std::fs::create_dir_all(folder).map_err(|source| ImageError::Write { path: folder.to_owned(), source })?;
         }
         if let Some(path) = &self.heat {
-            let heat = heat_gray(&verdict.map);
+            let heat = match verdict.method {
+                ScoreMethod::Guide => heat_gray(&verdict.map),
+                ScoreMethod::Levels => heat_of_tau(&verdict.map, verdict.tau.pixel),
+            };
             write_gray(path, heat.width(), heat.height(), &heat)?;
         }
         if let Some(path) = &self.mask {
@@ -145,7 +168,9 @@ impl OutputPaths {
         if self.overlay.is_some() || self.side_by_side.is_some() {
             let overlay = look.draw(picture, verdict);
             if let Some(path) = &self.overlay {
-                write_rgb(path, overlay.width(), overlay.height(), &overlay)?;
+                let jpeg = path.as_os_str().as_encoded_bytes().ends_with(OVERLAY_JPEG.as_bytes());
+                let write = if jpeg { write_jpeg } else { write_rgb };
+                write(path, overlay.width(), overlay.height(), &overlay)?;
             }
             if let (Some(path), Some(reference)) = (&self.side_by_side, reference) {
                 let side = side_by_side(reference, picture, &verdict.mask, &overlay);
@@ -171,5 +196,6 @@ pub fn scores_json(verdict: &Verdict) -> serde_json::Value {
         "mask_pixels": verdict.mask.area,
         "mask_regions": verdict.mask.regions,
         "sensitivity": verdict.sensitivity,
+        "decided_by": verdict.decided_by.as_str(),
     })
 }

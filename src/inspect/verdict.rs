@@ -1,7 +1,7 @@
 //! From the scores of the engine to mask and decision.
 
 use crate::config::MaskConfig;
-use crate::domain::{AnomalyMap, AnomalyScores, DecideBy, Decision, Picture, ScoreMethod, Tau};
+use crate::domain::{AnomalyMap, AnomalyScores, DecideBy, DecidedBy, Decision, Picture, ScoreMethod, Tau};
 use crate::imaging::heat::anomaly_map;
 use crate::imaging::mask::{Mask, MaskCleanup, MaskThresholds, mask};
 use serde::{Deserialize, Serialize};
@@ -41,12 +41,16 @@ pub struct Verdict {
     pub tau: Tau,
     /// The thresholds of the bank were divided by this.
     pub sensitivity: f64,
+    /// How the score was made.
+    pub method: ScoreMethod,
     /// Where it is unusual, at the size of the image.
     pub map: AnomalyMap,
     /// The regions that hold a pixel above `pixel_tau`, or a little less in an image that its score rejects, cleaned up.
     pub mask: Mask,
     /// The decision.
     pub decision: Decision,
+    /// What decided.
+    pub decided_by: DecidedBy,
 }
 
 /// Judges one image.
@@ -59,14 +63,14 @@ pub(super) fn judge(scores: &AnomalyScores, picture: &Picture, bank: Tau, rules:
     let thresholds = match scores.method {
         ScoreMethod::Guide => MaskThresholds { above: tau.pixel, power: None },
         ScoreMethod::Levels => {
-            let rejected = *decide_by != DecideBy::Mask && decide_by.decide(f64::from(image_score), tau.image, 0) == Decision::Ng;
+            let rejected = *decide_by != DecideBy::Mask && decide_by.decide(f64::from(image_score), tau.image, 0).0 == Decision::Ng;
             let above = if rejected { tau.pixel.powf(REJECTED_POWER).min(tau.pixel) } else { tau.pixel };
             MaskThresholds { above, power: Some(PEAK_POWER) }
         }
     };
     let mask = mask(&map, thresholds, cleanup);
-    let decision = decide_by.decide(f64::from(image_score), tau.image, mask.area);
-    Verdict { image_score, tau, sensitivity: *sensitivity, map, mask, decision }
+    let (decision, decided_by) = decide_by.decide(f64::from(image_score), tau.image, mask.area);
+    Verdict { image_score, tau, sensitivity: *sensitivity, method: scores.method, map, mask, decision, decided_by }
 }
 
 #[cfg(test)]

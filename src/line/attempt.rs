@@ -10,7 +10,7 @@ use super::share::{is_mount, share_trouble};
 use crate::banks::{ActiveBank, read_ahead};
 use crate::codes::{Reason, ReasonCode};
 use crate::config::{Config, ProductConfig};
-use crate::domain::{BankTrouble, SaidWhole};
+use crate::domain::{BankTrouble, Decision, OutputsFor, SaidWhole};
 use crate::engine::EngineFailure;
 use crate::history::{Finished, FollowUp, PendingImage};
 use crate::imaging::ImageError;
@@ -90,9 +90,11 @@ impl Attempt<'_> {
         let (verdict, picture) = unless_panicked(judged.await)?;
         let look = OverlayLook { style: scored.overlay_style, text: product.outputs.overlay_text };
         let (to_write, path, claims) = (paths.clone(), image.path.clone(), Arc::clone(&context.files.claims));
+        let wanted = product.outputs.of == OutputsFor::All || verdict.decision == Decision::Ng;
         let work = move || {
             let _claim = claims.to_write(&path);
-            to_write.write(&picture, &verdict, reference.as_deref(), look).map(|()| (verdict, to_write.newest_ns()))
+            let written = if wanted { to_write.write(&picture, &verdict, reference.as_deref(), look) } else { to_write.remove() };
+            written.map(|()| (verdict, if wanted { to_write.newest_ns() } else { None }))
         };
         let (verdict, outputs_newest_ns) = match self.file_work(output_place, work).await? {
             Ok(written) => written,
@@ -108,7 +110,7 @@ impl Attempt<'_> {
             // The image may have lain there before the daemon looked, or its writer took long: the earlier time counts.
             follow_up: follow_up(&context.products.config, product, image.seen_at.min(changed_at)),
             outputs_newest_ns,
-            ..finished(image, &bank, &verdict, paths, content_hash, times)
+            ..finished(image, &bank, &verdict, if wanted { paths } else { OutputPaths::default() }, content_hash, times)
         };
         Ok((finished, seen))
     }
@@ -209,6 +211,7 @@ fn finished(
         mask_pixels: verdict.mask.area,
         mask_regions: u64::from(verdict.mask.regions),
         decision: verdict.decision,
+        decided_by: verdict.decided_by,
         mask_path: paths.mask,
         overlay_path: paths.overlay,
         heat_path: paths.heat,

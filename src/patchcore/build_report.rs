@@ -24,6 +24,18 @@ pub struct BuildProgress {
     pub total: usize,
 }
 
+impl BuildProgress {
+    /// Roughly how much of the whole build is done, 0 to 1.
+    pub fn share(&self) -> f64 {
+        let (begin, end) = match self.phase {
+            BuildPhase::Embed => (0.0, 0.5),
+            BuildPhase::Coreset => (0.5, 0.8),
+            BuildPhase::Calibrate => (0.8, 1.0),
+        };
+        begin + (end - begin) * self.done as f64 / self.total.max(1) as f64
+    }
+}
+
 /// The facts of a build.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BuildSummary {

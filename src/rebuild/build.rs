@@ -11,13 +11,14 @@ use crate::banks::{
 };
 use crate::codes::EventKind;
 use crate::config::{Config, ProductConfig};
-use crate::domain::BankTrigger;
+use crate::domain::{BankTrigger, BankWork};
 use crate::history::{HistoryError, NewBank};
 use crate::platform::{crash_point, folder_io};
 use crate::telemetry::{Event, NotRebuilt};
+use std::convert::Infallible;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Pause before another try to record a published bank.
@@ -58,28 +59,35 @@ pub(super) async fn build(
     cut: &CancellationToken,
 ) -> Ended {
     let begin = Instant::now();
-    match try_build(context, product, listing, order, cut).await {
-        Ok(ended) => ended,
-        Err(_) if cut.is_cancelled() => Ended::Cut,
-        Err(error) if error.is::<BankAway>() => {
-            tracing::debug!(product = %product.name, %error, "no bank is built now");
-            Ended::ForNow(error.to_string())
-        }
-        Err(error) => {
-            let for_now = error.is::<Killed>() || error.is::<NotStarted>() || error.is::<BankFolderError>() || error.is::<HistoryError>();
-            let again = if for_now && !error.is::<Killed>() { "; it is tried again" } else { "" };
-            let reason = format!("{error:#}{again}");
-            context.banks.telemetry.counters.not_rebuilt(&product.name, outcome(&error));
-            tracing::error!(product = %product.name, %reason, "bank not built; the one in use stays");
-            context.events().tell(Event::new(EventKind::BuildFailed, reason.as_str()).of_product(&product.name)).await;
-            if let Err(error) =
-                context.banks.rows.failed_bank(&product.name, None, order.trigger, &reason, begin.elapsed().as_secs_f64()).await
-            {
-                tracing::error!(%error, "failed build not recorded");
-            }
-            if for_now { Ended::ForNow(reason) } else { Ended::Without(reason) }
-        }
+    let ended = try_build(context, product, listing, order, cut).await;
+    context.note_work(&product.name, None).await;
+    let error = match ended {
+        Ok(ended) => return ended,
+        Err(_) if cut.is_cancelled() => return Ended::Cut,
+        Err(error) => error,
+    };
+    if error.is::<BankAway>() {
+        tracing::debug!(product = %product.name, %error, "no bank is built now");
+        return Ended::ForNow(error.to_string());
     }
+    if let (BankTrigger::First, Some((there, needed))) = (order.trigger, error.downcast_ref().and_then(Refused::too_few_listed)) {
+        let detail = format!("{}: {there} OK images; the first bank is built when there are {needed}", product.ok.display());
+        context.events().tell(Event::new(EventKind::OkImagesTooFew, detail.as_str()).of_product(&product.name)).await;
+        context.note_work(&product.name, Some(BankWork::WaitsForImages { there, needed })).await;
+        return Ended::Without(detail);
+    }
+    let for_now = error.is::<Killed>() || error.is::<NotStarted>() || error.is::<BankFolderError>() || error.is::<HistoryError>();
+    let again = if for_now && !error.is::<Killed>() { "; it is tried again" } else { "" };
+    let reason = format!("{error:#}{again}");
+    context.banks.telemetry.counters.not_rebuilt(&product.name, outcome(&error));
+    let stays = if context.banks.active.get(&product.name).is_some() { "the one in use stays" } else { "images wait for it" };
+    tracing::error!(product = %product.name, %reason, "bank not built; {stays}");
+    context.events().tell(Event::new(EventKind::BuildFailed, reason.as_str()).of_product(&product.name)).await;
+    let seconds = begin.elapsed().as_secs_f64();
+    if let Err(error) = context.banks.rows.failed_bank(&product.name, None, order.trigger, &reason, seconds).await {
+        tracing::error!(%error, "failed build not recorded");
+    }
+    if for_now { Ended::ForNow(reason) } else { Ended::Without(reason) }
 }
 
 /// The outcome for the counters.
@@ -109,6 +117,7 @@ async fn try_build(
     let before = context.banks.rows.active_bank(&product.name).await?;
     let previous = before.as_ref().filter(|_| !anew).and_then(|row| row.images).map(|images| images as usize);
     allow_build(ImagesToBuildFrom::Listed(listing.len()), product.min_images, previous)?;
+    context.note_work(&product.name, Some(BankWork::WaitsForTurn)).await;
     let turn = tokio::select! {
         turn = context.build_turn.acquire() => turn?,
         () = cut.cancelled() => return Ok(Ended::Cut),
@@ -198,7 +207,15 @@ async fn run_builder(
     cut: &CancellationToken,
 ) -> Option<anyhow::Result<Built>> {
     let (job, listing) = (job(&context.config, product, staging), OkListing { product, events: context.events() });
-    let mut building = std::pin::pin!(run_build_process(&product.name, job, &context.banks.telemetry.progress));
+    let percent = watch::Sender::new(0);
+    let heard = percent.subscribe();
+    let building = async {
+        tokio::select! {
+            built = run_build_process(&product.name, job, &context.banks.telemetry.progress, percent) => built,
+            never = note_percent(context, product, heard) => match never {},
+        }
+    };
+    let mut building = std::pin::pin!(building);
     tokio::select! {
         built = &mut building => return Some(built),
         // Dropping the child ends it.
@@ -213,6 +230,17 @@ async fn run_builder(
     };
     listing.answers().await;
     Some(built)
+}
+
+/// Records how much of the build is done, as it goes on.
+async fn note_percent(context: &RebuildContext, product: &ProductConfig, mut heard: watch::Receiver<u8>) -> Infallible {
+    loop {
+        let percent = *heard.borrow_and_update();
+        context.note_work(&product.name, Some(BankWork::Builds { percent })).await;
+        if heard.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// The order for the build process.

@@ -2,6 +2,7 @@
 
 use crate::banks::BanksInUse;
 use crate::config::Config;
+use crate::domain::BankWork;
 use crate::history::{BankRequest, BankRequests};
 use crate::telemetry::Events;
 use std::sync::Arc;
@@ -27,5 +28,12 @@ pub struct RebuildContext {
 impl RebuildContext {
     pub(super) fn events(&self) -> &Events {
         &self.banks.telemetry.events
+    }
+
+    /// Records what is done about the bank of a product, for people who ask. Nothing depends on it.
+    pub(super) async fn note_work(&self, product: &str, work: Option<BankWork>) {
+        if let Err(error) = self.banks.rows.note_work(product, work).await {
+            tracing::debug!(product, %error, "not recorded what is done about the bank");
+        }
     }
 }

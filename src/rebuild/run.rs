@@ -22,6 +22,8 @@ pub async fn run(context: RebuildContext, product: ProductConfig, stop: Cancella
     let times = DebounceTimes { quiet_period: product.rebuild.quiet_period, max_wait: product.rebuild.max_wait };
     let look = look(&product);
     let asked = Asked::of(&context, &product.name);
+    // What a daemon that was killed noted is over.
+    context.note_work(&product.name, None).await;
     let origin = tokio::select! {
         origin = known_origin(&context, &product, &asked) => origin,
         () = stop.cancelled() => return,

@@ -114,7 +114,7 @@ impl Obstacle {
             FolderUnreadable | RowsUnreadable | TauUnreadable => told("bank_unusable"),
             FolderMissing | EmptyMountPoint => {}
             OkMissing => told("ok_folder_lost"),
-            OkHalfGone => told("build_failed"),
+            OkHalfGone => told(if with_bank { "build_failed" } else { "ok_images_too_few" }),
             // Nothing can be recorded; that it was tried is in the log.
             DatabaseLocked => line.wait_for_log("is locked by another program"),
         }

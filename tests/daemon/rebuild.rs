@@ -1,6 +1,7 @@
 //! What becomes a bank and what does not.
 
-use crate::helper::{Line, Mount, Part, Product, arg, patchcored, program, run_ok, wait_for, write_image};
+use crate::helper::{Line, Mount, Part, Product, arg, patchcored, program, run_fails, run_ok, wait_for, write_image};
+use rustix::process::{Signal, kill_process};
 
 #[test]
 fn a_new_bank_says_what_it_changes_for_recent_images_before_it_is_used() {
@@ -104,13 +105,46 @@ fn an_ok_folder_that_lost_most_of_its_files_does_not_become_a_bank() {
 }
 
 #[test]
-fn too_few_images_are_refused_and_more_of_them_are_not() {
+fn an_ok_folder_that_is_being_filled_is_no_error_and_makes_a_bank_when_it_is_full_enough() {
     let line = Line::new(&[Product::new("disc")]);
-    line.fill_ok("disc", 0..2);
     let daemon = line.start();
-    line.wait_sql("SELECT reason LIKE '%has 2 images, fewer than min_images: 3%' FROM banks WHERE state = 'failed'", "1");
+    let told = "SELECT level || ': ' || detail FROM events WHERE kind = 'ok_images_too_few' ORDER BY id DESC LIMIT 1";
+    let few = |images| format!("info: {}: {images} OK images; the first bank is built when there are 3", line.ok("disc").display());
+    line.wait_sql(told, &few(0));
+    line.fill_ok("disc", 0..2);
+    line.wait_sql(told, &few(2));
+    line.wait_sql("SELECT step || ' ' || done || ' ' || total FROM bank_work", "waits_for_images 2 3");
+    assert_eq!(line.status()["products"][0]["bank_work"]["done"], 2);
+    let status = run_ok(&["status", "--config", arg(&line.config())]);
+    assert!(status.contains("none yet\n            2 of 3 OK images; the first bank is built when there are 3\n"), "{status}");
+    assert_eq!(line.sql("SELECT count(*) FROM banks").unwrap(), "0");
+    assert!(!line.log().contains("ERROR"), "{}", line.log());
+    // A person who asks gets an answer.
+    let refused = run_fails(1, &["rebuild", "disc", "--config", arg(&line.config())]);
+    assert!(refused.contains("has 2 images, fewer than min_images: 3"), "{refused}");
     line.fill_ok("disc", 2..6);
     line.wait_sql("SELECT images FROM banks WHERE state = 'active'", "6");
+    line.wait_sql("SELECT count(*) FROM bank_work", "0");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_build_says_how_far_it_is_and_who_is_next() {
+    let line = Line::new(&[Product::new("disc"), Product::new("ring")]);
+    for product in ["disc", "ring"] {
+        line.fill_ok(product, 0..6);
+    }
+    let daemon = line.start();
+    let stopped = daemon.stop_the_build();
+    line.wait_sql("SELECT group_concat(step) FROM (SELECT step FROM bank_work ORDER BY step)", "builds,waits_for_turn");
+    let status = run_ok(&["status", "--config", arg(&line.config())]);
+    assert!(status.contains("building, ") && status.contains(" %, since 2"), "{status}");
+    assert!(status.contains("next to be built, after disc") || status.contains("next to be built, after ring"), "{status}");
+    kill_process(stopped, Signal::CONT).unwrap();
+    for product in ["disc", "ring"] {
+        line.wait_for_bank(product);
+    }
+    line.wait_sql("SELECT count(*) FROM bank_work", "0");
     assert!(daemon.stop().success());
 }
 

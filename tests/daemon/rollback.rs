@@ -97,7 +97,10 @@ fn a_version_is_named_and_mistakes_are_told() {
     assert_eq!(told, "error[unknown_version]: disc: has no bank version 9; there are 2, 1 (in use)\n");
     for command in ["rollback", "rebuild"] {
         let told = fails(&line, 2, &[command, "dics"]);
-        assert!(told.starts_with("error[unknown_product]: ") && told.ends_with("has no product `dics`; there are: disc\n"), "{told}");
+        assert!(
+            told.starts_with("error[unknown_product]: ") && told.ends_with("has no product `dics`; did you mean `disc`? There are: disc\n"),
+            "{told}"
+        );
     }
     // Forward again is a rollback as well.
     assert_eq!(ok(&line, &["rollback", "disc", "2"]), "disc: bank version 2 is in use again, in the place of version 1\n");

@@ -53,7 +53,7 @@ fn the_daemon_gives_itself_the_environment_that_it_is_best_in() {
             command.env_remove("OMP_WAIT_POLICY").env_remove("GOMP_SPINCOUNT").env_remove("MALLOC_ARENA_MAX");
             command.envs(change.iter().copied());
         });
-        line.wait_sql("SELECT count(*) FROM events WHERE kind = 'build_failed'", "1");
+        line.wait_sql("SELECT count(*) FROM events WHERE kind = 'ok_images_too_few'", "1");
         let text = std::fs::read(format!("/proc/{}/environ", daemon.pid())).unwrap();
         assert!(daemon.stop().success());
         let text = String::from_utf8_lossy(&text).into_owned();

@@ -86,6 +86,7 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
         },
         "bank_age_seconds": null,
         "bank_trouble": null,
+        "bank_work": null,
         "waits_for_bank": false,
         "pending": 0,
         "oldest_pending": null,

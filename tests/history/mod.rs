@@ -10,7 +10,7 @@ mod reading;
 
 use jiff::Timestamp;
 use patchcored::codes::{Reason, ReasonCode};
-use patchcored::domain::{BankTrigger, Decision, EngineSize, TimeSpan};
+use patchcored::domain::{BankTrigger, DecidedBy, Decision, EngineSize, TimeSpan};
 use patchcored::history::{Arrival, ArrivalState, Finished, FollowUp, HistoryStore, NewBank, Recorded};
 use std::path::{Path, PathBuf};
 
@@ -112,6 +112,7 @@ fn finished(id: i64, bank_id: i64, score: f64) -> Finished {
         mask_pixels: 0,
         mask_regions: 0,
         decision: if score <= 4.0 { Decision::Ok } else { Decision::Ng },
+        decided_by: DecidedBy::Image,
         mask_path: Some("/drop/a.jpg.mask.png".into()),
         overlay_path: None,
         heat_path: None,

@@ -133,3 +133,39 @@ async fn the_views_add_up() {
     let expected = [(3, "active", Some(4.3 - 4.1)), (2, "failed", None), (1, "superseded", None)];
     assert_eq!(changes.iter().map(|(version, state, change)| (*version, state.as_str(), *change)).collect::<Vec<_>>(), expected);
 }
+
+#[tokio::test]
+async fn the_reference_has_every_table_view_and_column_and_no_other() {
+    let line = Line::new().await;
+    let mut connection = sqlx::SqliteConnection::connect(line.file().to_str().unwrap()).await.unwrap();
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/history-reference.md")).unwrap();
+    let section = |table: &str| {
+        let heading = |line: &str| line.starts_with("## ") && line.contains(&format!("`{table}`"));
+        let lines = text.lines().skip_while(|line| !heading(line)).skip(1).take_while(|line| !line.starts_with("## "));
+        let cells = lines.filter_map(|line| line.strip_prefix("| `")?.split_once(" | ")).filter(|(_, meaning)| meaning.len() > 3);
+        cells.flat_map(|(names, _)| names.split(", ").map(|name| name.trim_matches('`').to_owned()).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let named: Vec<(String, String)> = sqlx::query_as(
+        "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '_sqlx_%' ORDER BY name",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    assert!(named.len() > 12, "{named:?}");
+    for (name, kind) in named {
+        if kind == "view" {
+            assert!(text.contains(&format!("| `{name}` | ")), "{name} is missing");
+            continue;
+        }
+        let query = format!("SELECT name FROM pragma_table_info('{name}')");
+        let columns: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap();
+        let shared = ["clock_stamp", "last_run"].contains(&name.as_str());
+        let told: Vec<String> = section(&name).into_iter().filter(|column| !shared || columns.contains(column)).collect();
+        let (mut told, mut columns) = (told, columns);
+        if shared {
+            told.sort();
+            columns.sort();
+        }
+        assert_eq!(told, columns, "{name}");
+    }
+}

@@ -3,7 +3,7 @@
 use super::{number, wait_while_it_goes_on};
 use crate::helper::{Broker, Line, Part, Product, jpeg_bytes, sql_change, wait_for};
 use jiff::Timestamp;
-use patchcored::domain::{BankTrigger, Decision, EngineSize, Publish};
+use patchcored::domain::{BankTrigger, DecidedBy, Decision, EngineSize, Publish};
 use patchcored::history::{Arrival, ArrivalState, Finished, FollowUp, HistoryStore, NewBank, Recorded};
 use std::time::{Duration, Instant};
 
@@ -174,6 +174,7 @@ fn finished(id: i64, bank_id: i64, follow_up: FollowUp) -> Finished {
         mask_pixels: 10,
         mask_regions: 1,
         decision: Decision::Ng,
+        decided_by: DecidedBy::Image,
         mask_path: Some("/drop/a.jpg.mask.png".into()),
         overlay_path: Some("/drop/a.jpg.overlay.png".into()),
         heat_path: None,

@@ -107,7 +107,7 @@ fn main_job(installed: &Installed) {
     the_sandbox_holds(installed);
     assert!(installed.ask(&["patchcored", "--version"]).starts_with("patchcored "));
     let checked = installed.ask(&["patchcored", "check", "--config", "/etc/patchcored/config.yaml"]);
-    assert!(checked.contains("1 products, 0 errors"), "{checked}");
+    assert!(checked.contains("OK, ready to start: 1 product, 0 warnings"), "{checked}");
 
     let daemon = installed.start();
     installed.wait_sql("SELECT count(*) FROM banks WHERE state = 'active'", "1");

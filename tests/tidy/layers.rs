@@ -40,6 +40,7 @@ pub const ROOMS: &[Room] = &[
     room(2, "imaging"),
     room(2, "patchcore"),
     room(2, "database"),
+    room(2, "yaml"),
     // What is configured, written down, found and routed.
     room(3, "config"),
     room(3, "history"),
@@ -79,8 +80,8 @@ pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("torch_sys", &["patchcore"]),
     ("sqlx", &["database", "history"]),
     ("notify", &["intake"]),
-    ("serde_yaml", &["config"]),
-    ("saphyr_parser", &["config"]),
+    ("serde_yaml", &["config", "yaml"]),
+    ("saphyr_parser", &["yaml"]),
     ("sd_notify", &["supervisor"]),
     ("embedded_graphics", &["imaging"]),
     ("axum", &["monitoring"]),

@@ -91,7 +91,7 @@ fn check_database(path: &Path, findings: &mut Findings) {
 /// Returns how many folders of this product are watched; adds the folders that are written to `written`.
 fn check_product(product: &ProductConfig, key: &str, findings: &mut Findings, written: &mut Vec<(String, PathBuf)>) -> u64 {
     let outputs = &product.outputs;
-    let any_output = outputs.mask || outputs.overlay || outputs.heat || outputs.side_by_side || outputs.scores;
+    let any_output = outputs.mask || outputs.overlay.is_some() || outputs.heat || outputs.side_by_side || outputs.scores;
     let mut watched = 0;
     for (j, drop) in product.drop.iter().enumerate() {
         let key = format!("{key}.drop[{j}].path");

@@ -54,12 +54,12 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let precision = resolve_precision(config.engine.device, config.engine.precision);
-    text += &format!(
-        "{}: {} products, {errors} errors, {} warnings; banks are built in {precision}\n",
-        args.config.display(),
-        config.products.len(),
-        findings.len() - errors,
-    );
+    let counted = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
+    let (products, warnings) = (counted(config.products.len(), "product"), counted(findings.len() - errors, "warning"));
+    text += &match errors {
+        0 => format!("{}: OK, ready to start: {products}, {warnings}; banks are built in {precision}\n", args.config.display()),
+        _ => format!("{}: NOT ready to start: {}, {warnings} in {products}\n", args.config.display(), counted(errors, "error")),
+    };
     say(&text)?;
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

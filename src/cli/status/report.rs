@@ -4,7 +4,7 @@ use super::configuration::Configuration;
 use crate::config::{Config, ProductConfig};
 use crate::database::Holder;
 use crate::domain::{FolderState, WAITS_TOO_LONG};
-use crate::history::{BankInUse, EndCounts, LastDecision, LineRecord, OldestPending, PendingOf, ProductRecord, ProfileChange};
+use crate::history::{BankInUse, BankWorkRow, EndCounts, LastDecision, LineRecord, OldestPending, PendingOf, ProductRecord, ProfileChange};
 use crate::platform::clock::LineClock;
 use crate::snapshot::{DropFolderStanding, LineSnapshot};
 use jiff::Timestamp;
@@ -87,6 +87,9 @@ pub struct ProductReport {
     pub bank_age_seconds: Option<i64>,
     /// What is wrong with the bank or its files, as far as the daemon knows; `null` when nothing is, or it does not run.
     pub bank_trouble: Option<BankTroubleReport>,
+    /// What the daemon does about the bank right now: `step` (`waits_for_images`, `waits_for_turn`, `builds`), `since`, and `done` of `total`
+    /// images or hundredths; `null` when nothing, or it does not run.
+    pub bank_work: Option<BankWorkRow>,
     /// True when it has no bank, or images wait because the one it has cannot be used.
     pub waits_for_bank: bool,
     /// Images still to be decided.
@@ -198,6 +201,7 @@ pub(super) struct Sources<'a> {
     pub recorded: &'a LineRecord,
     pub snapshot: &'a LineSnapshot,
     pub free: BTreeMap<PathBuf, u64>,
+    pub running: bool,
 }
 
 impl Sources<'_> {
@@ -219,6 +223,7 @@ impl Sources<'_> {
                 since_seconds: self.age(&trouble.since.since),
                 reason: trouble.since.reason.clone(),
             }),
+            bank_work: seen.bank_work.clone().filter(|_| self.running),
             waits_for_bank: bank.is_none() || seen.images_wait_for_bank,
             bank: bank.cloned(),
             pending: self.recorded.pending_of(&config.name).map_or(0, |of| of.pending),

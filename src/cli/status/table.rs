@@ -26,8 +26,10 @@ pub fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if report.messages_waiting > 0 {
         writeln!(out, "mqtt        {} messages wait for the broker", report.messages_waiting)?;
     }
+    let is_built = |product: &&ProductReport| product.bank_work.as_ref().is_some_and(|work| work.step == "builds");
+    let built: Vec<&str> = report.products.iter().filter(is_built).map(|product| product.product.as_str()).collect();
     for product in &report.products {
-        print_product(product, out)?;
+        print_product(product, &built.join(", "), out)?;
     }
     for other in &report.not_in_configuration {
         let age = other.oldest_pending_seconds.map_or(String::new(), |seconds| format!(" for {}", span(seconds)));
@@ -48,11 +50,14 @@ fn set_up_for(profile: &Profile) -> String {
     in_use.into_iter().chain(asked_for).collect::<Vec<_>>().join("; ")
 }
 
-fn print_product(product: &ProductReport, out: &mut dyn Write) -> io::Result<()> {
+fn print_product(product: &ProductReport, built_first: &str, out: &mut dyn Write) -> io::Result<()> {
     let off = if product.on { "" } else { ": off in this profile" };
     writeln!(out, "\n{}{off}", product.product)?;
     let mut row = |name: &str, text: &str| writeln!(out, "  {name:<8}  {text}");
     row("bank", &bank(product))?;
+    if let Some(work) = work(product, built_first) {
+        row("", &work)?;
+    }
     if let Some(promise) = product.bank.as_ref().and_then(BankInUse::promise) {
         row("", &promise.to_string())?;
     }
@@ -91,10 +96,24 @@ fn print_product(product: &ProductReport, out: &mut dyn Write) -> io::Result<()>
 }
 
 fn bank(product: &ProductReport) -> String {
-    let Some(bank) = &product.bank else { return "none: images wait for it".to_owned() };
+    let Some(bank) = &product.bank else {
+        return if product.bank_work.is_some() { "none yet" } else { "none: images wait for it" }.to_owned();
+    };
     let waits = if product.waits_for_bank { "; cannot be used, images wait" } else { "" };
     let back = if bank.after_rollback { "; in use again after a rollback" } else { "" };
     format!("version {}, built {}{}{back}{waits}", bank.version, bank.created_at, ago(product.bank_age_seconds))
+}
+
+/// What the daemon does about the bank; `built_first` are the products whose bank is built now.
+fn work(product: &ProductReport, built_first: &str) -> Option<String> {
+    let work = product.bank_work.as_ref()?;
+    let (done, total, since) = (work.done.unwrap_or_default(), work.total.unwrap_or_default(), &work.since);
+    Some(match work.step.as_str() {
+        "waits_for_images" => format!("{done} of {total} OK images; the first bank is built when there are {total}"),
+        "waits_for_turn" if built_first.is_empty() => format!("next to be built, since {since}"),
+        "waits_for_turn" => format!("next to be built, after {built_first}, since {since}"),
+        _ => format!("building, {done} %, since {since}"),
+    })
 }
 
 /// What the bank changed for recent images.

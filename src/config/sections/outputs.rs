@@ -1,9 +1,13 @@
 //! `outputs:` of a product: the files written for each image.
 
 use crate::config::collector::{Problems, Scope};
-use crate::config::values::FilePath;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::config::values::{FilePath, Word};
+use crate::domain::{OutputsFor, OverlayFormat};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
+use std::fmt;
 use std::path::PathBuf;
 
 /// `outputs:`
@@ -11,8 +15,10 @@ use std::path::PathBuf;
 pub struct OutputsConfig {
     /// `X.jpg.mask.png`
     pub mask: bool,
-    /// `X.jpg.overlay.png`
-    pub overlay: bool,
+    /// The images that get them.
+    pub of: OutputsFor,
+    /// `X.jpg.overlay.png` or `X.jpg.overlay.jpg`; `None` = not written.
+    pub overlay: Option<OverlayFormat>,
     /// The overlay says score, tau and decision.
     pub overlay_text: bool,
     /// `X.jpg.heat.png`
@@ -32,10 +38,14 @@ pub(in crate::config) struct RawOutputs {
     /// `X.jpg.mask.png`, white where the defect is.
     pub mask: Option<bool>,
     /// `X.jpg.overlay.png`, the image with an outline around the mask and a cross at its worst place (preset `guide`: the mask in red).
-    pub overlay: Option<bool>,
+    /// `true` and `png` are the same. `jpeg` writes `X.jpg.overlay.jpg`, which is a tenth as large.
+    pub overlay: Option<OverlayChoice>,
+    /// Which images get these files: `all`, or only those decided `ng`.
+    #[serde(rename = "for")]
+    pub of: Option<Word<OutputsFor>>,
     /// Writes decision, score and tau into a corner of the overlay. Off by default, because the text covers a part of the image.
     pub overlay_text: Option<bool>,
-    /// `X.jpg.heat.png`, the distances as gray values.
+    /// `X.jpg.heat.png`, the distances as gray values: `pixel_tau` is the middle gray (preset `guide`: the largest is white).
     pub heat: Option<bool>,
     /// `X.jpg.side_by_side.png`: reference, image, mask and overlay in one picture. Needs `reference`.
     pub side_by_side: Option<bool>,
@@ -46,11 +56,47 @@ pub(in crate::config) struct RawOutputs {
     pub dir: Option<FilePath>,
 }
 
+/// `true`, `false` or a format.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) struct OverlayChoice(Option<OverlayFormat>);
+
+impl<'de> Deserialize<'de> for OverlayChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Choice;
+        impl Visitor<'_> for Choice {
+            type Value = OverlayChoice;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false, png or jpeg")
+            }
+            fn visit_bool<E: Error>(self, on: bool) -> Result<OverlayChoice, E> {
+                Ok(OverlayChoice(on.then_some(OverlayFormat::Png)))
+            }
+            fn visit_str<E: Error>(self, format: &str) -> Result<OverlayChoice, E> {
+                format.parse().map(|format| OverlayChoice(Some(format))).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Choice)
+    }
+}
+
+impl JsonSchema for OverlayChoice {
+    fn schema_name() -> Cow<'static, str> {
+        "OverlayChoice".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"enum": [true, false, "png", "jpeg"]})
+    }
+}
+
 /// Checks the section. `side_by_side` needs the reference image of the product.
 pub(in crate::config) fn check(raw: RawOutputs, has_reference: bool, scope: &Scope<'_>, problems: &mut Problems) -> OutputsConfig {
     let outputs = OutputsConfig {
         mask: raw.mask.unwrap_or(true),
-        overlay: raw.overlay.unwrap_or(true),
+        of: raw.of.map(|Word(of)| of).unwrap_or_default(),
+        overlay: raw.overlay.map_or(Some(OverlayFormat::Png), |OverlayChoice(format)| format),
         overlay_text: raw.overlay_text.unwrap_or(false),
         heat: raw.heat.unwrap_or(false),
         side_by_side: raw.side_by_side.unwrap_or(false),
@@ -72,10 +118,23 @@ mod tests {
 
     #[test]
     fn what_is_left_out_takes_the_defaults() {
-        let expected =
-            OutputsConfig { mask: true, overlay: true, overlay_text: false, heat: false, side_by_side: false, scores: false, dir: None };
-        let found = check_of_product("{}", |raw, scope, problems| check(raw, false, scope, problems));
-        assert_eq!(found, (expected, String::new()));
+        let expected = OutputsConfig {
+            mask: true,
+            of: OutputsFor::All,
+            overlay: Some(OverlayFormat::Png),
+            overlay_text: false,
+            heat: false,
+            side_by_side: false,
+            scores: false,
+            dir: None,
+        };
+        let found = |text| check_of_product(text, |raw, scope, problems| check(raw, false, scope, problems));
+        assert_eq!(found("{}"), (expected.clone(), String::new()));
+        let overlay = |overlay| (OutputsConfig { overlay, ..expected.clone() }, String::new());
+        assert_eq!(found("{overlay: true}"), overlay(Some(OverlayFormat::Png)));
+        assert_eq!(found("{overlay: jpeg}"), overlay(Some(OverlayFormat::Jpeg)));
+        assert_eq!(found("{overlay: false}"), overlay(None));
+        assert_eq!(found("{for: ng}").0.of, OutputsFor::Ng);
     }
 
     #[test]

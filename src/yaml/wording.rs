@@ -1,10 +1,11 @@
 //! The meaning of a wrong type, an unknown key or a tag, in words for the engineer at the line.
 
+use crate::domain::spelling::nearest;
 use std::fmt;
 
 /// Why serde refused a value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub(super) enum ReadError {
+pub enum ReadError {
     /// The section has no such key.
     #[error("{}", unknown_key(key, allowed))]
     UnknownKey {
@@ -28,7 +29,7 @@ pub(super) enum ReadError {
 
 impl ReadError {
     /// The message for a problem, with `example` where an example helps.
-    pub(super) fn explain(&self, example: Option<&str>) -> String {
+    pub fn explain(&self, example: Option<&str>) -> String {
         match (self, example) {
             (Self::WrongType { expected: Expected::Text, found: Found::Scalar(_) }, _) => format!("{self}; put it in quotes"),
             (Self::WrongType { expected: Expected::Own(_), .. }, _) => self.to_string(),
@@ -40,7 +41,7 @@ impl ReadError {
 
 /// The values that a place may have.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Expected {
+pub enum Expected {
     /// `true` or `false`
     Bool,
     /// A whole number from 0 to this one.
@@ -76,7 +77,7 @@ impl fmt::Display for Expected {
 
 /// The value at a place.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Found {
+pub enum Found {
     /// No value.
     Nothing,
     /// A number, `true` or `false`, as the file has it.
@@ -102,7 +103,7 @@ impl fmt::Display for Found {
 }
 
 /// The problem of a tag: other programs read files or the environment for it.
-pub(super) fn explain_tag(tag: &str) -> String {
+pub fn explain_tag(tag: &str) -> String {
     format!(
         "the tag `{tag}` is not known here, where nothing is included or taken from the environment; write the value itself, or have another program put the file together"
     )
@@ -114,18 +115,11 @@ fn unknown_key(key: &str, allowed: &[&str]) -> String {
                 (more) or `sensitivity: 0.9` (fewer)"
             .to_owned();
     }
-    let near = allowed.iter().map(|a| (edit_distance(key, a), a)).min().filter(|(distance, a)| *distance <= 1 + a.len() / 4);
     let list = allowed.join(", ");
-    match near {
-        Some((_, near)) => format!("unknown key; did you mean `{near}`? Keys allowed here: {list}"),
+    match nearest(key, allowed.iter().copied()) {
+        Some(near) => format!("unknown key; did you mean `{near}`? Keys allowed here: {list}"),
         None => format!("unknown key; keys allowed here: {list}"),
     }
-}
-
-/// How many insertions, removals and replacements turn `a` into `b` (Levenshtein). Case does not count, and `-` is the same as `_`.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let letters = |s: &str| s.to_lowercase().replace('-', "_");
-    strsim::levenshtein(&letters(a), &letters(b))
 }
 
 #[cfg(test)]
@@ -138,7 +132,6 @@ mod tests {
         assert_eq!(unknown("shoter"), "unknown key; did you mean `shorter`? Keys allowed here: shorter, stride, min_images");
         assert!(unknown("Min-Images").contains("did you mean `min_images`"));
         assert_eq!(unknown("colour"), "unknown key; keys allowed here: shorter, stride, min_images");
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
     }
 
     #[test]

@@ -13,10 +13,10 @@ pub struct Position {
 
 impl Position {
     /// The first character of a file.
-    pub(super) const START: Self = Self { line: 1, column: 1 };
+    pub const START: Self = Self { line: 1, column: 1 };
 
     /// The position of the character at this byte.
-    pub(super) fn of_byte(text: &str, at: usize) -> Self {
+    pub fn of_byte(text: &str, at: usize) -> Self {
         let before = text.get(..at).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Self { line: 1 + before.matches('\n').count(), column: 1 + before[line_start..].chars().count() }
@@ -42,22 +42,22 @@ pub struct ConfigProblem {
 
 impl ConfigProblem {
     /// A problem of a key. Its position is looked up later.
-    pub(super) fn of_key(key: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn of_key(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self { position: None, key: key.into(), message: message.into() }
     }
 
     /// A problem of the text itself.
-    pub(super) fn at(position: Position, message: impl Into<String>) -> Self {
+    pub fn at(position: Position, message: impl Into<String>) -> Self {
         Self { position: Some(position), key: String::new(), message: message.into() }
     }
 
     /// A problem of the file as a whole.
-    pub(super) fn of_file(message: impl Into<String>) -> Self {
+    pub fn of_file(message: impl Into<String>) -> Self {
         Self::of_key(WHOLE_FILE, message)
     }
 
     /// True for a problem that has no line of its own.
-    pub(super) fn is_of_file(&self) -> bool {
+    pub fn is_of_file(&self) -> bool {
         self.key == WHOLE_FILE
     }
 }

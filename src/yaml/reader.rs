@@ -10,7 +10,7 @@ use serde_yaml::Value;
 use std::fmt;
 
 /// Reads one value. A section or list with nothing under its heading is empty.
-pub(super) fn read_value<T: DeserializeOwned>(value: &Value) -> Result<T, ReadError> {
+pub fn read_value<T: DeserializeOwned>(value: &Value) -> Result<T, ReadError> {
     T::deserialize(Reader(value))
 }
 

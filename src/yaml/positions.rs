@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 /// The keys and values of a text with their positions, as far as the parser got.
-pub(super) struct Positions {
+pub struct Positions {
     /// Each node comes after the node that contains it. The first is the document.
     nodes: Vec<Node>,
     /// Keys that occur twice in one section.

@@ -5,10 +5,11 @@
 
 use super::example::example_at;
 use super::key_path::{Step, spell};
-use super::problems::{ConfigProblem, Position};
-use super::reader::read_value;
-use super::wording::{ReadError, explain_tag};
-use super::{size, syntax};
+use super::size;
+use crate::yaml::problems::{ConfigProblem, Position};
+use crate::yaml::reader::read_value;
+use crate::yaml::syntax;
+use crate::yaml::wording::{ReadError, explain_tag};
 use serde::de::DeserializeOwned;
 use serde_yaml::{Mapping, Value};
 

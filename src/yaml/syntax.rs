@@ -5,7 +5,7 @@ use super::problems::{ConfigProblem, Position};
 
 /// Why a text is not valid YAML, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SyntaxError {
+pub enum SyntaxError {
     /// A tab at the beginning of a line or of a value.
     #[error("a tab cannot stand here; indent with spaces, never tabs")]
     Tab,
@@ -32,7 +32,7 @@ pub(super) enum SyntaxError {
 }
 
 /// The problems of a text that serde_yaml refuses.
-pub(super) fn problems(text: &str, error: &serde_yaml::Error) -> Vec<ConfigProblem> {
+pub fn problems(text: &str, error: &serde_yaml::Error) -> Vec<ConfigProblem> {
     let positions = Positions::of(text);
     let repeated = positions.repeated_keys();
     if !repeated.is_empty() {
