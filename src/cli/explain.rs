@@ -6,6 +6,7 @@ use super::Coded;
 use super::output::say;
 use crate::codes::{self, ErrorCode};
 use crate::config::Config;
+use crate::domain::LocalTime;
 use crate::history::HistoryStore;
 use anyhow::Context;
 use std::path::PathBuf;
@@ -23,6 +24,9 @@ pub struct ExplainArgs {
     /// Database to read, instead of the one in the configuration
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
+    /// Show times in UTC, not in the time zone of the plant
+    #[arg(long)]
+    utc: bool,
 }
 
 /// Prints it.
@@ -63,5 +67,8 @@ fn explain_inspection(args: &ExplainArgs, id: i64) -> anyhow::Result<String> {
         return Err(Coded::new(ErrorCode::UnknownInspection, message).into());
     };
     let product = config.as_ref().and_then(|config| config.products.iter().find(|p| Some(&p.name) == account.row.product.as_ref()));
-    Ok(inspection::text(&account, product.map(|product| product.ok.as_path())))
+    let ok = product.map(|product| product.ok.clone());
+    let local = config.map_or_else(LocalTime::of_machine, |config| config.local);
+    let local = if args.utc { local.in_utc() } else { local };
+    Ok(inspection::text(&account, ok.as_deref(), &local))
 }

@@ -8,6 +8,7 @@ mod values;
 use super::{Coded, UsageError};
 use crate::codes::ReasonCode;
 use crate::config::Config;
+use crate::domain::LocalTime;
 use crate::domain::printable::printable;
 use crate::history::{Distance, HistoryStore, InspectionFilter, InspectionResult, InspectionRow};
 use anyhow::Context;
@@ -53,7 +54,8 @@ pub struct HistoryArgs {
     /// Only images that failed or wait for this reason, e.g. wrong_size; `patchcored explain` lists them
     #[arg(long, value_name = "CODE", value_parser = parse_reason)]
     pub reason: Option<ReasonCode>,
-    /// Only images seen since then: 30s, 10m, 24h ago, or a time (UTC, if it does not say otherwise), e.g. 2026-11-23T08:00Z
+    /// Only images seen since then: 30s, 10m, 24h ago; today, yesterday or shift (their begin); or a time, e.g. "2026-11-23 08:00" by the
+    /// clock at the plant, 2026-11-23T08:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     pub since: Option<Moment>,
     /// Only images seen before then, given in the same way
@@ -71,6 +73,9 @@ pub struct HistoryArgs {
     /// At most this many, the newest; 0 = all [default: 50 in a table, else all]
     #[arg(long, value_name = "N")]
     pub limit: Option<u32>,
+    /// Show and take times in UTC, not in the time zone of the plant; JSON and CSV always have UTC
+    #[arg(long)]
+    pub utc: bool,
     /// How to print them
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
@@ -100,21 +105,22 @@ pub fn run(args: HistoryArgs) -> anyhow::Result<ExitCode> {
 
 /// Prints the inspections that `args` asks for to `out`.
 pub async fn print(args: HistoryArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let (database, mut names) = match &args.database {
-        Some(file) => (file.clone(), Vec::new()),
+    let (database, mut names, local) = match &args.database {
+        Some(file) => (file.clone(), Vec::new(), LocalTime::of_machine()),
         None => {
             let config = Config::load(&args.config)?;
-            (config.database, config.products.into_iter().map(|product| product.name).collect())
+            (config.database, config.products.into_iter().map(|product| product.name).collect(), config.local)
         }
     };
+    let local = if args.utc { local.in_utc() } else { local };
     let limit = match (args.limit, args.format) {
         (Some(0), _) | (None, Format::Json | Format::Csv) => None,
         (Some(limit), _) => Some(limit),
         (None, Format::Table) => Some(TABLE_LIMIT),
     };
-    let filter = filter(&args, limit)?;
+    let filter = filter(&args, limit, &local)?;
     let store = HistoryStore::open_read_only(&database).await.context("history database")?;
-    let mut list = List::new(args.format, limit, out);
+    let mut list = List::new(args.format, limit, local, out);
     let read = store.lists().inspections_in_pages(&filter, |rows| list.rows(rows)).await.context("history database");
     if let (Ok(()), 0, Some(name)) = (&read, list.printed, &args.product) {
         names.extend(store.lists().counts_by_product().await.context("history database")?.into_iter().filter_map(|of| of.product));
@@ -138,6 +144,7 @@ pub async fn print(args: HistoryArgs, out: &mut dyn Write) -> anyhow::Result<()>
 struct List<'a> {
     format: Format,
     limit: Option<u32>,
+    local: LocalTime,
     out: &'a mut dyn Write,
     /// Rows printed so far.
     printed: u64,
@@ -147,8 +154,8 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    fn new(format: Format, limit: Option<u32>, out: &'a mut dyn Write) -> Self {
-        Self { format, limit, out, printed: 0, widths: Widths::default(), result: Ok(()) }
+    fn new(format: Format, limit: Option<u32>, local: LocalTime, out: &'a mut dyn Write) -> Self {
+        Self { format, limit, local, out, printed: 0, widths: Widths::default(), result: Ok(()) }
     }
 
     /// Prints more rows; breaks when nobody listens any more.
@@ -156,7 +163,7 @@ impl<'a> List<'a> {
         let first = self.printed == 0;
         self.result = match self.format {
             Format::Table if rows.is_empty() => Ok(()),
-            Format::Table => table(rows, first, &mut self.widths, self.out),
+            Format::Table => table(rows, first, &self.local, &mut self.widths, self.out),
             Format::Json => json(rows, first, self.out),
             Format::Csv => csv(rows, first, self.out),
         };
@@ -178,11 +185,10 @@ impl<'a> List<'a> {
     }
 }
 
-fn filter(args: &HistoryArgs, limit: Option<u32>) -> anyhow::Result<InspectionFilter> {
+fn filter(args: &HistoryArgs, limit: Option<u32>, local: &LocalTime) -> anyhow::Result<InspectionFilter> {
     let now = Timestamp::now();
-    let time = |moment: Option<Moment>, name: &str| match moment.map(|moment| moment.resolve(now)) {
-        Some(None) => Err(UsageError(format!("{name} reaches back too far"))),
-        time => Ok(time.flatten()),
+    let time = |moment: Option<Moment>, name: &str| {
+        moment.map(|moment| moment.resolve(now, local)).transpose().map_err(|why| UsageError(format!("{name} {why}")))
     };
     let results = [
         (args.ng, InspectionResult::Ng),
@@ -221,14 +227,14 @@ type Widths = [u16; HEADER.len()];
 /// Blanks between two columns.
 const GAP: u16 = 2;
 
-fn table(rows: &[InspectionRow], first: bool, widths: &mut Widths, out: &mut dyn Write) -> io::Result<()> {
+fn table(rows: &[InspectionRow], first: bool, local: &LocalTime, widths: &mut Widths, out: &mut dyn Write) -> io::Result<()> {
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
     let cells: Vec<[String; 10]> = rows
         .iter()
         .map(|row| {
             [
                 row.id.to_string(),
-                row.seen_at.clone(),
+                local.show(&row.seen_at),
                 printable(row.product.as_deref().unwrap_or("-")),
                 row.decision.as_deref().unwrap_or(&row.state).to_owned(),
                 number(row.image_score),
@@ -324,7 +330,7 @@ mod tests {
     /// What is printed of rows that come page by page.
     fn text(format: Format, limit: Option<u32>, pages: &[&[InspectionRow]]) -> String {
         let mut out = Vec::new();
-        let mut list = List::new(format, limit, &mut out);
+        let mut list = List::new(format, limit, LocalTime::of_machine().in_utc(), &mut out);
         for page in pages {
             assert!(list.rows(page).is_continue());
         }

@@ -34,6 +34,9 @@ pub struct StatusArgs {
     /// Print one JSON object, for programs
     #[arg(long)]
     json: bool,
+    /// Show times in UTC, not in the time zone of the plant; --json always has UTC
+    #[arg(long)]
+    utc: bool,
 }
 
 /// Prints it, whether or not the daemon runs. Changes nothing.
@@ -42,9 +45,10 @@ pub struct StatusArgs {
 /// A product that is not in the configuration, or a history that cannot be read.
 pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let (config, configuration) = known(&args.config)?;
+    let local = if args.utc { config.local.clone().in_utc() } else { config.local.clone() };
     let report = report(args, config, configuration)?;
     let mut out = io::stdout().lock();
-    let printed = if args.json { json(&report, &mut out) } else { table::print(&report, &mut out) };
+    let printed = if args.json { json(&report, &mut out) } else { table::print(&report, &local, &mut out) };
     match printed.and_then(|()| out.flush()) {
         // `patchcored status | head` has seen enough.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}

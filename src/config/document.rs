@@ -1,18 +1,20 @@
 //! The whole file: its shape, and the checked configuration.
 
 use super::collector::{Problems, Scope};
+use super::sections::calendar::TimeOfDay;
 use super::sections::engine::{EngineConfig, RawEngine};
 use super::sections::intake::{IntakeConfig, RawIntake};
 use super::sections::metrics::{MetricsAddress, RawMetrics};
 use super::sections::mqtt::{MqttConfig, RawMqtt};
 use super::sections::product::{ProductConfig, RawProduct};
 use super::sections::profiles::Profiles;
-use super::sections::{engine, intake, metrics, mqtt, places, product, profiles};
+use super::sections::{calendar, engine, intake, metrics, mqtt, places, product, profiles};
 use super::values::FilePath;
+use crate::domain::LocalTime;
 use crate::yaml::problems::ConfigProblem;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 /// A checked configuration.
@@ -34,6 +36,8 @@ pub struct Config {
     pub profiles: Profiles,
     /// The profile in use, one of `profiles`; `None` only without profiles. After loading, it is the one for the first start.
     pub profile: Option<String>,
+    /// `time_zone:` and `shifts:`
+    pub local: LocalTime,
     /// The file with `defaults` merged into each product, for comparisons.
     document: serde_json::Value,
 }
@@ -69,6 +73,11 @@ pub(super) struct RawConfig {
     pub profiles: Option<Profiles>,
     /// The profile in use at the first start. From then on the last change-over counts. Required beside `profiles`.
     pub profile: Option<String>,
+    /// The time zone of the plant, as Asia/Seoul: commands show and take times in it, and the views `local_daily_yield` and
+    /// `yield_by_shift` count by it. `null` = that of the machine. The history itself has UTC.
+    pub time_zone: Option<String>,
+    /// When each shift begins, by its name: `{ early: "06:00", late: "14:00", night: "22:00" }`. A shift lasts until the next one begins.
+    pub shifts: Option<BTreeMap<String, TimeOfDay>>,
 }
 
 impl Config {
@@ -103,7 +112,7 @@ impl Config {
 
 /// Checks all sections. `inherited` has for each product the keys that came from `defaults`; `document` is the file as read.
 pub(super) fn check(raw: RawConfig, inherited: &[BTreeSet<String>], document: serde_json::Value, problems: &mut Problems) -> Config {
-    let RawConfig { database, engine, intake, metrics, mqtt, defaults, products, profiles, profile } = raw;
+    let RawConfig { database, engine, intake, metrics, mqtt, defaults, products, profiles, profile, time_zone, shifts } = raw;
     let database = problems.required_path("database", database, "/var/lib/patchcored/history.db");
     let engine = engine::check(engine.unwrap_or_default(), problems);
     let intake = intake::check(intake.unwrap_or_default(), problems);
@@ -129,5 +138,6 @@ pub(super) fn check(raw: RawConfig, inherited: &[BTreeSet<String>], document: se
     places::check(&products, problems);
     let profiles = profiles.unwrap_or_default();
     profiles::check(&profiles, profile.as_deref(), &products, problems);
-    Config { database, engine, intake, metrics, mqtt, products, profiles, profile, document }
+    let local = calendar::check(time_zone.as_deref(), shifts.unwrap_or_default(), problems);
+    Config { database, engine, intake, metrics, mqtt, products, profiles, profile, local, document }
 }

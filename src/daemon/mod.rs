@@ -20,7 +20,7 @@ pub use error::{EX_CONFIG, FatalError};
 use crate::actions::end_commands;
 use crate::codes::EventKind;
 use crate::config::Config;
-use crate::line::profile;
+use crate::line::{calendar, profile};
 use crate::monitoring::Monitoring;
 use crate::platform::crash_point;
 use crate::snapshot::NotRunning;
@@ -73,6 +73,7 @@ async fn serve(config_path: &Path, mut config: Config, monitoring: &Monitoring) 
         let line = line::start(config.clone(), long_lived.parts(), &mut supervisor, systemd.progress(), monitoring).await?;
         config_in_use::write(&config, config_path);
         profile::taken_up(&line.config, &line.store.profiles(), &line.telemetry.events).await;
+        calendar::note(&line.config.local, &line.store.calendar()).await;
         tracing::info!(products = config.products.len(), "ready");
         systemd.enter(Phase::Running);
         let next = watch(&line, &mut supervisor, &mut requests, config_path, &long_lived).await;

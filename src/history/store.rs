@@ -5,6 +5,7 @@ use super::ages::Ages;
 use super::arrivals::Arrivals;
 use super::bank_requests::BankRequests;
 use super::banks::Banks;
+use super::calendar::Calendar;
 use super::clock::StoredClock;
 use super::events::RecordedEvents;
 use super::outbox::Outbox;
@@ -117,6 +118,11 @@ impl HistoryStore {
     /// For the publisher.
     pub fn outbox(&self) -> Outbox {
         Outbox { database: self.connections() }
+    }
+
+    /// For the views that count by local days and shifts.
+    pub fn calendar(&self) -> Calendar {
+        Calendar { database: self.connections() }
     }
 
     /// For the change-over from one profile to another.

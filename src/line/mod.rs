@@ -2,6 +2,7 @@
 
 mod aftermath;
 mod attempt;
+pub mod calendar;
 mod camera_health;
 mod clock_watch;
 mod comparing;

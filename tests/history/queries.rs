@@ -2,9 +2,10 @@
 
 use super::{Line, arrival, bank, finished, incomplete, time, until};
 use crate::docs::page;
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use patchcored::codes::{EventKind, ReasonCode};
-use patchcored::domain::{BankTrigger, FileKind, Publish};
+use patchcored::domain::{BankTrigger, FileKind, LocalTime, Publish, Shift};
 use patchcored::history::{ActionEnd, Arrival, ArrivalState, BankRequestKind, Evidence, Finished, FollowUp, Recorded};
 use patchcored::telemetry::Event;
 use sqlx::Connection;
@@ -48,6 +49,8 @@ async fn a_day_on_the_line() -> Line {
         let exit_code = Some(i32::from(failure.is_some()));
         store.actions().end_action(action, &ActionEnd { failure, exit_code, ..ActionEnd::default() }, now).await.unwrap();
     }
+    let shifts = [("early", 6), ("late", 14), ("night", 22)].map(|(name, hour)| Shift { name: name.into(), begin_minute: hour * 60 });
+    store.calendar().set(&LocalTime::new(TimeZone::get("Asia/Seoul").unwrap(), shifts.into())).await.unwrap();
     store.deletable_files().files_deleted(FileKind::OkOutputs, &[1]).await.unwrap();
     // The file of the first image was moved.
     let evidence = Some(Evidence { content_hash: Some(format!("{:064x}", 1)), gone: None });
@@ -168,4 +171,30 @@ async fn the_reference_has_every_table_view_and_column_and_no_other() {
         }
         assert_eq!(told, columns, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_day_and_a_shift_are_those_of_the_plant() {
+    let line = Line::new().await;
+    let bank_id = line.store.banks().publish_bank(&bank("p", 1)).await.unwrap();
+    // The hour at Seoul: 05:59 and 06:00 on the 24th, 23:30 on the 23rd.
+    for (id, decided_at) in [(1, "2026-11-23T20:59:00Z"), (2, "2026-11-23T21:00:00Z"), (3, "2026-11-23T14:30:00Z")] {
+        line.arrive(arrival(format!("/drop/{id}.jpg"), "p", 0)).await;
+        line.decide(&Finished { decided_at: decided_at.parse().unwrap(), ..finished(id, bank_id, 9.0) }).await;
+    }
+    let mut connection = sqlx::SqliteConnection::connect(line.file().to_str().unwrap()).await.unwrap();
+    let days = "SELECT day || ' ' || ng FROM local_daily_yield ORDER BY day";
+    let shifts = "SELECT day || ' ' || shift || ' ' || ng FROM yield_by_shift ORDER BY day, shift";
+    let mut rows = async |query: &'static str| sqlx::query_scalar::<_, String>(query).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(rows(days).await, ["2026-11-23 3"], "UTC as long as nothing is configured");
+    assert_eq!(rows(shifts).await, [] as [&str; 0]);
+    let of = |zone: &str, shifts: &[(&str, u16)]| {
+        let shifts = shifts.iter().map(|(name, begin_minute)| Shift { name: (*name).into(), begin_minute: *begin_minute });
+        LocalTime::new(TimeZone::get(zone).unwrap(), shifts.collect())
+    };
+    line.store.calendar().set(&of("Asia/Seoul", &[("early", 360), ("late", 840), ("night", 1320)])).await.unwrap();
+    assert_eq!(rows(days).await, ["2026-11-23 1", "2026-11-24 2"]);
+    assert_eq!(rows(shifts).await, ["2026-11-23 night 2", "2026-11-24 early 1"]);
+    line.store.calendar().set(&of("UTC", &[("all", 0)])).await.unwrap();
+    assert_eq!(rows(shifts).await, ["2026-11-23 all 3"]);
 }

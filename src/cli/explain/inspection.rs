@@ -1,14 +1,15 @@
 //! Why an image was decided as it was, for the person who has the part in hand.
 
 use crate::codes;
-use crate::domain::FalseAlarms;
 use crate::domain::printable::printable;
+use crate::domain::{FalseAlarms, LocalTime};
 use crate::history::{DecidingBank, InspectionAccount, InspectionRow};
 use std::fmt::Write;
 use std::path::Path;
 
 /// The whole text. `ok` is the ok folder of the product, if known.
-pub fn text(account: &InspectionAccount, ok: Option<&Path>) -> String {
+pub fn text(account: &InspectionAccount, ok: Option<&Path>, local: &LocalTime) -> String {
+    let deleted = |path: &str, at: Option<&str>| at.map_or(path.to_owned(), |at| format!("{path} (deleted {})", local.show(at)));
     let row = &account.row;
     let result = row.decision.as_deref().unwrap_or(&row.state);
     let mut text = format!("inspection {}: {result}\n", row.id);
@@ -18,7 +19,7 @@ pub fn text(account: &InspectionAccount, ok: Option<&Path>) -> String {
     };
     line("image", &deleted(&printable(&row.image_path), row.image_deleted_at.as_deref()));
     line("product", &printable(row.product.as_deref().unwrap_or("none: no product takes images of this folder and name")));
-    line("seen", &times(row));
+    line("seen", &times(row, local));
     if row.state == "done" {
         decision(row, &mut line);
     }
@@ -26,7 +27,7 @@ pub fn text(account: &InspectionAccount, ok: Option<&Path>) -> String {
         line("reason", &format!("{}: {}", row.reason_code.as_deref().unwrap_or("none"), printable(reason)));
     }
     if let Some(bank) = &account.bank {
-        line("bank", &bank_line(bank));
+        line("bank", &bank_line(bank, local));
     }
     for (name, path) in [("mask", &row.mask_path), ("overlay", &row.overlay_path), ("heat map", &row.heat_path)] {
         if let Some(path) = path {
@@ -75,15 +76,15 @@ fn decision(row: &InspectionRow, line: &mut impl FnMut(&str, &str)) {
     );
 }
 
-fn times(row: &InspectionRow) -> String {
-    let decided =
-        row.decided_at.as_ref().map_or(String::new(), |at| format!(", {} {at}", if row.state == "done" { "decided" } else { "ended" }));
+fn times(row: &InspectionRow, local: &LocalTime) -> String {
+    let ended = if row.state == "done" { "decided" } else { "ended" };
+    let decided = row.decided_at.as_ref().map_or(String::new(), |at| format!(", {ended} {}", local.show(at)));
     let attempts = if row.attempts == 1 { "1 attempt".to_owned() } else { format!("{} attempts", row.attempts) };
-    format!("{}{decided}, {attempts}", row.seen_at)
+    format!("{}{decided}, {attempts}", local.show(&row.seen_at))
 }
 
-fn bank_line(bank: &DecidingBank) -> String {
-    let mut text = format!("version {} of {}", bank.version, bank.created_at);
+fn bank_line(bank: &DecidingBank, local: &LocalTime) -> String {
+    let mut text = format!("version {} of {}", bank.version, local.show(&bank.created_at));
     if let Some(images) = bank.images {
         text += &format!(", {images} OK images");
     }
@@ -100,10 +101,6 @@ fn bank_line(bank: &DecidingBank) -> String {
 fn neighbour(row: &InspectionRow) -> String {
     let ratio = row.image_ratio.map_or(String::new(), |ratio| format!(" ({ratio:.2})"));
     format!("{} {}{ratio}", row.id, row.decision.as_deref().unwrap_or("?"))
-}
-
-fn deleted(path: &str, at: Option<&str>) -> String {
-    at.map_or(path.to_owned(), |at| format!("{path} (deleted {at})"))
 }
 
 fn advice(row: &InspectionRow, ok: Option<&Path>) -> String {
@@ -183,7 +180,7 @@ mod tests {
         };
         let before = vec![InspectionRow { id: 4710, decision: Some("ok".into()), image_ratio: Some(0.8), ..InspectionRow::default() }];
         let account = InspectionAccount { row: row(), bank: Some(bank), before, after: Vec::new() };
-        let text = text(&account, Some(Path::new("/srv/ok")));
+        let text = text(&account, Some(Path::new("/srv/ok")), &LocalTime::of_machine().in_utc());
         let expected = "inspection 4711: ng
 image       /drop/a\\u{1b}.jpg
 product     prod1
@@ -206,7 +203,8 @@ What to do:
 
     #[test]
     fn each_rule_and_state_has_its_own_words() {
-        let says = |row: InspectionRow| text(&InspectionAccount { row, ..InspectionAccount::default() }, None);
+        let says =
+            |row: InspectionRow| text(&InspectionAccount { row, ..InspectionAccount::default() }, None, &LocalTime::of_machine().in_utc());
         let by_mask = says(InspectionRow { decided_by: Some("mask".into()), image_ratio: Some(0.9), ..row() });
         assert!(by_mask.contains("whatever the score is") && by_mask.contains("min_area"), "{by_mask}");
         let passed = says(InspectionRow { decision: Some("ok".into()), image_ratio: Some(0.5), sensitivity: 1.1, ..row() });

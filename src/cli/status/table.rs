@@ -1,14 +1,14 @@
 //! The report for people: a block for each product, its words aligned; paths stand last, where they may be long.
 
 use super::report::{DropFolder, PlaceReport, ProductReport, Profile, Report};
-use crate::domain::FolderState;
 use crate::domain::printable::printable;
+use crate::domain::{FolderState, LocalTime};
 use crate::history::BankInUse;
 use crate::retention::size;
 use std::io::{self, Write};
 
 /// Prints the report.
-pub fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub fn print(report: &Report, local: &LocalTime, out: &mut dyn Write) -> io::Result<()> {
     let daemon = match (report.daemon.running, report.daemon.process) {
         (true, Some(process)) => format!("running (process {process})"),
         (true, None) => "running".to_owned(),
@@ -21,7 +21,7 @@ pub fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "database    {}", place("", &report.database))?;
     if let Some(profile) = &report.profile {
-        writeln!(out, "profile     {}", set_up_for(profile))?;
+        writeln!(out, "profile     {}", set_up_for(profile, local))?;
     }
     if report.messages_waiting > 0 {
         writeln!(out, "mqtt        {} messages wait for the broker", report.messages_waiting)?;
@@ -29,7 +29,7 @@ pub fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let is_built = |product: &&ProductReport| product.bank_work.as_ref().is_some_and(|work| work.step == "builds");
     let built: Vec<&str> = report.products.iter().filter(is_built).map(|product| product.product.as_str()).collect();
     for product in &report.products {
-        print_product(product, &built.join(", "), out)?;
+        print_product(product, &built.join(", "), local, out)?;
     }
     for other in &report.not_in_configuration {
         let age = other.oldest_pending_seconds.map_or(String::new(), |seconds| format!(" for {}", span(seconds)));
@@ -42,20 +42,20 @@ pub fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn set_up_for(profile: &Profile) -> String {
-    let since = profile.since.as_ref().map_or(String::new(), |since| format!(", in use since {since}"));
+fn set_up_for(profile: &Profile, local: &LocalTime) -> String {
+    let since = profile.since.as_ref().map_or(String::new(), |since| format!(", in use since {}", local.show(since)));
     let in_use = profile.in_use.as_ref().map(|name| format!("{name}{since}"));
     let asked_for =
         profile.asked_for.as_ref().map(|name| format!("{name} is asked for and will be used when the daemon reads its configuration"));
     in_use.into_iter().chain(asked_for).collect::<Vec<_>>().join("; ")
 }
 
-fn print_product(product: &ProductReport, built_first: &str, out: &mut dyn Write) -> io::Result<()> {
+fn print_product(product: &ProductReport, built_first: &str, local: &LocalTime, out: &mut dyn Write) -> io::Result<()> {
     let off = if product.on { "" } else { ": off in this profile" };
     writeln!(out, "\n{}{off}", product.product)?;
     let mut row = |name: &str, text: &str| writeln!(out, "  {name:<8}  {text}");
-    row("bank", &bank(product))?;
-    if let Some(work) = work(product, built_first) {
+    row("bank", &bank(product, local))?;
+    if let Some(work) = work(product, built_first, local) {
         row("", &work)?;
     }
     if let Some(promise) = product.bank.as_ref().and_then(BankInUse::promise) {
@@ -78,7 +78,7 @@ fn print_product(product: &ProductReport, built_first: &str, out: &mut dyn Write
     if product.actions_waiting > 0 {
         row("on_ng", &format!("{} defects wait to be acted on", product.actions_waiting))?;
     }
-    row("last", &last(product))?;
+    row("last", &last(product, local))?;
     let day = &product.last_24h;
     let rate = day.ng_rate.map_or(String::new(), |rate| format!(" ({:.1} %)", rate * 100.0));
     row("24 h", &format!("{} images, {} ng{rate}, {} failed", day.images, day.ng, day.failed))?;
@@ -95,19 +95,19 @@ fn print_product(product: &ProductReport, built_first: &str, out: &mut dyn Write
     row("banks", &place("", &product.bank_folder))
 }
 
-fn bank(product: &ProductReport) -> String {
+fn bank(product: &ProductReport, local: &LocalTime) -> String {
     let Some(bank) = &product.bank else {
         return if product.bank_work.is_some() { "none yet" } else { "none: images wait for it" }.to_owned();
     };
     let waits = if product.waits_for_bank { "; cannot be used, images wait" } else { "" };
     let back = if bank.after_rollback { "; in use again after a rollback" } else { "" };
-    format!("version {}, built {}{}{back}{waits}", bank.version, bank.created_at, ago(product.bank_age_seconds))
+    format!("version {}, built {}{}{back}{waits}", bank.version, local.show(&bank.created_at), ago(product.bank_age_seconds))
 }
 
 /// What the daemon does about the bank; `built_first` are the products whose bank is built now.
-fn work(product: &ProductReport, built_first: &str) -> Option<String> {
+fn work(product: &ProductReport, built_first: &str, local: &LocalTime) -> Option<String> {
     let work = product.bank_work.as_ref()?;
-    let (done, total, since) = (work.done.unwrap_or_default(), work.total.unwrap_or_default(), &work.since);
+    let (done, total, since) = (work.done.unwrap_or_default(), work.total.unwrap_or_default(), local.show(&work.since));
     Some(match work.step.as_str() {
         "waits_for_images" => format!("{done} of {total} OK images; the first bank is built when there are {total}"),
         "waits_for_turn" if built_first.is_empty() => format!("next to be built, since {since}"),
@@ -129,11 +129,11 @@ fn pending(product: &ProductReport) -> String {
     format!("{}, the oldest{age}{reason}: {}", product.pending, printable(&oldest.image_path))
 }
 
-fn last(product: &ProductReport) -> String {
+fn last(product: &ProductReport, local: &LocalTime) -> String {
     let Some(last) = &product.last_decision else { return "nothing decided yet".to_owned() };
     let number = |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.4}"));
     let (score, tau) = (number(last.image_score), number(last.image_tau));
-    format!("{} score {score} tau {tau}, {}{}", last.decision, last.decided_at, ago(product.last_decision_seconds))
+    format!("{} score {score} tau {tau}, {}{}", last.decision, local.show(&last.decided_at), ago(product.last_decision_seconds))
 }
 
 fn state(folder: &DropFolder) -> &'static str {

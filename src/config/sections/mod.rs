@@ -1,6 +1,7 @@
 //! The sections of the file, one per module: their form in the file, their checked form, and their limits.
 
 pub(super) mod build;
+pub(super) mod calendar;
 pub(super) mod drop;
 pub(super) mod engine;
 pub(super) mod health;
