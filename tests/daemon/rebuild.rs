@@ -69,7 +69,7 @@ fn a_new_bank_of_enough_images_tells_which_planted_defects_it_finds_and_nothing_
     // The self-test has begun, and will never end.
     daemon.stop_the_build();
     run_ok(&["rebuild", "disc", "--config", arg(&line.config())]);
-    line.wait_sql("SELECT self_test IS NOT NULL FROM banks WHERE version = 2 AND state = 'active'", "1");
+    line.wait_sql_in_background("SELECT self_test IS NOT NULL FROM banks WHERE version = 2 AND state = 'active'", "1");
     assert_eq!(line.sql("SELECT self_test FROM banks WHERE version = 1").unwrap(), "", "it was ended for the request");
     let told = line.sql("SELECT detail FROM events WHERE kind = 'bank_self_tested' AND product = 'disc'").unwrap();
     let recorded = line.sql("SELECT self_test FROM bank_history WHERE version = 2").unwrap();
@@ -108,7 +108,7 @@ fn an_ok_folder_that_lost_most_of_its_files_does_not_become_a_bank() {
 fn an_ok_folder_that_is_being_filled_is_no_error_and_makes_a_bank_when_it_is_full_enough() {
     let line = Line::new(&[Product::new("disc")]);
     let daemon = line.start();
-    let told = "SELECT level || ': ' || detail FROM events WHERE kind = 'ok_images_too_few' ORDER BY id DESC LIMIT 1";
+    let told = "SELECT level || ': ' || detail FROM events WHERE kind = 'ok_images_too_few' ORDER BY rowid DESC LIMIT 1";
     let few = |images| format!("info: {}: {images} OK images; the first bank is built when there are 3", line.ok("disc").display());
     line.wait_sql(told, &few(0));
     line.fill_ok("disc", 0..2);

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use tempfile::TempDir;
 
+/// Work at low priority on a machine whose cores are all busy.
+const BACKGROUND: Duration = Duration::from_secs(900);
+
 /// One product of the test line.
 pub struct Product {
     pub name: &'static str,
@@ -179,6 +182,12 @@ impl Line {
             Ok(seen) => Err(format!("{seen}\n{}", self.log())),
             Err(error) => Err(format!("{error}\n{}", self.log())),
         });
+    }
+
+    /// The same for what is done at low priority, which a busy machine keeps waiting.
+    pub fn wait_sql_in_background(&self, query: &str, value: &str) {
+        let done = wait_up_to(scaled(BACKGROUND), || (self.sql(query).as_deref() == Ok(value)).then_some(()));
+        assert!(done.is_some(), "{query} is not {value}\n{}", self.log());
     }
 }
 
