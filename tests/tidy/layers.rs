@@ -55,6 +55,8 @@ pub const ROOMS: &[Room] = &[
     room(5, "engine").and(&["banks"]),
     // Which build settings are best.
     room(6, "tune"),
+    // A copy of all that a line cannot make again.
+    room(6, "backup"),
     // Who sees to it that tasks go on.
     room(6, "supervisor"),
     // What goes on at the same time.
