@@ -17,9 +17,9 @@ demo: build
 
 # REQUIRE_ALL=1 make test   no test may be skipped for want of a tool or a right
 # TEST_PATIENCE=10 make test   for a machine that is ten times slower
-# Most tests wait for a daemon, so that two of them share a core.
+# Most tests wait for a daemon, so that three of them share a core.
 test: setup
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} cargo test $(CARGO_FLAGS)
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((3 * $$(nproc)))} cargo test $(CARGO_FLAGS)
 
 # Criterion's figures for each stage, then a table of where the time of one image goes.
 bench: setup

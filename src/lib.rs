@@ -12,14 +12,16 @@
 //! # The map
 //!
 //! Each room of `src/` is one concern. The rooms stand in layers, and a room uses only those below it:
-//! `main → cli, demo → daemon → services, line → supervisor, tune → banks, engine → selftest, inspect, evaluation, snapshot → config, routing, intake,
+//! `main → cli, demo → daemon → services, line → supervisor, tune, backup → banks, engine → selftest, inspect, evaluation, snapshot → config, routing, intake,
 //! history → patchcore, imaging, database, yaml → telemetry, platform → codes, domain`.
 //!
 //! - [`cli`] has one thin file per command; [`demo`] plays a synthetic line and drives the program from outside.
+//! - [`preflight`] says what on this machine would hinder the line.
 //! - [`daemon`] has the order of start, reload and stop, and is the only place that knows every room.
 //! - [`line`](mod@line) records images, hands them out and inspects them. The services work beside it: [`rebuild`], [`actions`],
 //!   [`outbox`], [`retention`] and [`monitoring`]. [`supervisor`] knows all workers by name.
 //! - [`banks`] has the versions of banks, the one in use, and the build; [`engine`] is the thread that owns networks and loaded banks.
+//! - [`backup`] saves the history, the configuration and the banks of a line, and puts them back.
 //! - [`inspect`] is the way of one image, for the daemon and for commands alike; [`evaluation`] measures scores, and
 //!   [`selftest`] says how small a defect a bank finds. [`tune`] compares build settings with both.
 //! - [`config`] turns YAML, which [`yaml`] reads, into a checked configuration; [`routing`] finds the product of a file; [`intake`] watches drop folders;
@@ -44,6 +46,7 @@
 //! 9. Stop goes in the order of the flow: intake → the images in hand → outputs → commit → close the history → exit.
 
 pub mod actions;
+pub mod backup;
 pub mod banks;
 pub mod cli;
 pub mod codes;
@@ -63,6 +66,7 @@ pub mod monitoring;
 pub mod outbox;
 pub mod patchcore;
 pub mod platform;
+pub mod preflight;
 pub mod rebuild;
 pub mod retention;
 pub mod routing;

@@ -21,11 +21,15 @@ pub struct OkFolder {
     files: Vec<OkFile>,
 }
 
+/// One OK image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct OkFile {
-    path: PathBuf,
-    size: u64,
-    mtime_ns: i64,
+pub struct OkFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// When its content was last changed, in nanoseconds since 1970.
+    pub mtime_ns: i64,
     /// The image changed after the listing, before it was read.
     changed: bool,
 }
@@ -58,6 +62,11 @@ impl OkFolder {
     /// The images, sorted by name.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.files.iter().map(|file| file.path.clone()).collect()
+    }
+
+    /// The images, sorted by name.
+    pub fn files(&self) -> &[OkFile] {
+        &self.files
     }
 
     /// How many images there are.

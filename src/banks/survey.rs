@@ -122,7 +122,7 @@ impl BankFolder {
     }
 
     /// True when this name, which should link to the bank in use, is a file.
-    fn has_own_file(&self, name: &str) -> bool {
+    pub(super) fn has_own_file(&self, name: &str) -> bool {
         let path = self.path().join(name);
         path.symlink_metadata().is_ok_and(|meta| meta.is_file())
     }

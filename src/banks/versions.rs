@@ -140,6 +140,12 @@ impl BankFolder {
     /// When a file cannot be synced, renamed or linked; the current bank stays current.
     pub fn publish(&self, staging: &Path) -> Result<u64, BankFolderError> {
         let version = self.next_version()?;
+        self.publish_as(version, staging)?;
+        Ok(version)
+    }
+
+    /// The same with a number that is free.
+    pub(super) fn publish_as(&self, version: u64, staging: &Path) -> Result<(), BankFolderError> {
         let sync = || -> io::Result<()> {
             for name in BANK_FILES {
                 std::fs::File::open(staging.join(name))?.sync_all()?;
@@ -151,8 +157,7 @@ impl BankFolder {
         std::fs::rename(staging, self.version_dir(version)).map_err(|e| self.failed("name a new version", e))?;
         crash_point::reach("version_named");
         files::sync_folder(&self.versions_dir()).map_err(|e| self.failed("sync its versions", e))?;
-        self.make_current(version)?;
-        Ok(version)
+        self.make_current(version)
     }
 
     /// Puts an existing version back in use. Doing it again changes nothing.
@@ -276,7 +281,7 @@ impl BankFolder {
         }
     }
 
-    fn versions_dir(&self) -> PathBuf {
+    pub(super) fn versions_dir(&self) -> PathBuf {
         self.path.join("versions")
     }
 

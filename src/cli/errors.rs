@@ -1,5 +1,6 @@
 //! How a command ends with an error: the code in front of its message, and the exit code.
 
+use crate::backup::BackupError;
 use crate::banks::BankFolderError;
 use crate::banks::RollbackError;
 use crate::codes::ErrorCode;
@@ -60,7 +61,8 @@ fn code(error: &anyhow::Error) -> &'static str {
 
 /// True of what is wrong with a configuration file.
 fn is_of_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
-    cause.is::<ConfigError>() || cause.is::<RoutingProblems>()
+    let of_backup = matches!(cause.downcast_ref(), Some(BackupError::Config(_)));
+    of_backup || cause.is::<ConfigError>() || cause.is::<RoutingProblems>()
 }
 
 fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
@@ -81,11 +83,9 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     } else if let Some(error) = cause.downcast_ref::<Coded>() {
         error.code
     } else if let Some(error) = cause.downcast_ref::<LockError>() {
-        match error {
-            LockError::InUse { .. } => ErrorCode::DatabaseInUse,
-            LockError::Unusable { error, .. } if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => ErrorCode::DatabaseReadOnly,
-            LockError::Unusable { .. } => ErrorCode::DatabaseNotOpened,
-        }
+        of_lock(error)
+    } else if let Some(error) = cause.downcast_ref::<BackupError>() {
+        of_backup(error)
     } else if let Some(error) = cause.downcast_ref::<RollbackError>() {
         match error {
             RollbackError::UnknownVersion { .. } => ErrorCode::UnknownVersion,
@@ -119,6 +119,29 @@ fn of_history(kind: HistoryErrorKind) -> ErrorCode {
         HistoryErrorKind::Missing => ErrorCode::DatabaseMissing,
         HistoryErrorKind::Moved => ErrorCode::DatabaseMoved,
         HistoryErrorKind::Other => ErrorCode::DatabaseTrouble,
+    }
+}
+
+fn of_lock(error: &LockError) -> ErrorCode {
+    match error {
+        LockError::InUse { .. } => ErrorCode::DatabaseInUse,
+        LockError::Unusable { error, .. } if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => ErrorCode::DatabaseReadOnly,
+        LockError::Unusable { .. } => ErrorCode::DatabaseNotOpened,
+    }
+}
+
+fn of_backup(error: &BackupError) -> ErrorCode {
+    match error {
+        BackupError::Folder { .. } => ErrorCode::BackupFolder,
+        BackupError::NotABackup { .. } => ErrorCode::NotABackup,
+        BackupError::Damaged { .. } | BackupError::Changed { .. } => ErrorCode::BackupDamaged,
+        BackupError::InTheWay(_) => ErrorCode::RestoreInTheWay,
+        BackupError::Read { .. } => ErrorCode::FileNotRead,
+        BackupError::Write { .. } => ErrorCode::FileNotWritten,
+        BackupError::Config(_) => ErrorCode::BadConfig,
+        BackupError::History(error) => of_history(error.kind),
+        BackupError::Lock(error) => of_lock(error),
+        BackupError::Bank { error, .. } => of_bank_folder(error),
     }
 }
 

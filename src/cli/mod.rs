@@ -1,5 +1,6 @@
 //! The command line: one thin file per command.
 
+mod backup;
 mod bank_request;
 mod build;
 mod check;
@@ -16,6 +17,7 @@ mod output;
 mod profile;
 mod rebuild;
 mod requeue;
+mod restore;
 mod retention;
 mod rollback;
 mod run;
@@ -67,6 +69,10 @@ enum Command {
     Rebuild(rebuild::RebuildArgs),
     /// Put an earlier bank version of a product back in use
     Rollback(rollback::RollbackArgs),
+    /// Save the history, the configuration and the banks into a new folder, beside a running daemon or without one
+    Backup(backup::BackupArgs),
+    /// Put a backup back in place, while the daemon is stopped
+    Restore(restore::RestoreArgs),
     /// Tell what a code of the log, the history or an error message means, and what to do
     Explain(explain::ExplainArgs),
     /// Play a small synthetic line on this machine, end to end
@@ -111,6 +117,8 @@ impl Cli {
             Command::Retention(args) => retention::run(&args),
             Command::Rebuild(args) => rebuild::run(&args),
             Command::Rollback(args) => rollback::run(&args),
+            Command::Backup(args) => backup::run(&args),
+            Command::Restore(args) => restore::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Generate(args) => generate::run(&args, Self::command()),

@@ -129,7 +129,7 @@ codes! {
             means: "The disk of the database failed a read or a write. The daemon ends rather than pretend to record.",
             look: "The kernel log (`dmesg`), and the health of the disk.",
             run: &["findmnt --target /var/lib/patchcored"],
-            act: "Repair or replace the disk. If the database is damaged after that, restore a copy.",
+            act: "Repair or replace the disk. If the database is damaged after that, restore a backup (`patchcored restore`).",
         },
         DatabaseReadOnly => Entry {
             code: "database_read_only",
@@ -153,7 +153,7 @@ codes! {
             means: "The contents of the database are damaged. The daemon does not start on it.",
             look: "The disk and the kernel log (`dmesg`): a database is seldom damaged by anything else than a failing disk or a copy made with `cp` while the daemon ran.",
             run: &["ls -la /var/lib/patchcored"],
-            act: "Keep the file with its -wal and -shm. Put a copy in its place, or what `sqlite3 history.db .recover` saves of it. Without either, an empty place works too: images that lie in the drop folders are then inspected again.",
+            act: "Keep the file with its -wal and -shm. Restore a backup (`patchcored restore … --replace`), or put in its place what `sqlite3 history.db .recover` of sqlite3 3.29 or newer saves of it. Without either, an empty place works too: images that lie in the drop folders are then inspected again.",
         },
         DatabaseBusy => Entry {
             code: "database_busy",
@@ -161,7 +161,7 @@ codes! {
             means: "Another program has kept the database locked for over 10 seconds.",
             look: "Who has it open: a sqlite3 shell with an open transaction, or a copying tool.",
             run: &["ls -la /var/lib/patchcored"],
-            act: "End that program. For reading, use `sqlite3 -readonly`; for copying, `VACUUM INTO`.",
+            act: "End that program. For reading, use `sqlite3 -readonly`; for copying, `patchcored backup`.",
         },
         DatabaseNewer => Entry {
             code: "database_newer",
@@ -210,6 +210,40 @@ codes! {
             look: "The message.",
             run: &["ls -la /var/lib/patchcored"],
             act: "Report it with the message.",
+        },
+
+        // Backups.
+        BackupFolder => Entry {
+            code: "backup_folder",
+            level: Error,
+            means: "No backup can be made in this folder: it is not there, it lies in a drop folder, or its disk has too little room.",
+            look: "The folder, and the room on its disk.",
+            run: &["df -h /srv"],
+            act: "Make the folder, or name another one. Remove old backups that nobody needs.",
+        },
+        NotABackup => Entry {
+            code: "not_a_backup",
+            level: Error,
+            means: "The folder is no backup that this patchcored can restore. Nothing was changed.",
+            look: "The message: it names the newest backup, if the folder holds backups.",
+            run: &["ls -la /srv"],
+            act: "Name the folder of one backup, `patchcored-DATE`, which has a `manifest.json` in it.",
+        },
+        BackupDamaged => Entry {
+            code: "backup_damaged",
+            level: Error,
+            means: "A file of the backup is not the file that was saved: its size or its SHA-256 differs from that in `manifest.json`. A damaged backup is not restored.",
+            look: "The message, which names the file, and the disk that the backup lies on.",
+            run: &["ls -la /srv"],
+            act: "Restore another backup, or copy this one again from where it came from.",
+        },
+        RestoreInTheWay => Entry {
+            code: "restore_in_the_way",
+            level: Error,
+            means: "A history or a bank is there already, and it is not the one of the backup. Nothing was changed.",
+            look: "The message names all that would be replaced.",
+            run: &["ls -la /var/lib/patchcored", "ls -la /srv/banks/prod1-front"],
+            act: "Add `--replace` to the command. It keeps what was there under names that end in `.replaced-DATE`.",
         },
 
         // Networks and banks.

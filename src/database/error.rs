@@ -62,7 +62,7 @@ impl HistoryErrorKind {
             Self::ReadOnly => "make the file and its folder writable for this user, and check that the disk is not mounted read-only",
             Self::CannotOpen => "check that the folder exists on a local disk and that this user may read and write it and the file",
             Self::Corrupt => {
-                "stop the daemon, keep the file with its -wal and -shm, and restore a copy or what `sqlite3 FILE .recover` saves"
+                "stop the daemon, keep the file with its -wal and -shm, and restore a backup (`patchcored restore`) or what `sqlite3 FILE .recover` saves (sqlite3 3.29 or newer)"
             }
             Self::Busy => "close the program that keeps a transaction open on it (a sqlite3 shell or a copying tool) and try again",
             Self::NewerSchema => "install that version again, or restore the copy named `*.before-schema-*` beside it",

@@ -6,6 +6,7 @@
 //! open until the process ends.
 
 use super::known::{Known, set_log_aside};
+use super::place::beside;
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, Metadata};
@@ -193,6 +194,11 @@ pub fn database_holder(database: &Path) -> anyhow::Result<Option<Holder>> {
 
 /// Beside the file that symbolic links lead to, also when it is not there yet.
 fn lock_file(database: &Path) -> PathBuf {
+    beside(&behind_links(database), ".lock")
+}
+
+/// The file that symbolic links lead to, also when it is not there yet.
+pub(super) fn behind_links(database: &Path) -> PathBuf {
     let mut target = database.to_owned();
     for _ in 0..LINKS {
         match (std::fs::read_link(&target), target.parent()) {
@@ -202,9 +208,7 @@ fn lock_file(database: &Path) -> PathBuf {
     }
     let folder = target.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
     let resolved = folder.zip(target.file_name()).map(|(folder, name)| folder.join(name));
-    let mut name = resolved.unwrap_or(target).into_os_string();
-    name.push(".lock");
-    name.into()
+    resolved.unwrap_or(target)
 }
 
 /// The lock, after a few tries; no image is in hand yet or any more that the pauses could hold up.

@@ -8,6 +8,7 @@ mod caretaker;
 pub(crate) mod columns;
 mod connecting;
 mod connections;
+mod copies;
 mod error;
 mod health;
 mod known;
@@ -21,6 +22,7 @@ mod soundness;
 
 pub use caretaker::{LOOK as CARETAKER_LOOK, look_after};
 pub(crate) use connections::Connections;
+pub use copies::{check_copy, history_file, history_size, set_history_aside};
 pub use error::{HistoryError, HistoryErrorKind};
 pub use lock::{DatabaseLock, Holder, LockError, database_holder};
 pub use opened::Database;

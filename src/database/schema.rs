@@ -76,9 +76,16 @@ async fn copy_before_migration(connection: &mut SqliteConnection, file: &Path, n
     let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     files::remove_leftovers(folder).map_err(io)?;
     let temporary = files::temporary(folder).map_err(io)?;
-    // VACUUM INTO accepts an empty file.
-    sqlx::query("VACUUM INTO ?").bind(temporary.path().to_str()).execute(connection).await.map_err(|e| HistoryError::from_sqlx(file, e))?;
+    write_copy(connection, file, temporary.path()).await?;
     temporary.as_file().sync_all().map_err(io)?;
     temporary.persist(beside(file, &format!(".before-schema-{newest}"))).map_err(|e| io(e.error))?;
     files::sync_folder(folder).map_err(io)
+}
+
+/// Writes the database of this connection into the empty or new file `copy`, as it is at one moment. Nobody who writes waits for it: in a
+/// database with a log, readers and the writer do not meet.
+pub(super) async fn write_copy(connection: &mut SqliteConnection, file: &Path, copy: &Path) -> Result<(), HistoryError> {
+    // VACUUM INTO accepts an empty file.
+    let written = sqlx::query("VACUUM INTO ?").bind(copy.to_str()).execute(connection).await;
+    written.map(drop).map_err(|e| HistoryError::from_sqlx(file, e))
 }

@@ -5,6 +5,8 @@
 
 #[macro_use]
 mod words;
+mod action;
+mod arrival;
 mod backbone;
 mod bank_trigger;
 mod bank_work;
@@ -27,9 +29,12 @@ mod overlay_style;
 mod planted_kind;
 pub mod printable;
 mod recent;
+mod requeue;
 pub mod spelling;
 mod trouble;
 
+pub use action::{ActionEnd, Defect};
+pub use arrival::{Evidence, Kin, Recorded};
 pub use backbone::{Backbone, Layer};
 pub use bank_trigger::BankTrigger;
 pub use bank_work::BankWork;
@@ -50,6 +55,7 @@ pub use min_free::{MinFree, MinFreeError};
 pub use overlay_style::OverlayStyle;
 pub use planted_kind::PlantedKind;
 pub use recent::{Comparison, RecentImage};
+pub use requeue::{RequeueFilter, Requeued};
 pub use trouble::{BankTrouble, FolderTrouble, Place, Trouble, WriteTrouble};
 pub use words::ParseWordError;
 

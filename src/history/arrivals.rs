@@ -2,11 +2,11 @@
 
 use super::ages::Ages;
 use super::queue::InspectionQueue;
-use super::rows::{Arrival, ArrivalState, Kin, PathColumns, Recorded, time_text};
+use super::rows::{Arrival, ArrivalState, PathColumns, time_text};
 use super::sightings::{Standing, WINDOW, key, kin, sight, sighted, standing, was_sighted};
 use crate::codes::{Reason, ReasonCode};
 use crate::database::{Connections, HistoryError};
-use crate::domain::SaidWhole;
+use crate::domain::{Kin, Recorded, SaidWhole};
 use jiff::Timestamp;
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};

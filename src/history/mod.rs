@@ -38,9 +38,12 @@ mod sightings;
 mod store;
 
 pub use crate::database::{HistoryError, HistoryErrorKind};
-pub use crate::domain::{Counts, Distance, Finished, FollowUp, InspectionResult, PendingImage, ProductCounts};
+pub use crate::domain::{
+    ActionEnd, Counts, Defect, Distance, Evidence, Finished, FollowUp, InspectionResult, Kin, PendingImage, ProductCounts, Recorded,
+    RequeueFilter, Requeued,
+};
 pub use account::{DecidingBank, InspectionAccount};
-pub use actions::{ActionEnd, Actions, Defect, GivenUp};
+pub use actions::{Actions, GivenUp};
 pub use arrivals::Arrivals;
 pub use bank_requests::{BankRequest, BankRequestKind, BankRequests, RequestEnd};
 pub use bank_rows::{ActiveBankRow, EarlierBank, NewBank, RecordedFiles};
@@ -57,8 +60,8 @@ pub use record::{
     BankInUse, EndCounts, LastDecision, LineRecord, LineRecords, OldestPending, PendingOf, ProductRecord, RecordDetails, Scope,
 };
 pub use report::InspectionLists;
-pub use requeue::{FailedImages, RequeueFilter, Requeued};
+pub use requeue::FailedImages;
 pub use retention::{DeletableFiles, KeptCursor, KeptFiles, KeptOutput};
-pub use rows::{Arrival, ArrivalState, Evidence, InspectionFilter, InspectionRow, Kin, Recorded};
+pub use rows::{Arrival, ArrivalState, InspectionFilter, InspectionRow};
 pub use sightings::WINDOW;
 pub use store::HistoryStore;

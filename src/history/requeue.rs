@@ -5,7 +5,7 @@ use super::queue::NO_BANK;
 use super::rows::{PathColumns, time_text};
 use crate::codes::EventKind;
 use crate::database::{Connections, HistoryError};
-use crate::domain::SaidWhole;
+use crate::domain::{RequeueFilter, Requeued, SaidWhole};
 use crate::telemetry::Event;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
@@ -15,28 +15,6 @@ use std::time::Duration;
 
 /// Rows changed in one hold of the write lock, so that a running daemon can decide meanwhile.
 const BATCH: usize = 500;
-
-/// The failed images to try again. An empty list or `None` does not restrict.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RequeueFilter {
-    /// The inspection ids.
-    pub ids: Vec<i64>,
-    /// The product that takes the images now.
-    pub product: Option<String>,
-    /// Failed at or after this time.
-    pub since: Option<Timestamp>,
-}
-
-/// The outcome for the failed images that a [`RequeueFilter`] names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Requeued {
-    /// Pending again.
-    pub requeued: u64,
-    /// Still failed: no product takes them.
-    pub unrouted: u64,
-    /// Still failed: a newer arrival with the same path is pending.
-    pub replaced: u64,
-}
 
 /// The failed images.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use crate::codes::{Reason, ReasonCode};
 pub(super) use crate::database::columns::{PathColumns, parse_time, time_text};
-use crate::domain::{Distance, InspectionResult};
+use crate::domain::{Distance, Evidence, InspectionResult};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -30,32 +30,8 @@ pub struct Arrival {
     pub file_id: Option<(u64, u64)>,
     /// Whether the daemon saw the writer finish the file.
     pub said_whole: bool,
-    /// The result of a closer look, which the caller needs after [`Recorded::Unclear`].
+    /// The result of a closer look, which the caller needs after [`Recorded::Unclear`](crate::domain::Recorded::Unclear).
     pub evidence: Option<Evidence>,
-}
-
-/// The facts that tell whether a file is the same arrival as a known image.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Evidence {
-    /// Of its bytes, hexadecimal; `None` when they cannot be read.
-    pub content_hash: Option<String>,
-    /// The pending [`Kin`] whose file is gone.
-    pub gone: Option<i64>,
-}
-
-/// An image that may be the same as an arrival.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kin {
-    /// Inspection id.
-    pub id: i64,
-    /// Its file, as recorded.
-    pub path: PathBuf,
-    /// Its time, as recorded.
-    pub mtime_ns: i64,
-    /// The hash of its bytes, if it is decided.
-    pub content_hash: Option<String>,
-    /// True while it is pending.
-    pub waits: bool,
 }
 
 /// How an arrival enters the history.
@@ -68,19 +44,6 @@ pub enum ArrivalState {
         /// The reason.
         reason: Reason,
     },
-}
-
-/// How an arrival was recorded; the number is the inspection id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
-    /// A new row.
-    New(i64),
-    /// The pending row of this path took the new size and time, the row of this file took its new name, or a failed row is pending again.
-    Changed(i64),
-    /// The row existed already.
-    Known(i64),
-    /// Nothing is recorded yet: the file may belong to a known row, and only its bytes tell. The caller records it again with [`Evidence`].
-    Unclear,
 }
 
 /// Which inspections to list; `None` does not restrict.

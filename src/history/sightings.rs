@@ -22,7 +22,8 @@
 //! hang or vanish meanwhile. The decision finds every case that slips through, because the hash is known then: the later row fails as a
 //! duplicate, and nothing follows from it.
 
-use super::rows::{Arrival, ArrivalState, Evidence, Kin, PathColumns, Recorded, time_text};
+use super::rows::{Arrival, ArrivalState, PathColumns, time_text};
+use crate::domain::{Evidence, Kin, Recorded};
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
-//! Named points at which the daemon dies as by SIGKILL, so that tests can see what a crash leaves behind at that point.
+//! Named points at which the daemon, a backup or a restore dies as by SIGKILL, so that tests can see what a crash leaves behind at that point.
 //!
 //! For tests only: `PATCHCORED_CRASH_AT=NAME` (or `NAME:3` for the third time at the point) chooses one, and the daemon warns of it when
 //! it starts. Without it, each point costs one look at a variable in memory, which only [`arm`] ever sets.
 //!
 //! It is safe in a released program: whoever can set the daemon's environment can also kill it; the daemon reaches a point once per image
-//! or file, never in a loop over pixels; and it must survive a death at any point anyway. A process other than the daemon does not call
-//! [`arm`], so the build that it starts passes all points.
+//! or file, never in a loop over pixels; and it must survive a death at any point anyway. Other processes than these do not call
+//! [`arm`], so the build that the daemon starts passes all points.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub const VARIABLE: &str = "PATCHCORED_CRASH_AT";
 
 /// Every point, in the order that a daemon reaches them: it opens an old database, inspects an image, builds a bank, deletes old files.
-pub const NAMES: [&str; 36] = [
+pub const NAMES: [&str; 44] = [
     // The database is opened and brought up to date.
     "log_set_aside",
     "migration_before_copy",
@@ -59,6 +59,16 @@ pub const NAMES: [&str; 36] = [
     // The daemon is asked to stop.
     "close_before_checkpoint",
     "close_checkpointed",
+    // Somebody makes a backup.
+    "backup_begun",
+    "backup_copied",
+    "backup_written",
+    "backup_named",
+    // Somebody restores one.
+    "config_put_back",
+    "bank_set_aside",
+    "history_set_aside",
+    "history_put_back",
 ];
 
 /// The chosen point, and how many more times it must be reached.

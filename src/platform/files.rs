@@ -89,6 +89,14 @@ pub fn replace_symlink(target: &Path, link: &Path) -> io::Result<()> {
     sync_folder(folder)
 }
 
+/// Renames a file or folder, and replaces nothing.
+pub fn rename_to_free_name(from: &Path, to: &Path) -> io::Result<()> {
+    match to.symlink_metadata() {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => std::fs::rename(from, to),
+    }
+}
+
 /// Makes names that were created, renamed or removed in `folder` survive a power cut, if its file system can. If not, warns once.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     let open = File::open(folder)?;

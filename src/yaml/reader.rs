@@ -2,7 +2,7 @@
 //!
 //! serde_yaml gives its errors only as English text, so this code hands the values to serde itself.
 
-use super::wording::{Expected, Found, ReadError};
+use super::wording::{ExpectedValue, Found, ReadError};
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
@@ -32,7 +32,7 @@ impl de::Error for ReadError {
             Unexpected::Map => Found::Section,
             other => Found::Scalar(other.to_string()),
         };
-        Self::WrongType { expected: Expected::Own(expected.to_string()), found }
+        Self::WrongType { expected: ExpectedValue::Own(expected.to_string()), found }
     }
 
     fn unknown_field(key: &str, allowed: &'static [&'static str]) -> Self {
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
         value
     }
 
-    fn wrong_type(self, expected: Expected) -> ReadError {
+    fn wrong_type(self, expected: ExpectedValue) -> ReadError {
         let found = match self.plain() {
             Value::Null | Value::Tagged(_) => Found::Nothing,
             Value::Bool(value) => Found::Scalar(value.to_string()),
@@ -66,12 +66,12 @@ impl<'a> Reader<'a> {
         ReadError::WrongType { expected, found }
     }
 
-    fn whole<T: TryFrom<u64>>(self, expected: Expected) -> Result<T, ReadError> {
+    fn whole<T: TryFrom<u64>>(self, expected: ExpectedValue) -> Result<T, ReadError> {
         let number = self.plain().as_u64().and_then(|number| number.try_into().ok());
         number.ok_or_else(|| self.wrong_type(expected))
     }
 
-    fn text(self, expected: Expected) -> Result<&'a str, ReadError> {
+    fn text(self, expected: ExpectedValue) -> Result<&'a str, ReadError> {
         self.plain().as_str().ok_or_else(|| self.wrong_type(expected))
     }
 }
@@ -102,29 +102,29 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        let value = self.plain().as_bool().ok_or_else(|| self.wrong_type(Expected::Bool))?;
+        let value = self.plain().as_bool().ok_or_else(|| self.wrong_type(ExpectedValue::Bool))?;
         visitor.visit_bool(value)
     }
 
     fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_u8(self.whole(Expected::UpTo(u8::MAX.into()))?)
+        visitor.visit_u8(self.whole(ExpectedValue::UpTo(u8::MAX.into()))?)
     }
 
     fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_u32(self.whole(Expected::UpTo(u32::MAX.into()))?)
+        visitor.visit_u32(self.whole(ExpectedValue::UpTo(u32::MAX.into()))?)
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_u64(self.whole(Expected::Whole)?)
+        visitor.visit_u64(self.whole(ExpectedValue::Whole)?)
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        let number = self.plain().as_f64().ok_or_else(|| self.wrong_type(Expected::Number))?;
+        let number = self.plain().as_f64().ok_or_else(|| self.wrong_type(ExpectedValue::Number))?;
         visitor.visit_f64(number)
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_str(self.text(Expected::Text)?)
+        visitor.visit_str(self.text(ExpectedValue::Text)?)
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
@@ -132,7 +132,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_str(self.text(Expected::Own("a key that is a word".into()))?)
+        visitor.visit_str(self.text(ExpectedValue::Own("a key that is a word".into()))?)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
@@ -147,7 +147,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         let entries = match self.plain() {
             Value::Sequence(entries) => entries.as_slice(),
             Value::Null => &[],
-            _ => return Err(self.wrong_type(Expected::List)),
+            _ => return Err(self.wrong_type(ExpectedValue::List)),
         };
         visitor.visit_seq(SeqDeserializer::new(entries.iter().map(Reader)))
     }
@@ -156,7 +156,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         let keys = match self.plain() {
             Value::Mapping(keys) => Some(keys),
             Value::Null => None,
-            _ => return Err(self.wrong_type(Expected::Section)),
+            _ => return Err(self.wrong_type(ExpectedValue::Section)),
         };
         visitor.visit_map(MapDeserializer::new(keys.into_iter().flatten().map(|(key, value)| (Reader(key), Reader(value)))))
     }
@@ -190,7 +190,7 @@ mod tests {
         read_value(&serde_yaml::from_str(text).unwrap())
     }
 
-    fn wrong(expected: Expected, found: Found) -> Result<Section, ReadError> {
+    fn wrong(expected: ExpectedValue, found: Found) -> Result<Section, ReadError> {
         Err(ReadError::WrongType { expected, found })
     }
 
@@ -205,16 +205,16 @@ mod tests {
 
     #[test]
     fn errors_say_what_was_expected_and_found() {
-        assert_eq!(read("small: 256"), wrong(Expected::UpTo(255), Found::Scalar("256".into())));
-        assert_eq!(read("small: -1"), wrong(Expected::UpTo(255), Found::Scalar("-1".into())));
-        assert_eq!(read("small: 1.0"), wrong(Expected::UpTo(255), Found::Scalar("1.0".into())));
-        assert_eq!(read("share: [1]"), wrong(Expected::Number, Found::List));
-        assert_eq!(read("on: 'yes'"), wrong(Expected::Bool, Found::Text("yes".into())));
-        assert_eq!(read("names: a"), wrong(Expected::List, Found::Text("a".into())));
-        assert_eq!(read("names: [{a: 1}]"), wrong(Expected::Text, Found::Section));
-        assert_eq!(read("names: [null]"), wrong(Expected::Text, Found::Nothing));
-        assert_eq!(read("below: 1"), wrong(Expected::Section, Found::Scalar("1".into())));
-        assert_eq!(read("7: 1"), wrong(Expected::Own("a key that is a word".into()), Found::Scalar("7".into())));
+        assert_eq!(read("small: 256"), wrong(ExpectedValue::UpTo(255), Found::Scalar("256".into())));
+        assert_eq!(read("small: -1"), wrong(ExpectedValue::UpTo(255), Found::Scalar("-1".into())));
+        assert_eq!(read("small: 1.0"), wrong(ExpectedValue::UpTo(255), Found::Scalar("1.0".into())));
+        assert_eq!(read("share: [1]"), wrong(ExpectedValue::Number, Found::List));
+        assert_eq!(read("on: 'yes'"), wrong(ExpectedValue::Bool, Found::Text("yes".into())));
+        assert_eq!(read("names: a"), wrong(ExpectedValue::List, Found::Text("a".into())));
+        assert_eq!(read("names: [{a: 1}]"), wrong(ExpectedValue::Text, Found::Section));
+        assert_eq!(read("names: [null]"), wrong(ExpectedValue::Text, Found::Nothing));
+        assert_eq!(read("below: 1"), wrong(ExpectedValue::Section, Found::Scalar("1".into())));
+        assert_eq!(read("7: 1"), wrong(ExpectedValue::Own("a key that is a word".into()), Found::Scalar("7".into())));
         let Err(ReadError::UnknownKey { key, allowed }) = read("smal: 1") else { panic!() };
         assert_eq!((key.as_str(), allowed), ("smal", &["small", "share", "on", "names", "below"][..]));
     }

@@ -18,7 +18,7 @@ pub enum ReadError {
     #[error("expected {expected}, found {found}")]
     WrongType {
         /// The expected value.
-        expected: Expected,
+        expected: ExpectedValue,
         /// The value that was found.
         found: Found,
     },
@@ -31,8 +31,8 @@ impl ReadError {
     /// The message for a problem, with `example` where an example helps.
     pub fn explain(&self, example: Option<&str>) -> String {
         match (self, example) {
-            (Self::WrongType { expected: Expected::Text, found: Found::Scalar(_) }, _) => format!("{self}; put it in quotes"),
-            (Self::WrongType { expected: Expected::Own(_), .. }, _) => self.to_string(),
+            (Self::WrongType { expected: ExpectedValue::Text, found: Found::Scalar(_) }, _) => format!("{self}; put it in quotes"),
+            (Self::WrongType { expected: ExpectedValue::Own(_), .. }, _) => self.to_string(),
             (Self::WrongType { .. }, Some(example)) => format!("{self}; write for example `{example}`"),
             _ => self.to_string(),
         }
@@ -41,7 +41,7 @@ impl ReadError {
 
 /// The values that a place may have.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Expected {
+pub enum ExpectedValue {
     /// `true` or `false`
     Bool,
     /// A whole number from 0 to this one.
@@ -60,7 +60,7 @@ pub enum Expected {
     Own(String),
 }
 
-impl fmt::Display for Expected {
+impl fmt::Display for ExpectedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool => f.write_str("`true` or `false`"),
@@ -145,11 +145,11 @@ mod tests {
     fn types_are_explained_with_an_example() {
         let explained = |expected, found| ReadError::WrongType { expected, found }.explain(Some("shorter: 512"));
         assert_eq!(
-            explained(Expected::UpTo(255), Found::Text("big".into())),
+            explained(ExpectedValue::UpTo(255), Found::Text("big".into())),
             "expected a whole number from 0 to 255, found the text \"big\"; write for example `shorter: 512`"
         );
-        assert_eq!(explained(Expected::Text, Found::Scalar("7".into())), "expected text, found `7`; put it in quotes");
-        assert_eq!(explained(Expected::Own("a path".into()), Found::List), "expected a path, found a list");
+        assert_eq!(explained(ExpectedValue::Text, Found::Scalar("7".into())), "expected text, found `7`; put it in quotes");
+        assert_eq!(explained(ExpectedValue::Own("a path".into()), Found::List), "expected a path, found a list");
         assert_eq!(ReadError::Refused("`x` is not one of: a, b".into()).explain(Some("y")), "`x` is not one of: a, b");
     }
 }

@@ -74,7 +74,7 @@ const SMALL: &str = "{backbone: efficientnet_lite0, shorter: 64, stride: 2, core
 fn settings_are_compared_and_nothing_is_changed() {
     let product = ConfiguredProduct::new(20, SMALL);
     let before = product.state();
-    let report: Value = serde_json::from_str(&product.tune(&["--minutes", "5", "--budget", "10s", "--json"])).unwrap();
+    let report: Value = serde_json::from_str(&product.tune(&["--minutes", "60", "--budget", "10s", "--json"])).unwrap();
     assert!(product.state() == before, "a file was changed, made or removed");
 
     let candidates = report["candidates"].as_array().unwrap();
@@ -104,7 +104,7 @@ fn settings_are_compared_and_nothing_is_changed() {
 #[test]
 fn the_table_says_what_does_not_fit_into_the_budget() {
     let product = ConfiguredProduct::new(12, SMALL);
-    let text = product.tune(&["--minutes", "5", "--budget", "1ms"]);
+    let text = product.tune(&["--minutes", "60", "--budget", "1ms"]);
     assert!(text.starts_with("disc: each bank is of 6 OK images"), "{text}");
     assert!(text.lines().any(|line| line.starts_with("shorter: 32 ") && line.ends_with("too slow")), "{text}");
     assert!(text.ends_with("\nkeep what you have: no settings are within 1ms\n"), "{text}");
@@ -116,7 +116,7 @@ fn it_refuses_what_it_cannot_compare() {
     let error = few.fails(1, "disc");
     assert!(error.contains("9 OK images are too few to compare settings; put at least 10 there"), "{error}");
     let error = few.fails(2, "disk");
-    assert!(error.contains("error[unknown_product]") && error.contains("there are: disc"), "{error}");
+    assert!(error.contains("error[unknown_product]") && error.contains("did you mean `disc`? There are: disc"), "{error}");
     let error = ConfiguredProduct::new(12, "{backbone: resnet18}").fails(1, "disc");
     assert!(error.contains("error[weights_missing]") && error.contains("nowhere.pth is not there"), "{error}");
     assert!(!few.path("history.db").exists());

@@ -1,6 +1,7 @@
 //! The real daemon, driven from outside: files, signals, database.
 
 mod act;
+mod backup;
 mod bank_files;
 mod bank_start;
 mod clock;

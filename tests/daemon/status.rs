@@ -128,7 +128,7 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
         "\n            of 1000 good parts like these about ",
         "\n  pending   0\n  last      ng score ",
         "\n  24 h      4 images, 1 ng (25.0 %), 1 failed\n  10 min    0.4 images per minute\n  drop      watched       ",
-        "\n\nlate\n  bank      none: images wait for it\n  pending   2, the oldest for ",
+        "\n\nlate\n  bank      none yet\n            0 of 3 OK images; the first bank is built when there are 3\n  pending   2, the oldest for ",
         " s, no_bank: ",
         "\n  last      nothing decided yet\n  24 h      0 images, 0 ng, 0 failed\n",
     ] {
@@ -145,7 +145,9 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
         settle(product);
     }
     assert_eq!(seen, without_watch);
+    assert_eq!(stopped["products"][1]["bank_work"], Value::Null, "nobody works now");
     let text = table(&line);
+    assert!(text.contains("\n\nlate\n  bank      none: images wait for it\n"), "{text}");
     assert!(text.starts_with("daemon      not running\n") && text.contains("\n  drop      not watched   "), "{text}");
 
     let one = run_ok(&["status", "--config", arg(&line.config()), "--product", "late"]);

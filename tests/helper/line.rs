@@ -1,10 +1,11 @@
 //! A line in a temporary folder and its daemon as a child process.
 
-use super::{Part, arg, patchcored, run_ok, wait_for, write_image};
+use super::{Part, arg, patchcored, run_ok, scaled, wait_for, wait_up_to, write_image};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Work at low priority on a machine whose cores are all busy.

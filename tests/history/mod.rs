@@ -4,6 +4,7 @@ mod any_order;
 mod arrivals;
 mod banks;
 mod decisions;
+mod old_sqlite;
 mod queries;
 mod queue;
 mod reading;

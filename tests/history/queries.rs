@@ -12,7 +12,7 @@ use sqlx::Connection;
 use std::path::Path;
 
 /// Three products, two banks of one, every state, decision and kind of event, all within the last hours.
-async fn a_day_on_the_line() -> Line {
+pub(super) async fn a_day_on_the_line() -> Line {
     let line = Line::new().await;
     let now = Timestamp::now();
     let store = &line.store;

@@ -56,6 +56,8 @@ pub const ROOMS: &[Room] = &[
     room(5, "engine").and(&["banks"]),
     // Which build settings are best.
     room(6, "tune"),
+    // A copy of all that a line cannot make again.
+    room(6, "backup"),
     // Who sees to it that tasks go on.
     room(6, "supervisor"),
     // What goes on at the same time.
@@ -66,6 +68,7 @@ pub const ROOMS: &[Room] = &[
     room(7, "retention"),
     room(7, "monitoring"),
     // One run of the line.
+    room(8, "preflight"),
     room(8, "daemon"),
     // What people start.
     room(9, "demo").only(&["history", "imaging", "domain", "config"]),

@@ -1,15 +1,12 @@
 //! `patchcored check`: everything that would hinder the line, all at once.
 
-mod acting;
-mod machine;
-
 use super::output::say;
 use crate::config::{Config, MetricsAddress, schema};
 use crate::domain::printable::{printable, printable_lines};
 use crate::history::{BankInUse, HistoryError, HistoryErrorKind, HistoryStore, Scope};
 use crate::monitoring::address_problem;
 use crate::patchcore::{find_weights, resolve_precision};
-use machine::{CheckFinding, FindingLevel};
+use crate::preflight::{CheckFinding, FindingLevel, acting, machine};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
