@@ -11,6 +11,7 @@ mod full_disk;
 mod guards;
 mod hung_share;
 mod intake;
+mod local_time;
 mod main_job;
 mod mqtt;
 mod one_daemon;

@@ -26,6 +26,9 @@ fn outputs_of_rejected_parts_alone_and_overlays_as_jpeg() {
     assert_eq!(line.sql(&format!("{paths} '%bad.png'")).unwrap(), format!("{}.overlay.jpg", image("bad.png").display()));
     let overlay = image::ImageReader::open(image("bad.png.overlay.jpg")).unwrap().decode().unwrap();
     assert_eq!((overlay.width(), overlay.height()), (96, 96));
+    // On the scale of the bank an ordinary place is gray; stretched for each image, the least unusual place would be black.
+    let heat = image::ImageReader::open(image("bad.png.heat.png")).unwrap().decode().unwrap().into_luma8();
+    assert!(heat.pixels().all(|pixel| pixel.0[0] > 0) && heat.pixels().any(|pixel| pixel.0[0] > 127), "tau is the middle");
 
     // A good part under the name of a bad one does not keep the marks of that one.
     write_image(&image("bad.png"), Part::ok(2));
