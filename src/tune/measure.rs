@@ -12,7 +12,7 @@ use crate::patchcore::MemoryBank;
 use crate::selftest::{Judged, SelfTestPlan, SelfTestReport, self_test};
 use anyhow::{Context, bail};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Sizes of planted defects, as parts of the short side: where settings differ.
 const SIZES: [u32; 3] = [64, 32, 16];
@@ -46,8 +46,9 @@ impl<'a> TuneBench<'a> {
         Ok(Self { config, product, scratch, ok, held_out: halves.held_out })
     }
 
-    /// Builds the bank of a candidate and measures it. The bank is removed.
-    pub(super) fn measure(&self, settings: &BuildSettings) -> anyhow::Result<MeasuredBank> {
+    /// Builds the bank of a candidate and measures it. The bank is removed. No defects are planted for one that takes longer per image than
+    /// `most`: it cannot be recommended.
+    pub(super) fn measure(&self, settings: &BuildSettings, most: Option<Duration>) -> anyhow::Result<MeasuredBank> {
         let product = settings.product(self.product);
         let bank_dir = self.scratch.path("bank");
         let engine = EngineJob::of_product(self.config, &product);
@@ -55,12 +56,12 @@ impl<'a> TuneBench<'a> {
         let begin = Instant::now();
         let built = build(&job, &mut |_| ())?;
         let build_s = begin.elapsed().as_secs_f64();
-        let measured = self.measure_bank(&job, &built, build_s);
+        let measured = self.measure_bank(&job, &built, build_s, most);
         std::fs::remove_dir_all(&bank_dir).with_context(|| format!("{}: cannot be removed", bank_dir.display()))?;
         measured
     }
 
-    fn measure_bank(&self, job: &BuildJob, built: &BuildReport, build_s: f64) -> anyhow::Result<MeasuredBank> {
+    fn measure_bank(&self, job: &BuildJob, built: &BuildReport, build_s: f64, most: Option<Duration>) -> anyhow::Result<MeasuredBank> {
         let bank = MemoryBank::load(&job.out_dir)?;
         let extractor = job.engine.load(job.options.backbone, PrecisionChoice::Fixed(built.precision))?;
         // The promise is for the thresholds as measured.
@@ -85,7 +86,9 @@ impl<'a> TuneBench<'a> {
         if held_out == 0 {
             bail!("none of the images held out can be used; the first: {}", unusable.last().map_or("", String::as_str));
         }
-        let planted = if false_alarms == held_out { SelfTestReport::default() } else { self.plant(&scorer, short_side)? };
+        let ms_per_image = median(times.split_off(1));
+        let is_out = false_alarms == held_out || most.is_some_and(|most| ms_per_image > most.as_secs_f64() * 1000.0);
+        let planted = if is_out { SelfTestReport::default() } else { self.plant(&scorer, short_side)? };
         let length = |kind| planted.smallest_found(kind, planted.medium_contrast).cell.map(|cell| cell.length);
         let smallest =
             FoundSizes { contrast: planted.medium_contrast, scratch: length(PlantedKind::Scratch), spot: length(PlantedKind::Spot) };
@@ -98,7 +101,7 @@ impl<'a> TuneBench<'a> {
             held_out,
             promise: built.false_alarms_per_1000,
             image_pct: job.options.image_pct,
-            ms_per_image: median(times.split_off(1)),
+            ms_per_image,
             build_s,
         };
         Ok(MeasuredBank { measured, bank_images: built.images, unusable })

@@ -19,7 +19,7 @@ pub struct FoundSizes {
 pub struct Measured {
     /// Planted defects that were found.
     pub found: u32,
-    /// Defects planted.
+    /// Defects planted; 0 for settings that take longer than the budget or reject every held-out image.
     pub planted: u32,
     /// The found ones of each place. Every place has as many defects.
     #[serde(skip)]

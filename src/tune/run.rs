@@ -41,7 +41,7 @@ pub fn tune(config: &Config, product: &ProductConfig, limits: TuneLimits, progre
     let bench = TuneBench::new(config, product, halves)?;
     let current = BuildSettings::of(product);
     let mut comparison =
-        RunningComparison { measure: |settings: &BuildSettings| bench.measure(settings), limits, end, last: Duration::ZERO, current };
+        RunningComparison { measure: |settings: &BuildSettings, most| bench.measure(settings, most), limits, end, last: Duration::ZERO, current };
     comparison.compare(&product.name, &with_weights(config), progress)
 }
 
@@ -66,11 +66,12 @@ struct RunningComparison<M> {
     current: BuildSettings,
 }
 
-impl<M: Fn(&BuildSettings) -> anyhow::Result<MeasuredBank>> RunningComparison<M> {
+impl<M: Fn(&BuildSettings, Option<Duration>) -> anyhow::Result<MeasuredBank>> RunningComparison<M> {
     fn compare(&mut self, product: &str, backbones: &KnownBackbones, progress: &mut impl FnMut(&str)) -> anyhow::Result<TuneReport> {
         let current = self.current.clone();
         progress("as configured");
-        let MeasuredBank { measured, bank_images, unusable } = self.measured(&current)?;
+        // What they find is what others are compared with, also when they take too long.
+        let MeasuredBank { measured, bank_images, unusable } = self.measured(&current, None)?;
         let mut report = TuneReport {
             product: product.to_owned(),
             bank_images,
@@ -137,7 +138,7 @@ impl<M: Fn(&BuildSettings) -> anyhow::Result<MeasuredBank>> RunningComparison<M>
             return None;
         }
         progress(&name);
-        match self.measured(&settings) {
+        match self.measured(&settings, self.limits.budget) {
             Ok(bank) => {
                 report.candidates.push(self.candidate(&settings, bank.measured));
                 Some(report.candidates.len() - 1)
@@ -149,9 +150,9 @@ impl<M: Fn(&BuildSettings) -> anyhow::Result<MeasuredBank>> RunningComparison<M>
         }
     }
 
-    fn measured(&mut self, settings: &BuildSettings) -> anyhow::Result<MeasuredBank> {
+    fn measured(&mut self, settings: &BuildSettings, most: Option<Duration>) -> anyhow::Result<MeasuredBank> {
         let begin = Instant::now();
-        let measured = (self.measure)(settings);
+        let measured = (self.measure)(settings, most);
         self.last = begin.elapsed();
         measured
     }
@@ -179,7 +180,7 @@ mod tests {
     use crate::domain::BuildOptions;
 
     /// Larger images and a finer grid find more and take longer.
-    fn made_up(settings: &BuildSettings) -> anyhow::Result<MeasuredBank> {
+    fn made_up(settings: &BuildSettings, _most: Option<Duration>) -> anyhow::Result<MeasuredBank> {
         let BuildOptions { shorter, stride, layers, .. } = &settings.options;
         anyhow::ensure!(layers.len() == 3, "needs three layers");
         let at_place = shorter / 64 + 4 / stride;

@@ -55,7 +55,7 @@ impl TuneReport {
         };
         [
             settings.clone(),
-            format!("{:.1} %", 100.0 * measured.share()),
+            if measured.planted == 0 { "-".to_owned() } else { format!("{:.1} %", 100.0 * measured.share()) },
             size(measured.smallest.scratch),
             size(measured.smallest.spot),
             format!("{} of {}", measured.false_alarms, measured.held_out),

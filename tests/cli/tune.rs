@@ -106,6 +106,12 @@ fn the_table_says_what_does_not_fit_into_the_budget() {
     let product = ConfiguredProduct::new(12, SMALL);
     let text = product.tune(&["--minutes", "60", "--budget", "1ms"]);
     assert!(text.starts_with("disc: each bank is of 6 OK images"), "{text}");
+    // Nothing is planted for settings that cannot be recommended, except for those in use.
+    let begins_with = |settings: &str, found: &str| {
+        let line = text.lines().find(|line| line.starts_with(settings)).unwrap_or_default();
+        line[settings.len()..].trim_start().starts_with(found)
+    };
+    assert!(begins_with("shorter: 32 ", "- ") && !begins_with("as configured ", "- "), "{text}");
     assert!(text.lines().any(|line| line.starts_with("shorter: 32 ") && line.ends_with("too slow")), "{text}");
     assert!(text.ends_with("\nkeep what you have: no settings are within 1ms\n"), "{text}");
 }
