@@ -6,7 +6,7 @@ CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
 .PHONY: demo test bench build lint spell deny setup tools slow-writers backlog overhead reload-load mqtt-outage mounts chaos soak fuzz prometheus \
-	rpm tarball try-package package-tools
+	rpm tarball deb try-package package-tools
 
 build: setup
 	cargo build $(CARGO_FLAGS) --bins
@@ -70,6 +70,10 @@ rpm: package-tools setup
 
 tarball: package-tools setup
 	@FOR=$(FOR) scripts/package/tarball
+
+# A package for Debian 12, made there.
+deb: package-tools setup
+	@scripts/package/deb
 
 # Installs each package of dist/ into a folder and plays a line with it as its service would run: read-only system, no network, another user. Needs root.
 try-package: setup

@@ -16,6 +16,10 @@ if [ -z "$dest" ]; then
         echo "error: patchcored is installed as an RPM; upgrade that, or remove it first with: dnf remove patchcored" >&2
         exit 1
     fi
+    if command -v dpkg >/dev/null 2>&1 && dpkg --status patchcored 2>/dev/null | grep -q '^Status: .* installed$'; then
+        echo "error: patchcored is installed as a Debian package; upgrade that, or remove it first with: apt remove patchcored" >&2
+        exit 1
+    fi
 fi
 step=1
 if [ -e "$dest/usr/bin/patchcored" ]; then step=2; fi
