@@ -6,8 +6,24 @@ use crate::helper::{skip, sql_rows};
 use std::path::Path;
 
 /// Programs that a machine may lack; a command that needs one is then left out, and that is said.
-const MAY_LACK: [&str; 12] =
-    ["sqlite3", "curl", "jq", "promtool", "amtool", "mosquitto_sub", "mosquitto_pub", "systemd-analyze", "python3", "rpm", "git", "man"];
+const MAY_LACK: [&str; 16] = [
+    "sqlite3",
+    "curl",
+    "jq",
+    "promtool",
+    "amtool",
+    "mosquitto_sub",
+    "mosquitto_pub",
+    "systemd-analyze",
+    "python3",
+    "rpmsign",
+    "rpmkeys",
+    "createrepo_c",
+    "gpg",
+    "ansible-playbook",
+    "git",
+    "man",
+];
 
 /// The program of [`MAY_LACK`] that the command asked for in vain.
 fn lacking(typed: &Typed) -> Option<&'static str> {
