@@ -4,6 +4,7 @@ mod generated;
 mod install;
 mod main_job;
 mod symbols;
+mod systemd;
 
 use std::path::Path;
 use std::process::{Command, Output};
