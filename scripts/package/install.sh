@@ -36,7 +36,7 @@ if [ -n "$dest" ]; then
     echo "installed below $dest; user, folders and service are left to the system that it becomes"
     exit 0
 fi
-chgrp patchcored "$config"
+chgrp patchcored-read "$config"
 sh scriptlets/post.sh "$step"
 if [ "$step" = 2 ]; then sh scriptlets/postun.sh 1; fi
 echo "installed: edit $config, then see what it says to"

@@ -40,8 +40,13 @@ pub fn tune(config: &Config, product: &ProductConfig, limits: TuneLimits, progre
     let halves = split(&product.ok, &paths, &product.build.groups)?;
     let bench = TuneBench::new(config, product, halves)?;
     let current = BuildSettings::of(product);
-    let mut comparison =
-        RunningComparison { measure: |settings: &BuildSettings, most| bench.measure(settings, most), limits, end, last: Duration::ZERO, current };
+    let mut comparison = RunningComparison {
+        measure: |settings: &BuildSettings, most| bench.measure(settings, most),
+        limits,
+        end,
+        last: Duration::ZERO,
+        current,
+    };
     comparison.compare(&product.name, &with_weights(config), progress)
 }
 

@@ -105,8 +105,9 @@ fn scripts() -> PathBuf {
 }
 
 const RIGHTS: &str = "stat -c '%A %U %G %n' /etc/patchcored /etc/patchcored/config.yaml /var/lib/patchcored /usr/bin/patchcored";
-const RIGHTS_OF_AN_INSTALLATION: &str = "drwxr-x--- root patchcored /etc/patchcored\n-rw-r----- root patchcored /etc/patchcored/config.yaml\n\
-     drwxrwx--- patchcored patchcored /var/lib/patchcored\n-rwxr-xr-x root root /usr/bin/patchcored\n";
+const RIGHTS_OF_AN_INSTALLATION: &str = "drwxr-x--- root patchcored-read /etc/patchcored\n\
+     -rw-r----- root patchcored-read /etc/patchcored/config.yaml\ndrwxr-s--- patchcored patchcored-read /var/lib/patchcored\n\
+     -rwxr-xr-x root root /usr/bin/patchcored\n";
 
 #[test]
 fn install_upgrade_and_remove() {
@@ -133,10 +134,15 @@ fn install_upgrade_and_remove() {
     machine.ok("man -w patchcored-run || ls /usr/share/man/man1/patchcored-run.1.gz");
 
     // Again is an upgrade: the line's configuration and data stay, and a running service is restarted.
-    machine.ok("echo '# mine' >>/etc/patchcored/config.yaml; echo row >/var/lib/patchcored/history.db; sed -i s/^/#/ /usr/share/doc/patchcored/README.md");
+    // A release with one group for all left it these.
+    let of_one_group = "cd /var/lib/patchcored; echo row >history.db; chown patchcored:patchcored history.db; chmod 660 history.db";
+    machine.ok(&format!("({of_one_group}); chgrp patchcored /etc/patchcored/config.yaml"));
+    machine.ok("echo '# mine' >>/etc/patchcored/config.yaml; sed -i s/^/#/ /usr/share/doc/patchcored/README.md");
     let said = machine.ok("/opt/patchcored/install.sh");
     assert!(said.contains("kept /etc/patchcored/config.yaml"), "{said}");
     machine.ok("tail -n 1 /etc/patchcored/config.yaml | grep '# mine' && grep -q '^# patchcored' /usr/share/doc/patchcored/README.md");
+    let rights = "stat -c '%A %U %G' /var/lib/patchcored/history.db /etc/patchcored/config.yaml";
+    assert_eq!(machine.ok(rights), "-rw-r----- patchcored patchcored-read\n-rw-r----- root patchcored-read\n");
     let asked = machine.asked();
     assert!(asked.contains(&"systemctl try-restart patchcored.service".to_owned()), "{asked:?}");
     assert!(!asked.iter().any(|line| line.contains("preset")), "what was chosen by hand stays: {asked:?}");

@@ -5,6 +5,7 @@ mod install;
 mod main_job;
 mod sbom;
 mod symbols;
+mod systemd;
 
 use crate::helper::arg;
 use std::path::{Path, PathBuf};
