@@ -1,6 +1,5 @@
 //! The file with the rows of one month.
 
-use super::as_json;
 use crate::database::{HistoryError, HistoryErrorKind};
 use crate::platform::files;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
@@ -18,6 +17,11 @@ const TABLES: [(&str, &str); 4] = [
     ("sightings", "inspection_id IN (SELECT value FROM json_each(?))"),
     ("inspections", "id IN (SELECT value FROM json_each(?))"),
 ];
+
+/// Ids as the parameter of a statement.
+pub(super) fn as_json(ids: &[i64]) -> String {
+    serde_json::Value::from(ids).to_string()
+}
 
 pub(super) struct ArchiveFile {
     file: PathBuf,

@@ -9,7 +9,7 @@ mod file;
 use crate::database::columns::time_text;
 use crate::database::{Connections, Database, HistoryError};
 use crate::platform::crash_point;
-use file::ArchiveFile;
+use file::{ArchiveFile, as_json};
 use jiff::Timestamp;
 use sqlx::Row;
 use std::path::{Path, PathBuf};
@@ -95,10 +95,6 @@ impl RowArchive {
 fn archive_file(history: &Path, month: &str) -> PathBuf {
     let stem = history.file_stem().unwrap_or_default().to_string_lossy();
     history.with_file_name(format!("{stem}-rows-{month}.db"))
-}
-
-fn as_json(ids: &[i64]) -> String {
-    serde_json::Value::from(ids).to_string()
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ async fn run(context: RetentionContext, stop: CancellationToken) {
     let (pulse, _watch) = telemetry.progress.worker("retention");
     let rows = OldRows::new(&products, archive, Arc::clone(&witnesses.clock));
     let sweep = Sweep::new(products, deletable, witnesses, true, Arc::clone(&pulse));
-    let mut worker = Worker { sweep, rows, telemetry, wake, told: None, untold: Vec::new() };
+    let mut worker = Worker { sweep, rows, telemetry, wake, told: None, told_rows: None, untold: Vec::new() };
     let mut looked: Option<Instant> = None;
     while !stop.is_cancelled() {
         let work = pulse.begin();
@@ -106,7 +106,7 @@ async fn run(context: RetentionContext, stop: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
         }
     }
-    worker.told = None;
+    (worker.told, worker.told_rows) = (None, None);
     worker.tell_deleted();
     worker.record().await;
 }
@@ -117,22 +117,23 @@ struct Worker {
     telemetry: Telemetry,
     wake: Arc<Notify>,
     told: Option<Instant>,
+    told_rows: Option<Instant>,
     /// Events to record; on a full disk they wait here.
     untold: Vec<Event>,
 }
 
 impl Worker {
     fn tell_deleted(&mut self) {
-        if self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
-            return;
-        }
-        if !self.sweep.tally.is_empty() {
+        let is_due = |told: Option<Instant>| told.is_none_or(|told| told.elapsed() >= TELL_EVERY);
+        if !self.sweep.tally.is_empty() && is_due(self.told) {
             let tally = std::mem::take(&mut self.sweep.tally);
             self.told = Some(Instant::now());
             self.event(Event::new(EventKind::Retention, tally.text()));
         }
-        if let Some(moved) = self.rows.told() {
-            self.told = Some(Instant::now());
+        if is_due(self.told_rows)
+            && let Some(moved) = self.rows.told()
+        {
+            self.told_rows = Some(Instant::now());
             self.event(Event::new(EventKind::RowsMoved, moved));
         }
     }

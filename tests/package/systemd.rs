@@ -89,7 +89,7 @@ fn a_real_systemd_runs_the_service() {
     assert!(checked.contains("OK, ready to start: 1 product, 0 warnings"), "{checked}");
     machine.ok("install -d -o patchcored /srv/elsewhere; echo '    outputs: { dir: /srv/elsewhere }' >>/etc/patchcored/config.yaml");
     let checked = said(&machine.run("patchcored check --as-service"));
-    assert!(checked.contains("/srv/elsewhere: Read-only file system"), "{checked}");
+    assert!(checked.contains("/srv/elsewhere: read-only filesystem") && checked.contains("`ReadWritePaths=`"), "{checked}");
     machine.ok(
         "sed -i '/elsewhere/d' /etc/patchcored/config.yaml; setpriv --reuid patchcored --regid patchcored --init-groups patchcored check",
     );
