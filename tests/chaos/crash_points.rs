@@ -300,7 +300,9 @@ fn dying_while_old_rows_are_moved_keeps_each_of_them() {
         });
         let status = daemon.wait();
         assert_eq!(status.signal(), Some(9), "{point}:{times}: {status}\n{}", last_lines(&line.log()));
+        std::fs::write(line.path("log"), "").unwrap();
         let daemon = line.start();
+        line.wait_for_log("ready products=1");
         line.wait_sql("SELECT group_concat(id) FROM inspections", "3");
         assert!(daemon.stop().success());
         let ids = sql_value(&line.path("history-rows-2026-01.db"), "SELECT group_concat(id) FROM inspections");
