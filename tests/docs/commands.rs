@@ -1,13 +1,27 @@
 //! Every command of the pages is typed, and every query asked.
 
 use super::page::{Page, pages};
+use super::status::lines_of_another_form;
 use super::world::{Typed, World};
 use crate::helper::{skip, sql_rows};
 use std::path::Path;
 
 /// Programs that a machine may lack; a command that needs one is then left out, and that is said.
-const MAY_LACK: [&str; 12] =
-    ["sqlite3", "curl", "jq", "promtool", "amtool", "mosquitto_sub", "mosquitto_pub", "systemd-analyze", "python3", "rpm", "git", "man"];
+const MAY_LACK: [&str; 13] = [
+    "sqlite3",
+    "curl",
+    "jq",
+    "promtool",
+    "amtool",
+    "mosquitto_sub",
+    "mosquitto_pub",
+    "systemd-analyze",
+    "python3",
+    "rpm",
+    "git",
+    "man",
+    "duckdb",
+];
 
 /// The program of [`MAY_LACK`] that the command asked for in vain.
 fn lacking(typed: &Typed) -> Option<&'static str> {
@@ -59,6 +73,7 @@ fn every_command_of_the_pages_works() {
         }
     }
     wrong.extend(pages.iter().flat_map(|page| queries_that_fail(page, &world.database())));
+    wrong.extend(pages.iter().flat_map(|page| lines_of_another_form(page, &world.typed)));
     assert!(wrong.is_empty(), "{} commands and queries fail:\n\n{}", wrong.len(), wrong.join("\n"));
     assert!(typed.len() >= 10, "{} commands", typed.len());
 }

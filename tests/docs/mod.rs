@@ -18,9 +18,10 @@ mod commands;
 mod examples;
 mod names;
 mod page;
+mod status;
 mod world;
 
-pub use page::{page, pages};
+pub use page::{page, pages, repository};
 
 use std::process::Command;
 
