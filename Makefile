@@ -6,7 +6,7 @@ CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
 .PHONY: demo test bench build lint spell deny setup tools slow-writers backlog overhead reload-load mqtt-outage mounts chaos soak fuzz prometheus pictures \
-	rpm tarball try-package package-tools
+	rpm tarball deb try-package try-systemd package-tools
 
 build: setup
 	cargo build $(CARGO_FLAGS) --bins
@@ -75,9 +75,17 @@ rpm: package-tools setup
 tarball: package-tools setup
 	@FOR=$(FOR) scripts/package/tarball
 
+# A package for Debian 12, made there.
+deb: package-tools setup
+	@scripts/package/deb
+
 # Installs each package of dist/ into a folder and plays a line with it as its service would run: read-only system, no network, another user. Needs root.
 try-package: setup
 	@scripts/try-package $(PACKAGE)
+
+# The service under a real systemd, on a machine of its own under an overlay. Needs root, cgroups and systemd.
+try-systemd: setup
+	cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture package::systemd::a_real_systemd_runs_the_service
 
 package-tools:
 	@scripts/check-tools package

@@ -25,7 +25,7 @@
 //! - [`inspect`] is the way of one image, for the daemon and for commands alike; [`evaluation`] measures scores, and
 //!   [`selftest`] says how small a defect a bank finds. [`tune`] compares build settings with both.
 //! - [`config`] turns YAML, which [`yaml`] reads, into a checked configuration; [`routing`] finds the product of a file; [`intake`] watches drop folders;
-//!   [`history`] has the rows of the line and a handle for each concern. [`database`] is the file below it; no other room names sqlx.
+//!   [`history`] has the rows of the line and a handle for each concern, and [`archive`] moves old ones out of it. [`database`] is the file below it; no other room names sqlx.
 //! - [`snapshot`] says how the line stands at one moment, for all who tell it.
 //! - [`patchcore`] is the engine's mathematics, the only place that names tch; [`imaging`] is pixels in, pixels out.
 //! - [`platform`] hides the operating system, and [`telemetry`] is what the program tells of itself.
@@ -46,6 +46,7 @@
 //! 9. Stop goes in the order of the flow: intake → the images in hand → outputs → commit → close the history → exit.
 
 pub mod actions;
+pub mod archive;
 pub mod backup;
 pub mod banks;
 pub mod cli;

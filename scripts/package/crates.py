@@ -5,19 +5,25 @@ import os
 import subprocess
 import sys
 
+TARGET = 'x86_64-unknown-linux-gnu'
 NAMES = ('license', 'licence', 'copying', 'notice', 'copyright', 'unlicense')
 
 
-def linked(metadata):
-    """Ids of the packages that the program itself depends on, without those of tests and build scripts."""
-    nodes = {node['id']: node for node in metadata['resolve']['nodes']}
-    found, open_ids = set(), [metadata['resolve']['root']]
-    while open_ids:
-        one = open_ids.pop()
-        if one not in found:
-            found.add(one)
-            open_ids += [d['pkg'] for d in nodes[one]['deps'] if any(k['kind'] is None for k in d['dep_kinds'])]
-    return found - {metadata['resolve']['root']}
+def cargo(*arguments):
+    return subprocess.check_output(('cargo',) + arguments).decode()
+
+
+def metadata():
+    return json.loads(cargo('metadata', '--format-version', '1', '--locked', '--filter-platform', TARGET))
+
+
+def linked(known):
+    """Of the packages that `metadata` knows, those that are linked into the program. `metadata` alone also has what tests, build scripts and
+    macros depend on, and what nobody has switched on."""
+    tree = cargo('tree', '--locked', '--target', TARGET, '--edges', 'no-dev,no-build,no-proc-macro', '--prefix', 'none', '--format', '{p}')
+    names = {tuple(line.split()[:2]) for line in tree.splitlines()}
+    found = [p for p in known['packages'] if (p['name'], 'v' + p['version']) in names and p['id'] != known['resolve']['root']]
+    return sorted(found, key=lambda p: (p['name'], p['version']))
 
 
 def texts(folder):
@@ -31,12 +37,9 @@ def texts(folder):
 
 
 def main():
-    command = ['cargo', 'metadata', '--format-version', '1', '--locked', '--filter-platform', 'x86_64-unknown-linux-gnu']
-    metadata = json.loads(subprocess.check_output(command).decode())
-    wanted = linked(metadata)
     seen = {}
     print('Rust crates in this program, and the licence texts that come with them.\n')
-    for package in sorted((p for p in metadata['packages'] if p['id'] in wanted), key=lambda p: (p['name'], p['version'])):
+    for package in linked(metadata()):
         print('%s\n%s %s: %s' % ('=' * 100, package['name'], package['version'], package['license'] or 'see the texts'))
         for name, text in texts(os.path.dirname(package['manifest_path'])):
             # Many crates have the very same text.

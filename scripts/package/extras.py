@@ -2,7 +2,7 @@
 """Fetch what only packages need into the user's cache, as fetch.py does, and print where it is.
 
   extras.py zig         the program zig, whose linker knows the symbols of glibc 2.28
-  extras.py licences    a folder with the licence texts of the bundled libraries, from the wheels that these come from
+  extras.py licences    a folder with the licence texts of PyTorch, from the wheel that the bundled libraries come from
 """
 import os
 import sys
@@ -47,8 +47,7 @@ def licences(cache):
         return beside
 
     def fill(tree, tmp):
-        for key in ('torch', 'cudart', 'cupti'):
-            unpack(download(key, tmp), licence_member, tree)
+        unpack(download('torch', tmp), licence_member, tree)
     return os.path.join(fetch_once(cache, 'licences-' + TORCH_VERSION, fill), 'licences')
 
 

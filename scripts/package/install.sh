@@ -16,6 +16,10 @@ if [ -z "$dest" ]; then
         echo "error: patchcored is installed as an RPM; upgrade that, or remove it first with: dnf remove patchcored" >&2
         exit 1
     fi
+    if command -v dpkg >/dev/null 2>&1 && dpkg --status patchcored 2>/dev/null | grep -q '^Status: .* installed$'; then
+        echo "error: patchcored is installed as a Debian package; upgrade that, or remove it first with: apt remove patchcored" >&2
+        exit 1
+    fi
 fi
 step=1
 if [ -e "$dest/usr/bin/patchcored" ]; then step=2; fi
@@ -32,7 +36,7 @@ if [ -n "$dest" ]; then
     echo "installed below $dest; user, folders and service are left to the system that it becomes"
     exit 0
 fi
-chgrp patchcored "$config"
+chgrp patchcored-read "$config"
 sh scriptlets/post.sh "$step"
 if [ "$step" = 2 ]; then sh scriptlets/postun.sh 1; fi
 echo "installed: edit $config, then see what it says to"

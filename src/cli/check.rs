@@ -6,7 +6,8 @@ use crate::domain::printable::{printable, printable_lines};
 use crate::history::{BankInUse, HistoryError, HistoryErrorKind, HistoryStore, Scope};
 use crate::monitoring::address_problem;
 use crate::patchcore::{find_weights, resolve_precision};
-use crate::preflight::{CheckFinding, FindingLevel, acting, machine};
+use crate::preflight::{CheckFinding, FindingLevel, acting, as_service, machine, rights};
+use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,8 +17,11 @@ pub struct CheckArgs {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "/etc/patchcored/config.yaml")]
     config: PathBuf,
+    /// Check as the service would run it: its user, its groups, its sandbox with all drop-ins; needs root and systemd
+    #[arg(long)]
+    as_service: bool,
     /// Print the JSON Schema of the configuration instead, for editors; no configuration is needed
-    #[arg(long, conflicts_with = "config")]
+    #[arg(long, conflicts_with_all = ["config", "as_service"])]
     schema: bool,
 }
 
@@ -31,10 +35,17 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         say(&schema())?;
         return Ok(ExitCode::SUCCESS);
     }
+    if args.as_service {
+        return check_as_service(&args.config);
+    }
     let config = Config::load(&args.config)?;
     let mut findings = machine::problems(&config);
     findings.extend(acting::problems(&config));
+    findings.extend(rights::problems(&args.config, &config));
     check_weights(&config, &mut findings);
+    if let Some(message) = config.packaged_text() {
+        findings.push(CheckFinding { level: FindingLevel::Warning, key: "products".to_owned(), message });
+    }
     let banks = check_history(&config.database, &mut findings)?;
     check_metrics(&config, &mut findings);
     findings.sort_by_key(|finding| finding.level);
@@ -59,6 +70,14 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     };
     say(&text)?;
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The same check by another process. Its exit code is the answer.
+fn check_as_service(config: &Path) -> anyhow::Result<ExitCode> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let config = std::path::absolute(config).with_context(|| format!("{}: cannot tell where this is", config.display()))?;
+    let status = as_service::run(&[program.into(), "check".into(), "--config".into(), config.into()])?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 fn check_weights(config: &Config, findings: &mut Vec<CheckFinding>) {

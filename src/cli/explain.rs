@@ -49,15 +49,13 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn explain_inspection(args: &ExplainArgs, id: i64) -> anyhow::Result<String> {
-    let config = if args.database.is_none() { Some(Config::load(&args.config)?) } else { None };
-    let database = match (&config, &args.database) {
-        (Some(config), _) => &config.database,
-        (None, Some(file)) => file,
-        (None, None) => &args.config,
+    let (database, config) = match &args.database {
+        Some(file) => (file.clone(), None),
+        None => Config::load(&args.config).map(|config| (config.database.clone(), Some(config)))?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let account = runtime.block_on(async {
-        let store = HistoryStore::open_read_only(database).await?;
+        let store = HistoryStore::open_read_only(&database).await?;
         let account = store.lists().account(id).await;
         store.close().await?;
         account
@@ -66,9 +64,8 @@ fn explain_inspection(args: &ExplainArgs, id: i64) -> anyhow::Result<String> {
         let message = format!("there is no inspection {id}; `patchcored history` lists them, with their numbers in the first column");
         return Err(Coded::new(ErrorCode::UnknownInspection, message).into());
     };
-    let product = config.as_ref().and_then(|config| config.products.iter().find(|p| Some(&p.name) == account.row.product.as_ref()));
-    let ok = product.map(|product| product.ok.clone());
+    let product = config.as_ref().zip(account.row.product.as_deref()).and_then(|(config, name)| config.product(name)).cloned();
     let local = config.map_or_else(LocalTime::of_machine, |config| config.local);
     let local = if args.utc { local.in_utc() } else { local };
-    Ok(inspection::text(&account, ok.as_deref(), &local))
+    Ok(inspection::text(&account, product.as_ref(), &local))
 }

@@ -1,6 +1,7 @@
 //! `patchcored retention --dry-run`: what the daemon would delete now.
 
 use super::output::{complain, say};
+use crate::archive::RowArchive;
 use crate::config::Config;
 use crate::domain::printable::printable;
 use crate::history::HistoryStore;
@@ -44,7 +45,8 @@ pub fn run(args: &RetentionArgs) -> anyhow::Result<ExitCode> {
     let found = runtime.block_on(async {
         let store = HistoryStore::open_read_only(&config.database).await?;
         let clock = LineClock::resume(store.clock().clock_record().await?);
-        let found = dry_run(config.products, store.deletable_files(), clock, |product, kind, why, path| match (args.list, args.json) {
+        let handles = (store.deletable_files(), RowArchive::of(store.database()));
+        let found = dry_run(config.products, handles, clock, |product, kind, why, path| match (args.list, args.json) {
             (true, true) => files.push(json!({"path": path.display().to_string(), "product": product, "kind": kind, "why": why})),
             (true, false) if printed.is_ok() => printed = say(&format!("{}\n", printable(&path.display().to_string()))),
             _ => {}
@@ -89,12 +91,14 @@ fn report(found: &DryRun) -> Value {
             "total_bytes": shortage.space.total,
         })
     });
-    json!({"deleted": deleted.collect::<Vec<_>>(), "short": short.collect::<Vec<_>>()})
+    json!({"deleted": deleted.collect::<Vec<_>>(), "rows_moved": found.rows, "short": short.collect::<Vec<_>>()})
 }
 
 fn table(found: &DryRun) -> String {
+    let moved = found.rows.iter().map(|(product, rows)| format!("{rows} rows of {product} would be moved out of the history\n"));
+    let moved: String = moved.collect();
     if found.tally.is_empty() {
-        return "nothing would be deleted now\n".to_owned();
+        return "nothing would be deleted now\n".to_owned() + &moved;
     }
     let header = ["product", "kind", "why", "images", "files", "space"].map(str::to_owned);
     let mut rows = vec![header];
@@ -111,7 +115,7 @@ fn table(found: &DryRun) -> String {
         let [a, b, c, d, e, f] = widths;
         text += &format!("{product:<a$}  {kind:<b$}  {why:<c$}  {images:>d$}  {files:>e$}  {space:>f$}\n");
     }
-    text
+    text + &moved
 }
 
 fn cells(product: &str, kind: &str, why: &str, Count { images, files, bytes }: Count) -> [String; 6] {
@@ -123,20 +127,26 @@ mod tests {
     use super::*;
     use crate::domain::FileKind;
     use crate::retention::{Tally, Why};
+    use std::collections::BTreeMap;
 
     #[test]
     fn the_table_is_aligned_and_has_a_total() {
         let mut tally = Tally::default();
         tally.add("prod1-front", FileKind::OkOutputs, Why::Age, Count { images: 120, files: 240, bytes: 34 << 20 });
         tally.add("prod2", FileKind::OkImages, Why::Space, Count { images: 7, files: 7, bytes: 3 << 29 });
-        let text = table(&DryRun { tally, short: Vec::new(), unread: Vec::new() });
+        let rows = BTreeMap::from([("prod2".to_owned(), 41)]);
+        let text = table(&DryRun { tally, rows, short: Vec::new(), unread: Vec::new() });
         let expected = "\
 product      kind        why    images  files     space
 prod1-front  ok_outputs  age       120    240  34.0 MiB
 prod2        ok_images   space       7      7   1.5 GiB
 total                              127    247   1.5 GiB
+41 rows of prod2 would be moved out of the history
 ";
         assert_eq!(text, expected);
-        assert_eq!(table(&DryRun { tally: Tally::default(), short: Vec::new(), unread: Vec::new() }), "nothing would be deleted now\n");
+        assert_eq!(
+            table(&DryRun { tally: Tally::default(), rows: BTreeMap::new(), short: Vec::new(), unread: Vec::new() }),
+            "nothing would be deleted now\n"
+        );
     }
 }

@@ -244,6 +244,22 @@ codes! {
             run: &["patchcored retention --dry-run"],
             act: "",
         },
+        RowsMoved => Entry {
+            code: "rows_moved",
+            level: Info,
+            means: "Rows older than `retention.rows` were moved out of the history, into one SQLite file for each month beside it.",
+            look: "Which files there are.",
+            run: &["ls -l /var/lib/patchcored"],
+            act: "",
+        },
+        RowsNotMoved => Entry {
+            code: "rows_not_moved",
+            level: Warn,
+            means: "Old rows cannot be moved out of the history. None is lost: they stay where they are, and it is tried again in an hour.",
+            look: "The reason in the event.",
+            run: &["ls -l /var/lib/patchcored", "df -h /var/lib/patchcored"],
+            act: "Make room, close the program that uses the file, or rename a file that is no archive.",
+        },
         RetentionRefused => Entry {
             code: "retention_refused",
             level: Warn,

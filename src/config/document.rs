@@ -1,6 +1,7 @@
 //! The whole file: its shape, and the checked configuration.
 
 use super::collector::{Problems, Scope};
+use super::packaged::{PACKAGED, name_packaged};
 use super::sections::calendar::TimeOfDay;
 use super::sections::engine::{EngineConfig, RawEngine};
 use super::sections::intake::{IntakeConfig, RawIntake};
@@ -38,6 +39,8 @@ pub struct Config {
     pub profile: Option<String>,
     /// `time_zone:` and `shifts:`
     pub local: LocalTime,
+    /// The products that name no backbone and get the packaged one, because no weights of `resnet50` are found on this machine.
+    pub packaged: Vec<String>,
     /// The file with `defaults` merged into each product, for comparisons.
     document: serde_json::Value,
 }
@@ -86,6 +89,17 @@ impl Config {
         &self.document
     }
 
+    /// Which products go without a named backbone, and what to do, in words; `None` when there are none.
+    pub fn packaged_text(&self) -> Option<String> {
+        let products = self.packaged.join(", ");
+        (!products.is_empty()).then(|| {
+            format!(
+                "no backbone is named for {products}, and no weights of resnet50 are found: {PACKAGED} is used, whose weights are in the package. \
+                 Write `build: {{ backbone: {PACKAGED} }}`, so that it stays when other weights are put there"
+            )
+        })
+    }
+
     /// The product of this name.
     pub fn product(&self, name: &str) -> Option<&ProductConfig> {
         self.products.iter().find(|product| product.name == name)
@@ -110,8 +124,15 @@ impl Config {
     }
 }
 
-/// Checks all sections. `inherited` has for each product the keys that came from `defaults`; `document` is the file as read.
-pub(super) fn check(raw: RawConfig, inherited: &[BTreeSet<String>], document: serde_json::Value, problems: &mut Problems) -> Config {
+/// Checks all sections. `inherited` has for each product the keys that came from `defaults`; `document` is the file as read. With
+/// `of_machine`, the weights on this machine decide about products that name no backbone.
+pub(super) fn check(
+    raw: RawConfig,
+    inherited: &[BTreeSet<String>],
+    document: serde_json::Value,
+    of_machine: bool,
+    problems: &mut Problems,
+) -> Config {
     let RawConfig { database, engine, intake, metrics, mqtt, defaults, products, profiles, profile, time_zone, shifts } = raw;
     let database = problems.required_path("database", database, "/var/lib/patchcored/history.db");
     let engine = engine::check(engine.unwrap_or_default(), problems);
@@ -121,7 +142,8 @@ pub(super) fn check(raw: RawConfig, inherited: &[BTreeSet<String>], document: se
     if let Some(defaults) = defaults {
         product::refuse_in_defaults(&defaults, problems);
     }
-    let products = products.unwrap_or_default();
+    let mut products = products.unwrap_or_default();
+    let packaged = if of_machine { name_packaged(&mut products, &engine.weights) } else { Vec::new() };
     problems.need(!products.is_empty(), "products", "is required; list at least one product with `name`, `drop`, `ok` and `bank`");
     let products: Vec<_> = products
         .into_iter()
@@ -139,5 +161,5 @@ pub(super) fn check(raw: RawConfig, inherited: &[BTreeSet<String>], document: se
     let profiles = profiles.unwrap_or_default();
     profiles::check(&profiles, profile.as_deref(), &products, problems);
     let local = calendar::check(time_zone.as_deref(), shifts.unwrap_or_default(), problems);
-    Config { database, engine, intake, metrics, mqtt, products, profiles, profile, local, document }
+    Config { database, engine, intake, metrics, mqtt, products, profiles, profile, local, packaged, document }
 }

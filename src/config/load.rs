@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 impl Config {
-    /// Reads and checks the file. Relative paths in it are resolved against its folder.
+    /// Reads and checks the file. Relative paths in it are resolved against its folder. For products that name no backbone, the weights on
+    /// this machine decide; a text that is only parsed has `resnet50` for them.
     ///
     /// # Errors
     /// A file that cannot be read or has problems.
@@ -23,7 +24,8 @@ impl Config {
         let text =
             String::from_utf8(bytes).map_err(|error| ConfigError::NotUtf8 { path: path.into(), at: error.utf8_error().valid_up_to() })?;
         let whole = std::path::absolute(path).map_err(|reason| ConfigError::Resolve { path: path.into(), reason })?;
-        Self::parse_in(&text, whole.parent()).map_err(|problems| ConfigError::Problems { path: path.into(), problems })
+        let read = located(&text, |text| read_and_check(text, whole.parent(), true));
+        read.map_err(|problems| ConfigError::Problems { path: path.into(), problems })
     }
 
     /// Reads and checks a text. Relative paths are refused, because there is no file to start from.
@@ -39,8 +41,7 @@ impl Config {
     /// # Errors
     /// The problems of the text.
     pub fn parse_in(text: &str, folder: Option<&Path>) -> Result<Self, ConfigProblems> {
-        let text = without_mark(text);
-        read_and_check(text, folder).map_err(|problems| ConfigProblems(with_positions(text, problems)))
+        located(text, |text| read_and_check(text, folder, false))
     }
 
     /// The database in a file that is otherwise not usable.
@@ -81,10 +82,16 @@ fn read(text: &str) -> Result<Read, Vec<ConfigProblem>> {
     Ok(Read { raw, document, inherited, problems })
 }
 
-fn read_and_check(text: &str, folder: Option<&Path>) -> Result<Config, Vec<ConfigProblem>> {
+/// What `check` gives for the text without its byte-order mark; its problems with their positions.
+fn located<T>(text: &str, check: impl Fn(&str) -> Result<T, Vec<ConfigProblem>>) -> Result<T, ConfigProblems> {
+    let text = without_mark(text);
+    check(text).map_err(|problems| ConfigProblems(with_positions(text, problems)))
+}
+
+fn read_and_check(text: &str, folder: Option<&Path>, of_machine: bool) -> Result<Config, Vec<ConfigProblem>> {
     let Read { raw, document, inherited, problems } = read(text)?;
     let mut problems = Problems::new(problems, folder);
-    let config = document::check(raw, &inherited, document, &mut problems);
+    let config = document::check(raw, &inherited, document, of_machine, &mut problems);
     let found = problems.into_found();
     if found.is_empty() { Ok(config) } else { Err(found) }
 }

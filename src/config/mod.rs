@@ -1,7 +1,7 @@
 //! The configuration as the rest of the program sees it: checked, defaults filled in, durations and patterns parsed.
 //!
 //! From the bottom up: `shaped` (a text, read with [`crate::yaml`], in the shape of a section) → `values`, `collector` →
-//! `sections` (one file per section of the YAML) → `document` (the whole file) → `load`, `schema`, `diff`. A file uses only those below it.
+//! `sections` (one file per section of the YAML) → `packaged`, `document` (the whole file) → `load`, `schema`, `diff`. A file uses only those below it.
 
 mod collector;
 mod defaults;
@@ -11,6 +11,7 @@ mod error;
 mod example;
 mod key_path;
 mod load;
+mod packaged;
 mod paths;
 mod schema;
 mod sections;

@@ -141,7 +141,7 @@ pub async fn start(
     };
     monitoring.line_runs(view.clone());
     workers::start_watches(supervisor, &view, (&context, &store), clock_watch, requests);
-    workers::start_retention(supervisor, &context, store.deletable_files(), &tokens);
+    workers::start_retention(supervisor, &context, &store, &tokens);
     Ok(Line { config, store, telemetry, view, intake, tokens })
 }
 

@@ -74,6 +74,9 @@ async fn serve(config_path: &Path, mut config: Config, monitoring: &Monitoring) 
         config_in_use::write(&config, config_path);
         profile::taken_up(&line.config, &line.store.profiles(), &line.telemetry.events).await;
         calendar::note(&line.config.local, &line.store.calendar()).await;
+        if let Some(text) = config.packaged_text() {
+            tracing::warn!("{text}");
+        }
         tracing::info!(products = config.products.len(), "ready");
         systemd.enter(Phase::Running);
         let next = watch(&line, &mut supervisor, &mut requests, config_path, &long_lived).await;

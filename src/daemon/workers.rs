@@ -1,7 +1,8 @@
 //! The workers of a line, in the order of their start. Each has a name, a trigger, and a stage at which it is stopped.
 
 use crate::actions::{self, ActionContext, Ends};
-use crate::history::{DeletableFiles, HistoryStore};
+use crate::archive::RowArchive;
+use crate::history::HistoryStore;
 use crate::line::{self, ClockWatch, InspectorContext};
 use crate::outbox::{self, OutboxContext};
 use crate::rebuild::{self, Requests};
@@ -88,13 +89,14 @@ pub fn start_watches(
 }
 
 /// Starts the worker that deletes old files.
-pub fn start_retention(supervisor: &mut Supervisor, context: &InspectorContext, deletable: DeletableFiles, tokens: &Tokens) {
+pub fn start_retention(supervisor: &mut Supervisor, context: &InspectorContext, store: &HistoryStore, tokens: &Tokens) {
     let files = &context.files;
     let witnesses =
         Witnesses { clock: Arc::clone(&context.clock), claims: Arc::clone(&files.claims), leftovers: Arc::clone(&files.leftovers) };
     let context = RetentionContext {
         products: context.products.config.products.clone(),
-        deletable,
+        deletable: store.deletable_files(),
+        archive: RowArchive::of(store.database()),
         witnesses,
         telemetry: context.telemetry.clone(),
         wake: Arc::clone(&context.signals.wake),

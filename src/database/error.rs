@@ -123,11 +123,11 @@ impl HistoryError {
     }
 
     /// With a text that says more than the kind.
-    pub(super) fn saying(file: &Path, kind: HistoryErrorKind, detail: impl std::fmt::Display) -> Self {
+    pub(crate) fn saying(file: &Path, kind: HistoryErrorKind, detail: impl std::fmt::Display) -> Self {
         Self { file: file.to_owned(), kind, what: format!("{} ({detail})", kind.what()), source: None }
     }
 
-    pub(super) fn from_io(file: &Path, source: std::io::Error) -> Self {
+    pub(crate) fn from_io(file: &Path, source: std::io::Error) -> Self {
         use std::io::ErrorKind;
         let kind = match source.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => HistoryErrorKind::DiskFull,
@@ -140,7 +140,7 @@ impl HistoryError {
         Self::new(file, kind, Some(Arc::new(source)))
     }
 
-    pub(super) fn from_sqlx(file: &Path, source: sqlx::Error) -> Self {
+    pub(crate) fn from_sqlx(file: &Path, source: sqlx::Error) -> Self {
         let (kind, cause): (_, Cause) = match source {
             // sqlx repeats SQLite's words in its own message and in its source. Once is enough.
             sqlx::Error::Database(error) => {

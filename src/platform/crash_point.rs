@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub const VARIABLE: &str = "PATCHCORED_CRASH_AT";
 
 /// Every point, in the order that a daemon reaches them: it opens an old database, inspects an image, builds a bank, deletes old files.
-pub const NAMES: [&str; 44] = [
+pub const NAMES: [&str; 46] = [
     // The database is opened and brought up to date.
     "log_set_aside",
     "migration_before_copy",
@@ -54,6 +54,9 @@ pub const NAMES: [&str; 44] = [
     "file_deleted",
     "deletions_synced",
     "deletion_recorded",
+    // Old rows are moved out of the history.
+    "rows_copied",
+    "rows_deleted",
     // The clock is noted.
     "clock_recorded",
     // The daemon is asked to stop.

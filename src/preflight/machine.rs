@@ -161,6 +161,9 @@ fn check_writable(key: &str, folder: &Path, findings: &mut Findings) {
             io::ErrorKind::NotFound => {
                 format!("make the folder with `mkdir -p {}`, or correct the path", files::shell_word(folder))
             }
+            io::ErrorKind::ReadOnlyFilesystem => {
+                "mount it writable; if only the service may not write there, name the folder in `ReadWritePaths=` of its unit (docs/systemd.md)".into()
+            }
             _ if key.ends_with(".path") => "give the service's user write rights to it, or set `outputs.dir` to a folder elsewhere".into(),
             _ => "give the service's user write rights to it".into(),
         };

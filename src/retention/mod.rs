@@ -10,6 +10,7 @@ mod gone;
 mod outside;
 mod protect;
 mod remove;
+mod rows;
 mod sweep;
 mod tally;
 
@@ -17,6 +18,7 @@ pub use disks::Shortage;
 pub use outside::Witnesses;
 pub use tally::{Count, Tally, Why, size};
 
+use crate::archive::RowArchive;
 use crate::codes::EventKind;
 use crate::config::ProductConfig;
 use crate::domain::FileKind;
@@ -25,6 +27,8 @@ use crate::platform::clock::LineClock;
 use crate::supervisor::{self, Stage, Supervisor, Wakes};
 use crate::telemetry::{Event, Telemetry};
 use outside::{News, Step};
+use rows::OldRows;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,6 +53,8 @@ pub struct RetentionContext {
     pub products: Vec<ProductConfig>,
     /// The files, as far as the history knows them.
     pub deletable: DeletableFiles,
+    /// The way of old rows out of the history.
+    pub archive: RowArchive,
     /// Other parts that know the files.
     pub witnesses: Witnesses,
     /// Where the news goes.
@@ -63,13 +69,14 @@ pub fn start(supervisor: &mut Supervisor, context: RetentionContext, stop: Cance
 }
 
 async fn run(context: RetentionContext, stop: CancellationToken) {
-    let RetentionContext { products, deletable, witnesses, telemetry, wake } = context;
+    let RetentionContext { products, deletable, archive, witnesses, telemetry, wake } = context;
     if !products.iter().any(|product| product.retention.is_on()) {
         return stop.cancelled().await;
     }
     let (pulse, _watch) = telemetry.progress.worker("retention");
+    let rows = OldRows::new(&products, archive, Arc::clone(&witnesses.clock));
     let sweep = Sweep::new(products, deletable, witnesses, true, Arc::clone(&pulse));
-    let mut worker = Worker { sweep, telemetry, wake, told: None, untold: Vec::new() };
+    let mut worker = Worker { sweep, rows, telemetry, wake, told: None, told_rows: None, untold: Vec::new() };
     let mut looked: Option<Instant> = None;
     while !stop.is_cancelled() {
         let work = pulse.begin();
@@ -80,6 +87,8 @@ async fn run(context: RetentionContext, stop: CancellationToken) {
         let pause = match worker.sweep.step().await {
             Ok(Step::Deleted) => PAUSE,
             Ok(Step::Passed) => SHORT_PAUSE,
+            // Rows go after the files.
+            Ok(Step::Nothing) if worker.move_rows().await => PAUSE,
             Ok(Step::Nothing) => {
                 worker.tell_deleted();
                 LOOK
@@ -97,26 +106,46 @@ async fn run(context: RetentionContext, stop: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
         }
     }
-    worker.told = None;
+    (worker.told, worker.told_rows) = (None, None);
     worker.tell_deleted();
     worker.record().await;
 }
 
 struct Worker {
     sweep: Sweep,
+    rows: OldRows,
     telemetry: Telemetry,
     wake: Arc<Notify>,
     told: Option<Instant>,
+    told_rows: Option<Instant>,
     /// Events to record; on a full disk they wait here.
     untold: Vec<Event>,
 }
 
 impl Worker {
     fn tell_deleted(&mut self) {
-        if !self.sweep.tally.is_empty() && self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+        let is_due = |told: Option<Instant>| told.is_none_or(|told| told.elapsed() >= TELL_EVERY);
+        if !self.sweep.tally.is_empty() && is_due(self.told) {
             let tally = std::mem::take(&mut self.sweep.tally);
             self.told = Some(Instant::now());
             self.event(Event::new(EventKind::Retention, tally.text()));
+        }
+        if is_due(self.told_rows)
+            && let Some(moved) = self.rows.told()
+        {
+            self.told_rows = Some(Instant::now());
+            self.event(Event::new(EventKind::RowsMoved, moved));
+        }
+    }
+
+    /// True when some were moved.
+    async fn move_rows(&mut self) -> bool {
+        match self.rows.step().await {
+            Ok(moved) => moved,
+            Err(error) => {
+                self.event(Event::new(EventKind::RowsNotMoved, format!("{error}; tried again in an hour")));
+                false
+            }
         }
     }
 
@@ -188,6 +217,8 @@ impl Shortage {
 pub struct DryRun {
     /// The counts of the files.
     pub tally: Tally,
+    /// The rows that would be moved out of the history, by product.
+    pub rows: BTreeMap<String, u64>,
     /// Disks that would still have too little space.
     pub short: Vec<Shortage>,
     /// Folders that do not answer or cannot be read, and why. Nobody knows what would be deleted there.
@@ -200,11 +231,12 @@ pub struct DryRun {
 /// When the history cannot be read.
 pub async fn dry_run(
     products: Vec<ProductConfig>,
-    deletable: DeletableFiles,
+    (deletable, archive): (DeletableFiles, RowArchive),
     clock: LineClock,
     mut tell: impl FnMut(&str, FileKind, Why, &Path),
 ) -> Result<DryRun, HistoryError> {
     let witnesses = Witnesses { clock: Arc::new(clock), claims: Arc::default(), leftovers: Arc::default() };
+    let rows = OldRows::new(&products, archive, Arc::clone(&witnesses.clock)).count().await?;
     let mut sweep = Sweep::new(products, deletable, witnesses, false, Arc::default());
     sweep.look(Vec::new()).await;
     loop {
@@ -221,5 +253,5 @@ pub async fn dry_run(
         News::Refused(folder, reason) => Some((folder.clone(), reason.clone())),
         News::Answers(_) | News::Short(_) | News::Enough(_) => None,
     };
-    Ok(DryRun { short: sweep.shortages(), unread: sweep.news.iter().filter_map(unread).collect(), tally: sweep.tally })
+    Ok(DryRun { short: sweep.shortages(), unread: sweep.news.iter().filter_map(unread).collect(), tally: sweep.tally, rows })
 }

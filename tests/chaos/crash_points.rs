@@ -3,7 +3,7 @@
 use super::ledger::{Book, Findings, check_dead};
 use super::plant::catch_up;
 use super::process::{Ear, last_lines};
-use crate::helper::{Broker, Line, Part, Product, arg, old_database, run_ok, script, sql_change, wait_for, write_image};
+use crate::helper::{Broker, Line, Part, Product, arg, old_database, run_ok, script, sql_change, sql_value, wait_for, write_image};
 use patchcored::platform::crash_point::{NAMES, VARIABLE};
 use std::os::unix::process::ExitStatusExt;
 
@@ -24,6 +24,8 @@ enum Cause {
     LogOfAnother,
     /// Delete old files.
     Retention,
+    /// Move old rows out of the history.
+    OldRows,
     /// Put an earlier bank back in use, with an image in hand.
     Rollback,
     /// Build a bank because somebody asks for it.
@@ -38,7 +40,9 @@ enum Cause {
 
 /// How a point is caused, and at which of the times that it is reached the daemon has to die.
 fn cases(point: &str) -> &'static [(Cause, u32)] {
-    use Cause::{Defect, FirstBank, Image, KnownImage, LogOfAnother, Message, NewBank, OldDatabase, Rebuild, Retention, Rollback, Stop};
+    use Cause::{
+        Defect, FirstBank, Image, KnownImage, LogOfAnother, Message, NewBank, OldDatabase, OldRows, Rebuild, Retention, Rollback, Stop,
+    };
     match point {
         "log_set_aside" => &[(LogOfAnother, 1)],
         "migration_before_copy" | "migration_copied" => &[(OldDatabase, 1)],
@@ -65,6 +69,7 @@ fn cases(point: &str) -> &'static [(Cause, u32)] {
         "file_set_aside" => &[(Retention, 1), (Retention, 3)],
         // Outputs, then images.
         "deletions_synced" | "deletion_recorded" => &[(Retention, 1), (Retention, 2)],
+        "rows_copied" | "rows_deleted" => &[(OldRows, 1)],
         // The first stamp, before there is a bank.
         "clock_recorded" => &[(FirstBank, 1)],
         "close_before_checkpoint" | "close_checkpointed" => &[(Stop, 1)],
@@ -134,7 +139,7 @@ impl Scene {
                 self.ear.wait_ready(&self.line);
                 daemon.signal(rustix::process::Signal::TERM);
             }
-            Cause::FirstBank | Cause::OldDatabase | Cause::LogOfAnother | Cause::Retention | Cause::KnownImage => {}
+            Cause::FirstBank | Cause::OldDatabase | Cause::LogOfAnother | Cause::Retention | Cause::OldRows | Cause::KnownImage => {}
         }
         let mut daemon = daemon;
         let status = daemon.wait();
@@ -271,6 +276,35 @@ fn dying_while_old_files_are_deleted_leaves_rows_that_tell_the_truth_in_the_end(
         let names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["kept"], "{point}:{times}");
         assert_eq!(line.sql("SELECT count(*) || ' ' || sum(state = 'done') FROM inspections").unwrap(), format!("{images} {images}"));
+    }
+}
+
+#[test]
+fn dying_while_old_rows_are_moved_keeps_each_of_them() {
+    for (point, _, times) in points(&[Cause::OldRows]) {
+        let line = Line::new(&[Product::new("disc")]);
+        let retention = "    retention: {ok_outputs: 14d, ok_images: 14d, ng_outputs: 14d, ng_images: 14d, rows: 14d}\n";
+        line.configure_also(retention);
+        assert!(line.start_and_stop());
+        let history = line.path("history.db");
+        for id in 1..=3 {
+            let then = "'2026-01-01T00:00:00.000Z'";
+            let row = format!(
+                "INSERT INTO inspections (id, product, image_path, file_size, mtime_ns, state, seen_at, give_up_at, decided_at, image_score, decision,
+                 image_deleted_at) VALUES ({id}, 'disc', '/gone/{id}.png', 1, 1, 'done', {then}, {then}, {then}, 1.5, 'ng', {then})"
+            );
+            sql_change(&history, &row);
+        }
+        let mut daemon = line.start_with(|command| {
+            command.env(VARIABLE, format!("{point}:{times}"));
+        });
+        let status = daemon.wait();
+        assert_eq!(status.signal(), Some(9), "{point}:{times}: {status}\n{}", last_lines(&line.log()));
+        let daemon = line.start();
+        line.wait_sql("SELECT group_concat(id) FROM inspections", "3");
+        assert!(daemon.stop().success());
+        let ids = sql_value(&line.path("history-rows-2026-01.db"), "SELECT group_concat(id) FROM inspections");
+        assert_eq!(ids.as_deref(), Ok("1,2"), "{point}:{times}");
     }
 }
 

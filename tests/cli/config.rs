@@ -1,7 +1,7 @@
 //! Configuration files kept as fixtures. Each line `# expect: line L, column C: KEY: MESSAGE` at the top of a file is the beginning of a
 //! problem that loading it must report, and there may be no other; a file without such lines must load.
 
-use crate::helper::{run_fails, run_ok};
+use crate::helper::{Line, Product, arg, patchcored, run_fails, run_ok};
 use patchcored::config::Config;
 use std::path::{Path, PathBuf};
 
@@ -42,4 +42,38 @@ fn check_prints_the_schema_that_the_example_names_and_needs_no_configuration_for
     assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
     assert_eq!(schema["properties"]["intake"]["properties"]["rescan"]["default"], "30s");
     run_fails(2, &["check", "--schema", "--config", "config.yaml"]);
+}
+
+/// The shortest configuration, with these files as the only weights of this machine.
+fn checked_with(weights: &[&str], build: &str) -> (Option<i32>, String) {
+    let line = Line::new(&[Product::new("disc")]);
+    let text = std::fs::read_to_string(line.config()).unwrap();
+    let text: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("build:")).collect();
+    std::fs::write(line.config(), format!("{}\n{build}", text.join("\n"))).unwrap();
+    std::fs::create_dir(line.path("weights")).unwrap();
+    for name in weights {
+        std::fs::write(line.path("weights").join(name), "").unwrap();
+    }
+    let mut command = patchcored();
+    command.args(["check", "--config", arg(&line.config())]);
+    command.env("PATCHCORED_WEIGHTS", line.path("weights")).env("XDG_CACHE_HOME", line.path("none")).env("HOME", line.path("none"));
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn without_weights_of_the_default_the_packaged_network_is_used_and_that_is_said() {
+    let (lite0, resnet50) = ("efficientnet-lite0-57934424.pth", "resnet50-11ad3fa6.pth");
+    let (code, said) = checked_with(&[lite0], "");
+    assert!(code == Some(0) && said.contains("warning: products: no backbone is named for disc"), "{said}");
+    assert!(said.contains("efficientnet_lite0 is used") && said.contains("OK, ready to start"), "{said}");
+    for (weights, build) in [(&[lite0, resnet50][..], ""), (&[lite0][..], "    build: {backbone: efficientnet_lite0}\n")] {
+        let (code, said) = checked_with(weights, build);
+        assert!(code == Some(0) && !said.contains("no backbone is named"), "{said}");
+    }
+    // The method of the Python scripts has one network; and without any weights the default is what is missing.
+    for (weights, build) in [(&[lite0][..], "    build: {preset: guide}\n"), (&[][..], "")] {
+        let (code, said) = checked_with(weights, build);
+        assert!(code == Some(1) && said.contains("error: engine.weights.resnet50"), "{said}");
+    }
 }

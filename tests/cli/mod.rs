@@ -1,5 +1,6 @@
 //! The commands as a person types them.
 
+mod as_service;
 mod bad_input;
 mod by_hand;
 mod config;

@@ -1,6 +1,7 @@
 //! The real daemon, driven from outside: files, signals, database.
 
 mod act;
+mod archive;
 mod backup;
 mod bank_files;
 mod bank_start;
@@ -25,6 +26,7 @@ mod rebuild_safety;
 mod reload;
 mod requeue;
 mod retention;
+mod rights;
 mod rollback;
 mod service;
 mod statements;

@@ -1,5 +1,6 @@
 //! The files for systemd, as its own tools see them. Without these tools the tests are skipped.
 
+use crate::docs::pages;
 use crate::helper::can;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -120,18 +121,40 @@ fn user_and_folders_are_made_with_the_modes_that_the_service_needs() {
     let users = std::fs::read_to_string(root.path().join("etc/passwd")).unwrap();
     let user: Vec<&str> = users.lines().find_map(|line| line.strip_prefix("patchcored:")).unwrap().split(':').collect();
     assert_eq!(user[3..], ["patchcored visual inspection", "/var/lib/patchcored", "/usr/sbin/nologin"][..], "{users}");
+    let groups = std::fs::read_to_string(root.path().join("etc/group")).unwrap();
+    let group = |name: &str| -> Vec<String> {
+        let line = groups.lines().find_map(|line| line.strip_prefix(&format!("{name}:"))).unwrap_or_else(|| panic!("{name}: {groups}"));
+        line.split(':').map(str::to_owned).collect()
+    };
+    assert_eq!(group("patchcored")[2], "", "nobody joins the group of the service");
+    for name in ["camera", "engineer", "read"] {
+        assert_eq!(group(&format!("patchcored-{name}"))[2], "patchcored", "the service reads what they make");
+    }
     run("systemd-tmpfiles", &["--create"], "patchcored.tmpfiles.conf");
     for (folder, mode, owner) in [
-        ("var/lib/patchcored", 0o770, "patchcored"),
-        ("var/lib/patchcored/weights", 0o770, "patchcored"),
+        ("var/lib/patchcored", 0o2750, "patchcored"),
+        ("var/lib/patchcored/weights", 0o2750, "patchcored"),
         ("etc/patchcored", 0o750, "root"),
     ] {
         use std::os::unix::fs::MetadataExt;
         let meta = std::fs::metadata(root.path().join(folder)).unwrap();
         assert_eq!(meta.permissions().mode() & 0o7777, mode, "{folder}");
         assert_eq!(meta.uid() == 0, owner == "root", "{folder}");
-        assert_eq!(meta.gid().to_string(), user[2], "{folder}");
+        assert_eq!(meta.gid().to_string(), group("patchcored-read")[1], "{folder}");
     }
     let unit = std::fs::read_to_string(source("patchcored.service")).unwrap();
-    assert!(unit.contains("StateDirectoryMode=0770\n"), "as the tmpfiles snippet has it: each start sets it");
+    for line in ["Group=patchcored-read", "SupplementaryGroups=patchcored patchcored-camera patchcored-engineer", "UMask=0027"] {
+        assert!(unit.lines().any(|of_unit| of_unit == line), "{line}");
+    }
+    assert!(unit.contains("StateDirectoryMode=2750\n"), "as the tmpfiles snippet has it: each start sets it");
+}
+
+/// Without `PrivateNetwork=no` a service with the right families still has no network.
+#[test]
+fn a_page_that_opens_the_network_opens_it() {
+    let blocks: Vec<_> = pages().into_iter().flat_map(|page| page.blocks).filter(|block| block.text.contains("AF_INET")).collect();
+    assert!(blocks.len() >= 2);
+    for block in blocks {
+        assert!(block.text.contains("PrivateNetwork=no") || block.text.contains("PrivateNetwork=false"), "{}", block.text);
+    }
 }

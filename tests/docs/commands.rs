@@ -7,7 +7,7 @@ use crate::helper::{skip, sql_rows};
 use std::path::Path;
 
 /// Programs that a machine may lack; a command that needs one is then left out, and that is said.
-const MAY_LACK: [&str; 13] = [
+const MAY_LACK: [&str; 17] = [
     "sqlite3",
     "curl",
     "jq",
@@ -17,7 +17,11 @@ const MAY_LACK: [&str; 13] = [
     "mosquitto_pub",
     "systemd-analyze",
     "python3",
-    "rpm",
+    "rpmsign",
+    "rpmkeys",
+    "createrepo_c",
+    "gpg",
+    "ansible-playbook",
     "git",
     "man",
     "duckdb",

@@ -18,6 +18,7 @@ mod commands;
 mod examples;
 mod names;
 mod page;
+mod rollout;
 mod status;
 mod world;
 

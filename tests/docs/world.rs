@@ -13,7 +13,7 @@
 //!   systemd, so nothing else of the unit is in force;
 //! - `journalctl` prints the daemon's log, unfiltered;
 //! - `systemd-tmpfiles` and `systemd-sysusers` make the folders, users and groups of patchcored's lines; `coredumpctl` shows nothing;
-//! - `make` checks that the target exists (`--dry-run`);
+//! - `make` checks that the target exists (`--dry-run`), and `make rpm` leaves an empty package;
 //! - `dnf` lays down, upgrades and removes the content of our package with its scriptlets, without there being an RPM; `tar` checks the name
 //!   of our tarball and finds it unpacked; Rocky's own packages must be known ones and are not installed;
 //! - `sysctl` checks the file, and changes nothing; `nano` checks that the file may be changed; `chronyc` knows `tracking`.

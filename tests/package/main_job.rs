@@ -1,7 +1,7 @@
 //! The main job from a package's content, as the service would run it: another user, a read-only system, no network.
 
-use super::{said, script};
-use crate::helper::{Daemon, Part, arg, can, sql_value, wait_for, write_image};
+use super::{said, script, staged};
+use crate::helper::{Daemon, Part, can, sql_value, wait_for, write_image};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -134,9 +134,7 @@ fn main_job(installed: &Installed) {
 fn the_main_job_from_a_packages_content() {
     let Some(()) = can_sandbox() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("root");
-    let stage = script("package/stage").args([env!("CARGO_BIN_EXE_patchcored"), arg(&root)]).env("WITHOUT_LICENCES", "1").output().unwrap();
-    assert!(stage.status.success(), "{}", said(&stage));
+    let root = staged(folder.path());
     for name in ["usr/lib64/patchcored/libtorch_cpu.so", "usr/share/man/man1/patchcored-run.1.gz", "usr/share/licenses/patchcored/CRATES"] {
         assert!(root.join(name).exists(), "{name}");
     }

@@ -44,6 +44,7 @@ pub const ROOMS: &[Room] = &[
     // What is configured, written down, found and routed.
     room(3, "config"),
     room(3, "history"),
+    room(3, "archive"),
     room(3, "intake"),
     room(3, "routing").and(&["config"]),
     // One image, from the file to the outputs; measures of scores; how the line stands.
@@ -81,7 +82,7 @@ pub const ROOMS: &[Room] = &[
 pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("tch", &["patchcore"]),
     ("torch_sys", &["patchcore"]),
-    ("sqlx", &["database", "history"]),
+    ("sqlx", &["database", "history", "archive"]),
     ("notify", &["intake"]),
     ("serde_yaml", &["config", "yaml"]),
     ("saphyr_parser", &["yaml"]),

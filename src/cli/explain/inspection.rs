@@ -1,14 +1,14 @@
 //! Why an image was decided as it was, for the person who has the part in hand.
 
 use crate::codes;
+use crate::config::ProductConfig;
 use crate::domain::printable::printable;
 use crate::domain::{FalseAlarms, LocalTime};
 use crate::history::{DecidingBank, InspectionAccount, InspectionRow};
 use std::fmt::Write;
-use std::path::Path;
 
-/// The whole text. `ok` is the ok folder of the product, if known.
-pub fn text(account: &InspectionAccount, ok: Option<&Path>, local: &LocalTime) -> String {
+/// The whole text. `product` is that of the image, if the configuration has it.
+pub fn text(account: &InspectionAccount, product: Option<&ProductConfig>, local: &LocalTime) -> String {
     let deleted = |path: &str, at: Option<&str>| at.map_or(path.to_owned(), |at| format!("{path} (deleted {})", local.show(at)));
     let row = &account.row;
     let result = row.decision.as_deref().unwrap_or(&row.state);
@@ -18,7 +18,8 @@ pub fn text(account: &InspectionAccount, ok: Option<&Path>, local: &LocalTime) -
         let _ = writeln!(text, "{name:<12}{value}");
     };
     line("image", &deleted(&printable(&row.image_path), row.image_deleted_at.as_deref()));
-    line("product", &printable(row.product.as_deref().unwrap_or("none: no product takes images of this folder and name")));
+    let none = || row.product.clone().unwrap_or_else(|| "none: no product takes images of this folder and name".to_owned());
+    line("product", &printable(&product.map_or_else(none, ProductConfig::title)));
     line("seen", &times(row, local));
     if row.state == "done" {
         decision(row, &mut line);
@@ -39,7 +40,7 @@ pub fn text(account: &InspectionAccount, ok: Option<&Path>, local: &LocalTime) -
             line(name, &rows.iter().map(neighbour).collect::<Vec<_>>().join(", "));
         }
     }
-    text + "\nWhat to do:\n" + &advice(row, ok)
+    text + "\nWhat to do:\n" + &advice(row, product)
 }
 
 fn decision(row: &InspectionRow, line: &mut impl FnMut(&str, &str)) {
@@ -103,7 +104,7 @@ fn neighbour(row: &InspectionRow) -> String {
     format!("{} {}{ratio}", row.id, row.decision.as_deref().unwrap_or("?"))
 }
 
-fn advice(row: &InspectionRow, ok: Option<&Path>) -> String {
+fn advice(row: &InspectionRow, product: Option<&ProductConfig>) -> String {
     let Some(decision) = &row.decision else {
         let code = row.reason_code.as_deref().and_then(codes::explain);
         return code.unwrap_or_else(|| "  Nothing: it waits for its turn.\n".to_owned());
@@ -119,7 +120,7 @@ fn advice(row: &InspectionRow, ok: Option<&Path>) -> String {
                 .to_owned(),
         };
     }
-    let folder = ok.map_or("the ok folder of the product".to_owned(), |ok| printable(&ok.display().to_string()));
+    let folder = product.map_or("the ok folder of the product".to_owned(), |product| printable(&product.ok.display().to_string()));
     let mut text = "  Look at the overlay: the cross is the most unusual place.\n".to_owned();
     text += &format!(
         "  If the part is good: copy the image into {folder}, and several others of its kind; the daemon builds\n  a new bank and says what it changes.\n"
@@ -145,6 +146,7 @@ fn needed(row: &InspectionRow) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     fn row() -> InspectionRow {
         InspectionRow {
@@ -180,10 +182,12 @@ mod tests {
         };
         let before = vec![InspectionRow { id: 4710, decision: Some("ok".into()), image_ratio: Some(0.8), ..InspectionRow::default() }];
         let account = InspectionAccount { row: row(), bank: Some(bank), before, after: Vec::new() };
-        let text = text(&account, Some(Path::new("/srv/ok")), &LocalTime::of_machine().in_utc());
+        let config = "{database: /h.db, products: [{name: prod1, display_name: 전면 검사, drop: [{path: /d}], ok: /srv/ok, bank: /b}]}";
+        let product = Config::parse(config).unwrap().products.remove(0);
+        let text = text(&account, Some(&product), &LocalTime::of_machine().in_utc());
         let expected = "inspection 4711: ng
 image       /drop/a\\u{1b}.jpg
-product     prod1
+product     prod1 (전면 검사)
 seen        2026-11-23T08:42:00.123Z, decided 2026-11-23T08:42:00.431Z, 1 attempt
 score       1.5000, tau 1.2000: 1.25 times tau
 mask size   40 pixels in 2 regions

@@ -78,6 +78,8 @@ pub struct PlaceReport {
 pub struct ProductReport {
     /// Its name.
     pub product: String,
+    /// Its name for people; `null` without one.
+    pub display_name: Option<String>,
     /// False when the profile in use leaves it out: no new images are taken for it.
     pub on: bool,
     /// The bank in use: `version`, when it was built, `created_at`, whether a rollback put it back, `after_rollback`, and what it
@@ -215,6 +217,7 @@ impl Sources<'_> {
         let decided = seen.ten_minutes.ok + seen.ten_minutes.ng;
         ProductReport {
             product: config.name.clone(),
+            display_name: config.display_name.clone(),
             on: self.config.is_on(&config.name),
             bank_age_seconds: bank.and_then(|bank| self.age(&bank.created_at)),
             bank_trouble: trouble.map(|trouble| BankTroubleReport {

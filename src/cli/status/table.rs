@@ -52,7 +52,8 @@ fn set_up_for(profile: &Profile, local: &LocalTime) -> String {
 
 fn print_product(product: &ProductReport, built_first: &str, local: &LocalTime, out: &mut dyn Write) -> io::Result<()> {
     let off = if product.on { "" } else { ": off in this profile" };
-    writeln!(out, "\n{}{off}", product.product)?;
+    let shown = product.display_name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
+    writeln!(out, "\n{}{shown}{off}", product.product)?;
     let mut row = |name: &str, text: &str| writeln!(out, "  {name:<8}  {text}");
     row("bank", &bank(product, local))?;
     if let Some(work) = work(product, built_first, local) {

@@ -24,7 +24,8 @@ pub(in crate::config) struct RawBuild {
     /// and infer.py: score guide, coreset_method kmeans, calibration in_sample, neighbourhood 1, smoothing 0, float32. `fast` takes three
     /// quarters of the usual shorter, `fine` one and a half times; `default` is the same as no preset.
     pub preset: Option<Word<Preset>>,
-    /// The network. Larger sees finer differences, smaller is faster; `efficientnet_lite0` is the choice for a PC without a GPU.
+    /// The network. Larger sees finer differences, smaller is faster; `efficientnet_lite0` is the choice for a PC without a GPU. It is also the
+    /// default where no weights of `resnet50` are found, except with `preset: guide`.
     pub backbone: Option<Word<Backbone>>,
     /// Short side after resizing, in pixels; a multiple of 14 for `dinov2_*`. Larger finds smaller defects; the time grows with its square.
     #[schemars(range(min = BuildOptions::SHORTER.0, max = BuildOptions::SHORTER.1))]

@@ -22,14 +22,19 @@ use std::path::PathBuf;
 /// The form of a name, for the schema.
 pub(in crate::config) const NAME: &str = r"^(?!\.{1,2}$)[A-Za-z0-9._-]+$";
 
+/// Letters of a name for people.
+const DISPLAY_NAME: usize = 80;
+
 /// Keys of a product that `defaults` cannot set.
-pub(in crate::config) const NOT_IN_DEFAULTS: [&str; 4] = ["name", "drop", "ok", "bank"];
+pub(in crate::config) const NOT_IN_DEFAULTS: [&str; 5] = ["name", "display_name", "drop", "ok", "bank"];
 
 /// One entry of `products:`, with `defaults:` merged in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProductConfig {
     /// Unique, `[A-Za-z0-9._-]`.
     pub name: String,
+    /// The name for people; `None` = none beside `name`.
+    pub display_name: Option<String>,
     /// The folders that this product's images arrive in; at least one.
     pub drop: Vec<DropConfig>,
     /// The folder of ok images that the bank is built from.
@@ -64,13 +69,26 @@ pub struct ProductConfig {
     pub on_ng: Option<OnNgConfig>,
 }
 
-/// An entry of `products`, and `defaults` (in which the first four keys are refused later).
+impl ProductConfig {
+    /// The name, with that for people behind it.
+    pub fn title(&self) -> String {
+        match &self.display_name {
+            Some(shown) => format!("{} ({shown})", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// An entry of `products`, and `defaults` (in which the first five keys are refused later).
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawProduct {
     /// The unique name of the product. The database uses this name too, so do not change it without need.
     #[schemars(required, regex(pattern = NAME))]
     pub name: Option<String>,
+    /// The name for people, in any language, as `전면 검사`. `patchcored status` and `patchcored explain` show it beside `name`; it can be changed at any time.
+    #[schemars(length(min = 1, max = DISPLAY_NAME))]
+    pub display_name: Option<String>,
     /// The folders that the images of this product arrive in; at least one.
     #[schemars(required, length(min = 1))]
     pub drop: Option<Vec<RawDrop>>,
@@ -114,6 +132,7 @@ pub(in crate::config) struct RawProduct {
 /// Checks an entry of `products:`, after `defaults` was merged into it.
 pub(in crate::config) fn check(raw: RawProduct, scope: &Scope<'_>, intake: &IntakeConfig, problems: &mut Problems) -> ProductConfig {
     let name = check_name(raw.name, scope, problems);
+    let display_name = check_display_name(raw.display_name, scope, problems);
     let drop = drop::check(raw.drop.unwrap_or_default(), scope, intake, problems);
     let ok = problems.required_path(&scope.key("ok"), raw.ok, "/srv/banks/prod1-front/ok");
     let bank = problems.required_path(&scope.key("bank"), raw.bank, "/srv/banks/prod1-front");
@@ -134,6 +153,7 @@ pub(in crate::config) fn check(raw: RawProduct, scope: &Scope<'_>, intake: &Inta
     let Built { options, guide, min_images } = built;
     ProductConfig {
         name,
+        display_name,
         drop,
         ok,
         bank,
@@ -163,6 +183,14 @@ fn check_name(name: Option<String>, scope: &Scope<'_>, problems: &mut Problems) 
     name
 }
 
+fn check_display_name(name: Option<String>, scope: &Scope<'_>, problems: &mut Problems) -> Option<String> {
+    let name = name?;
+    let fits = (1..=DISPLAY_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control) && name.trim() == name;
+    let message = format!("is no name for people; use 1 to {DISPLAY_NAME} letters in one line, without spaces around them");
+    problems.need(fits, scope.key("display_name"), message);
+    Some(name)
+}
+
 /// True for a text that matches [`NAME`].
 pub(in crate::config) fn is_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -171,7 +199,8 @@ pub(in crate::config) fn is_name(name: &str) -> bool {
 
 /// Refuses in `defaults` the keys that differ from product to product.
 pub(in crate::config) fn refuse_in_defaults(defaults: &RawProduct, problems: &mut Problems) {
-    let given = [defaults.name.is_some(), defaults.drop.is_some(), defaults.ok.is_some(), defaults.bank.is_some()];
+    let given =
+        [defaults.name.is_some(), defaults.display_name.is_some(), defaults.drop.is_some(), defaults.ok.is_some(), defaults.bank.is_some()];
     for (key, given) in NOT_IN_DEFAULTS.iter().zip(given) {
         problems.need(!given, format!("defaults.{key}"), format!("`{key}` differs from product to product; move it under each product"));
     }
@@ -199,13 +228,23 @@ mod tests {
     }
 
     #[test]
+    fn a_name_for_people_may_have_any_letters() {
+        let of = |name: &str| checked(&format!("{{name: a, display_name: \"{name}\", drop: [{{path: /d}}], ok: /o, bank: /b}}"));
+        let (product, problems) = of("전면 검사");
+        assert_eq!((product.title().as_str(), problems.as_str()), ("a (전면 검사)", ""));
+        for wrong in ["", " front", "two\\nlines", &"x".repeat(81)] {
+            assert!(of(wrong).1.starts_with("products[0].display_name: is no name for people; use 1 to 80 letters"), "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_four_keys_of_a_product_are_required() {
         let (product, problems) = checked("{name: a, drop: [{path: /drop}], ok: /a/ok, bank: /a}");
         assert_eq!((product.name.as_str(), product.decide_by, problems.as_str()), ("a", DecideBy::Image, ""));
         assert_eq!((product.reference, product.on_ng, product.sensitivity), (None, None, 1.0));
         let (_, problems) = checked("{}");
         let keys: Vec<&str> = problems.lines().map(|line| line.split(": ").next().unwrap()).collect();
-        assert_eq!(keys, NOT_IN_DEFAULTS.map(|key| format!("products[0].{key}")));
+        assert_eq!(keys, ["name", "drop", "ok", "bank"].map(|key| format!("products[0].{key}")));
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct RetentionConfig {
     pub when_full: Vec<FileKind>,
     /// No file is deleted earlier than this after the decision.
     pub keep_at_least: Duration,
+    /// How long after the decision a row whose files are gone stays in the history. `None` = for ever.
+    pub rows: Option<Duration>,
 }
 
 impl RetentionConfig {
@@ -81,11 +83,15 @@ pub(in crate::config) struct RawRetention {
     /// No file is deleted earlier than this after the decision, even when the disk is full.
     #[schemars(transform = within(AGE))]
     pub keep_at_least: Option<Span>,
+    /// Rows are moved out of the history this long after the decision, as `400d`, into one SQLite file for each month beside the database.
+    /// Needs an age for all four kinds of files, none longer than this: a row goes when its files are gone. Without it, rows stay for ever.
+    #[schemars(transform = within(AGE))]
+    pub rows: Option<Span>,
 }
 
 /// Checks the section.
 pub(in crate::config) fn check(raw: RawRetention, scope: &Scope<'_>, problems: &mut Problems) -> RetentionConfig {
-    let RawRetention { ok_outputs, ng_outputs, ok_images, ng_images, min_free, when_full, keep_at_least } = raw;
+    let RawRetention { ok_outputs, ng_outputs, ok_images, ng_images, min_free, when_full, keep_at_least, rows } = raw;
     let keep_at_least = keep_at_least.map_or(Duration::from_secs(3600), |Span(s)| s);
     problems.need_span(scope.key("retention.keep_at_least"), keep_at_least, AGE);
     let given = [
@@ -120,7 +126,19 @@ pub(in crate::config) fn check(raw: RawRetention, scope: &Scope<'_>, problems: &
         scope.key("retention.when_full"),
         "is empty, so min_free could delete nothing; list what may go, as [ok_outputs]",
     );
-    RetentionConfig { ages, min_free, when_full, keep_at_least }
+    let rows = rows.map(|Span(rows)| rows);
+    if let Some(rows) = rows {
+        problems.need_span(scope.key("retention.rows"), rows, AGE);
+        let lacking: Vec<&str> =
+            FileKind::ALL.iter().filter(|kind| ages.get(kind).is_none_or(|age| *age > rows)).map(|kind| kind.as_str()).collect();
+        let message = format!(
+            "a row goes when its files are gone, so each kind of file needs an age of at most {}; set or shorten {}",
+            show(rows),
+            lacking.join(", ")
+        );
+        problems.need(lacking.is_empty(), scope.key("retention.rows"), message);
+    }
+    RetentionConfig { ages, min_free, when_full, keep_at_least, rows }
 }
 
 #[cfg(test)]
@@ -132,7 +150,8 @@ mod tests {
     fn nothing_is_deleted_by_default() {
         let (retention, problems) = check_of_product("{}", check);
         let keep_at_least = Duration::from_secs(3600);
-        let expected = RetentionConfig { ages: BTreeMap::new(), min_free: None, when_full: vec![FileKind::OkOutputs], keep_at_least };
+        let expected =
+            RetentionConfig { ages: BTreeMap::new(), min_free: None, when_full: vec![FileKind::OkOutputs], keep_at_least, rows: None };
         assert!(!retention.is_on() && problems.is_empty());
         assert_eq!(retention, expected);
     }
@@ -145,6 +164,10 @@ mod tests {
             ("{min_free: 95%}", "products[0].retention.min_free: 95 is out of range; use 1 to 90 percent of the disk"),
             ("{min_free: 0GB}", "products[0].retention.min_free: 0 would keep nothing free"),
             ("{min_free: 1GB, when_full: []}", "products[0].retention.when_full: is empty"),
+            (
+                "{ok_outputs: 2d, ok_images: 20d, ng_images: 3d, rows: 4d}",
+                "products[0].retention.rows: a row goes when its files are gone, so each kind of file needs an age of at most 4d; set or shorten ok_images, ng_outputs",
+            ),
         ] {
             let (_, problems) = check_of_product(text, check);
             assert!(problems.starts_with(words), "{text}: {problems}");
