@@ -5,7 +5,7 @@
 CARGO_FLAGS := --release --locked
 BIN := target/release/patchcored
 
-.PHONY: demo test bench build lint spell deny setup tools slow-writers backlog overhead reload-load mqtt-outage mounts chaos soak fuzz prometheus \
+.PHONY: demo test bench build lint spell deny setup tools slow-writers backlog overhead reload-load mqtt-outage mounts chaos soak fuzz prometheus pictures \
 	rpm tarball deb try-package try-systemd package-tools
 
 build: setup
@@ -25,7 +25,7 @@ test: setup
 bench: setup
 	cargo bench --locked --bench engine
 
-# Measurements with the real daemon; the defaults of N and MINUTES are the figures of the README.
+# Measurements with the real daemon; the defaults of N and MINUTES are the figures of docs/measurements.md.
 slow-writers: setup
 	N=$(or $(N),10000) cargo test $(CARGO_FLAGS) --test tests load::slow_writers -- --ignored --nocapture
 
@@ -58,6 +58,10 @@ soak: setup
 # A real Prometheus (Debian: apt-get install --no-install-recommends prometheus) asks a small line, and what it knows is compared with the history.
 prometheus: setup
 	cargo test $(CARGO_FLAGS) --test tests -- --ignored --exact --nocapture monitoring::prometheus::prometheus_asks_the_daemon
+
+# Makes the picture and the status of the README anew, from the demo.
+pictures: build
+	@scripts/pictures
 
 # Each fuzz target for SECONDS; needs a nightly compiler and cargo-fuzz, and says so.
 fuzz: setup

@@ -5,7 +5,7 @@ use super::rows::{active_bank, bank_row, describe, new_bank, rows_sha256};
 use super::{ActiveBank, ActiveBanks, BANK_FILES, BankFolder, BankFolderError, BankState, Edit};
 use crate::codes::EventKind;
 use crate::config::ProductConfig;
-use crate::domain::{BankTrigger, EngineSize, Tau};
+use crate::domain::{BankTrigger, EngineSize, Tau, error_text};
 use crate::history::{ActiveBankRow, Banks, HistoryError, NewBank};
 use crate::patchcore::{BankRecord, MemoryBank};
 use crate::platform::crash_point;
@@ -94,14 +94,14 @@ impl BanksInUse {
             }
             Ok(_) => None,
             Err(error) => {
-                tracing::warn!(product = %product.name, error = format!("{error:#}"), "bank folder cannot be used now; the history says which bank is in use");
+                tracing::warn!(product = %product.name, error = error_text(&error), "bank folder cannot be used now; the history says which bank is in use");
                 None
             }
         };
         if let Some((version, trigger)) = newer {
             match self.put_in_use(product, version, trigger).await {
                 Err(error) if !error.is::<HistoryError>() => {
-                    tracing::error!(product = %product.name, version, error = format!("{error:#}"), "bank not put in use; the one that the history names stays");
+                    tracing::error!(product = %product.name, version, error = error_text(&error), "bank not put in use; the one that the history names stays");
                 }
                 done => return done,
             }

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::config::ConfigError;
 use crate::daemon::{EX_CONFIG, FatalError};
 use crate::database::{HistoryError, HistoryErrorKind, LockError};
+use crate::domain::error_text;
 use crate::domain::spelling::nearest;
 use crate::imaging::ImageError;
 use crate::patchcore::EngineError;
@@ -51,7 +52,7 @@ impl Coded {
 
 /// The message as it is shown: `error[bad_config]: …`.
 pub(super) fn shown(error: &anyhow::Error) -> String {
-    format!("error[{}]: {error:#}", code(error))
+    format!("error[{}]: {}", code(error), error_text(error))
 }
 
 /// The code of an error: that of its innermost cause that has one.
@@ -194,6 +195,8 @@ mod tests {
         assert_eq!(shown(anyhow::anyhow!("something")), "error[failed]: something");
         let busy = anyhow::Error::from(LockError::InUse { database: "/h.db".into(), holder: "7".into() });
         assert!(shown(FatalError::History(busy).into()).starts_with("error[database_in_use]: history database: /h.db: another"));
+        let unreadable = EngineError::Read { path: "/w.pth".into(), source: std::io::Error::other("the disk is gone") };
+        assert_eq!(shown(unreadable.into()), "error[file_not_read]: cannot read /w.pth: the disk is gone");
         let missing = EngineError::BankFile { path: "/b".into(), reason: "cut".into() };
         let error = Err::<(), _>(missing).context("the bank").unwrap_err();
         assert_eq!(shown(error), "error[bank_file]: the bank: cannot use bank file /b: cut");

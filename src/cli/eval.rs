@@ -157,16 +157,15 @@ fn score_folder(scorer: &BankScorer, folder: &Path, masks: Option<&Path>, keep_m
         }
         Ok(())
     })?;
-    if let (true, Some(first)) = (scores.paths.is_empty(), scores.left_out.first()) {
-        bail!("{}: none of its {} images can be used; the first: {}", folder.display(), paths.len(), first.reason);
+    if scores.paths.is_empty() {
+        bail!("{}: none of its {} images can be used", folder.display(), paths.len());
     }
     if let Some(masks) = masks
         && scores.maps.is_empty()
     {
-        match scores.left_out.iter().find(|file| file.path.starts_with(masks)) {
-            Some(first) => bail!("{}: no mask can be used; the first: {}", masks.display(), first.reason),
-            None => bail!("{}: no mask has the name of an image in {}", masks.display(), folder.display()),
-        }
+        let is_left_out = scores.left_out.iter().any(|file| file.path.starts_with(masks));
+        let why = if is_left_out { "can be used".to_owned() } else { format!("has the name of an image in {}", folder.display()) };
+        bail!("{}: no mask {why}", masks.display());
     }
     Ok(scores)
 }

@@ -51,21 +51,21 @@ enum Command {
     Infer(infer::InferArgs),
     /// Measure a bank on OK and NG images: AUROC, AUPRO, false alarms and recall at tau
     Eval(eval::EvalArgs),
-    /// Plant synthetic defects into images of good parts, and tell how small a defect a bank finds
+    /// Plant synthetic defects into images of good parts, and say how small a defect a bank finds
     Selftest(selftest::SelftestArgs),
     /// Compare build settings on the OK images of a product, and recommend some; it changes nothing
     Tune(tune::TuneArgs),
-    /// Tell how each product stands: bank, backlog, last decision, ng-rate, folders, disk space
+    /// Show how each product stands: bank, backlog, last decision, ng-rate, folders, disk space
     Status(status::StatusArgs),
     /// Read the inspection history
     History(history::HistoryArgs),
     /// List the profiles, or change the line over to another
     Profile(profile::ProfileArgs),
-    /// Have failed images inspected again
+    /// Inspect failed images again
     Requeue(requeue::RequeueArgs),
-    /// Tell which old files the daemon would delete now
+    /// List the old files that the daemon would delete now
     Retention(retention::RetentionArgs),
-    /// Have the bank of a product built anew from its ok folder, although nothing has changed there
+    /// Build the bank of a product again from its ok folder, although nothing has changed there
     Rebuild(rebuild::RebuildArgs),
     /// Put an earlier bank version of a product back in use
     Rollback(rollback::RollbackArgs),
@@ -73,7 +73,7 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put a backup back in place, while the daemon is stopped
     Restore(restore::RestoreArgs),
-    /// Tell what a code of the log, the history or an error message means, and what to do
+    /// Say what a code means, or why an image was decided as it was, and what to do
     Explain(explain::ExplainArgs),
     /// Play a small synthetic line on this machine, end to end
     Demo(demo::DemoArgs),

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 pub struct RebuildArgs {
     #[command(flatten)]
     request: RequestArgs,
-    /// Start anew, whatever became of the bank in use: also when its folder is empty, or when over half of the OK images that it was
+    /// Start from the beginning, whatever became of the bank in use: also when its folder is empty, or when over half of the OK images that it was
     /// built from are gone for good
     #[arg(long)]
     anew: bool,

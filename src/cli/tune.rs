@@ -19,7 +19,7 @@ pub struct TuneArgs {
     /// The configuration file; it is not changed
     #[arg(long, value_name = "FILE", default_value = "/etc/patchcored/config.yaml")]
     config: PathBuf,
-    /// The most time that one image may take, as 100ms [default: any]
+    /// The most time that one image may take, e.g. 100ms, 1s [default: any]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     budget: Option<Duration>,
     /// The time for the comparison; settings that would take longer are not begun

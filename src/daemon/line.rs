@@ -7,7 +7,7 @@ use crate::banks::{ActiveBank, ActiveBanks, BanksInUse};
 use crate::codes::EventKind;
 use crate::config::{Config, ProductConfig};
 use crate::database::{CARETAKER_LOOK, look_after};
-use crate::domain::BankTrouble;
+use crate::domain::{BankTrouble, error_text};
 use crate::history::{BankRequest, HistoryStore, Scope};
 use crate::inspect::OutputClaims;
 use crate::intake::{RootWorker, Writers};
@@ -155,7 +155,7 @@ fn banks_to_load(config: &Config, banks: &ActiveBanks) -> Vec<ActiveBank> {
 /// Nobody may be able to tell now which bank a product uses. The other products start all the same, and its keeper asks again.
 async fn adopt(banks: &BanksInUse, product: &ProductConfig) {
     let Err(error) = banks.adopt(product).await else { return };
-    banks.telemetry.banks.begins(&product.name, &product.bank, BankTrouble::Unusable, &format!("{error:#}")).await;
+    banks.telemetry.banks.begins(&product.name, &product.bank, BankTrouble::Unusable, &error_text(&error)).await;
     if let Err(error) = banks.rows.set_waiting_for_bank(&product.name).await {
         tracing::error!(%error, "history not written; images that wait for a bank do not say so");
     }

@@ -77,17 +77,17 @@ impl Blob {
     }
 }
 
-/// A slightly bent line.
+/// A bent line.
 #[derive(Debug, Clone)]
 pub struct Stroke {
     points: Vec<(f32, f32)>,
 }
 
 impl Stroke {
-    /// A line of about `length` pixels through `middle`.
-    pub fn random(middle: (f32, f32), length: f32, rng: &mut ChaCha8Rng) -> Stroke {
+    /// A line of about `length` pixels through `middle`, that bends by up to `most_bend` of its length.
+    pub fn random(middle: (f32, f32), length: f32, most_bend: f32, rng: &mut ChaCha8Rng) -> Stroke {
         let (sin, cos) = rng.random_range(0.0..TAU).sin_cos();
-        let bend = rng.random_range(-0.12..0.12) * length;
+        let bend = rng.random_range(-most_bend..most_bend) * length;
         // A parabola over the chord: the bend is zero at both ends and largest in the middle.
         let at = |t: f32| {
             let (along, across) = ((t - 0.5) * length, bend * (0.5 - 2.0 * (t - 0.5) * (t - 0.5)));
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_stroke_is_nearest_to_its_own_points() {
-        let stroke = Stroke::random((0.0, 0.0), 60.0, &mut ChaCha8Rng::seed_from_u64(2));
+        let stroke = Stroke::random((0.0, 0.0), 60.0, 0.12, &mut ChaCha8Rng::seed_from_u64(2));
         let (x, y) = stroke.points[4];
         let (distance, along) = stroke.distance(x, y);
         assert!(distance < 1e-3);

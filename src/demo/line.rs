@@ -18,7 +18,7 @@ const ENTRIES: [&str; 12] = [
     "history.db-shm",
     "patchcored.log",
     "truth.csv",
-    "picture.png",
+    "picture.jpg",
     "camera",
     "ok",
     "banks",
@@ -136,13 +136,7 @@ intake:
 defaults:
   build:
     backbone: efficientnet_lite0
-    shorter: 256
-    stride: 2
-    layers: [layer2, layer3, layer4]
-    coreset: 0.1
-    neighbourhood: 3
-    calibration: held_out
-    pixel_pct: 0.999         # a tight mask round the defect
+    shorter: 384             # enough for pictures of 320 pixels, and fast
     min_images: 10
   rebuild:
     quiet_period: 2s         # short, so that the demo need not wait

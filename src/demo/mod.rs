@@ -34,7 +34,7 @@ use watch::DropWatch;
 /// For the daemon to start: it loads libtorch and opens its database.
 const START: Duration = Duration::from_secs(60);
 /// For the first two banks, on a slow machine.
-const BUILD: Duration = Duration::from_secs(180);
+const BUILD: Duration = Duration::from_secs(300);
 /// Without any new decision or bank while some are owed, the line counts as stuck.
 const STALL: Duration = Duration::from_secs(60);
 /// From SIGTERM to the end of the daemon.
@@ -174,10 +174,10 @@ fn conclude(line: &DemoLine, plans: &[ProductPlan], watch: &DropWatch, out: &mut
     for find in finds.iter().flat_map(|finds| finds.iter().take(2)).take(3) {
         writeln!(out, "  {}", find.overlay)?;
     }
-    let clearest: Vec<&Find<'_>> = finds.iter().filter_map(|finds| finds.first()).collect();
-    if !clearest.is_empty() {
-        picture::write(&clearest, &line.file("picture.png"))?;
-        writeln!(out, "  {dir}/picture.png")?;
+    let found: Vec<Find<'_>> = finds.into_iter().flatten().collect();
+    if !found.is_empty() {
+        picture::write(&found, &line.file("picture.jpg"))?;
+        writeln!(out, "  {dir}/picture.jpg")?;
     }
     writeln!(out, "and at the history")?;
     writeln!(out, "  sqlite3 {dir}/history.db 'select * from defect_history'")?;

@@ -160,7 +160,8 @@ fn generator(product: Product, seed: u64, series: u64, index: u64) -> ChaCha8Rng
     rng
 }
 
-fn jpeg(image: &RgbImage) -> anyhow::Result<Vec<u8>> {
+/// The image as a JPEG of high quality.
+pub fn jpeg(image: &RgbImage) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, 93).encode_image(image).context("cannot encode a JPEG")?;
     Ok(bytes)

@@ -1,4 +1,4 @@
-//! Product `weave`: a plain weave of light warp and blue weft threads that fills the picture.
+//! Product `weave`: a canvas, a plain weave of natural warp and grey weft threads, that fills the picture.
 
 use super::defects::{Blob, DefectKind, Stroke};
 use super::photo::{Rgb, Shade, Spread, Surface, cell, mix, noise, scale, smooth_step};
@@ -7,15 +7,17 @@ use rand_chacha::ChaCha8Rng;
 use std::f32::consts::PI;
 
 /// From thread to thread, pixels.
-const PITCH: f32 = 20.0;
+const PITCH: f32 = 10.0;
 /// Half the width of a thread as a share of [`PITCH`].
 const HALF: f32 = 0.46;
 
-const WARP: Rgb = [202.0, 192.0, 168.0];
-const WEFT: Rgb = [88.0, 112.0, 146.0];
-const GROUND: Rgb = [34.0, 32.0, 30.0];
-const OIL: Rgb = [66.0, 54.0, 34.0];
-const STRAY: Rgb = [158.0, 52.0, 44.0];
+const WARP: Rgb = [208.0, 202.0, 190.0];
+const WEFT: Rgb = [170.0, 173.0, 176.0];
+const GROUND: Rgb = [60.0, 57.0, 53.0];
+const OIL: Rgb = [78.0, 62.0, 38.0];
+/// Half the width of a stray thread, pixels.
+const STRAY_HALF: f32 = 2.0;
+const STRAY: Rgb = [44.0, 50.0, 66.0];
 
 /// Cloth runs over a roller: it moves sideways and skews a little.
 pub const SPREAD: Spread = Spread { shift: 5.0, turn: 1.2 };
@@ -53,8 +55,8 @@ impl Weave {
         let middle = (rng.random_range(-100.0..100.0), rng.random_range(-100.0..100.0));
         let fault = match defect {
             Some(DefectKind::OilSpot) => Some(Fault::OilSpot(Blob::random(middle, rng.random_range(15.0..24.0), rng))),
-            Some(DefectKind::Tear) => Some(Fault::Tear(Blob::random(middle, rng.random_range(13.0..20.0), rng))),
-            Some(DefectKind::StrayThread) => Some(Fault::StrayThread(Stroke::random(middle, rng.random_range(60.0..100.0), rng))),
+            Some(DefectKind::Tear) => Some(Fault::Tear(Blob::random(middle, rng.random_range(17.0..25.0), rng))),
+            Some(DefectKind::StrayThread) => Some(Fault::StrayThread(Stroke::random(middle, rng.random_range(90.0..140.0), 0.3, rng))),
             Some(DefectKind::BrokenThread) => {
                 let row = (middle.1 / PITCH).floor() as i32;
                 let half = rng.random_range(26.0..44.0);
@@ -82,15 +84,29 @@ impl Weave {
         let twist = ((along * 0.62 + across * 4.2) * 1.45).sin();
         let fibre = noise(along * 0.55, across * 3.0 + index as f32 * 5.0, seed ^ 2);
         let dye = 1.0 + 0.05 * (cell(index, 0, seed ^ 3) * 2.0 - 1.0);
-        let lit = (0.42 + 0.58 * round) * (0.80 + 0.32 * height) * (1.0 + 0.05 * twist + 0.05 * fibre) * dye;
+        let lit = (0.56 + 0.44 * round) * (0.84 + 0.26 * height) * (1.0 + 0.05 * twist + 0.07 * fibre) * dye;
         Some(Thread { across, height, colour: scale(base, lit) })
     }
 
-    fn cloth(&self, x: f32, y: f32, light: f32, weft_absent: bool) -> Rgb {
+    /// Whether the warp and the weft thread at this point are absent.
+    fn absent(&self, x: f32, y: f32, column: i32, row: i32) -> (bool, bool) {
+        match &self.fault {
+            // Each torn thread ends somewhere else.
+            Some(Fault::Tear(blob)) => {
+                let is_torn = |thread: i32, family: u32| blob.depth(x, y) > 14.0 * cell(thread, 1, self.seed ^ family) - 4.0;
+                (is_torn(column, 0x11), is_torn(row, 0x22))
+            }
+            Some(Fault::BrokenThread(broken, from, to)) => (false, row == *broken && (*from..*to).contains(&x)),
+            _ => (false, false),
+        }
+    }
+
+    fn cloth(&self, x: f32, y: f32, light: f32) -> Rgb {
         let (column, row) = ((x / PITCH).floor() as i32, (y / PITCH).floor() as i32);
         let rise = if (column + row).rem_euclid(2) == 0 { 1.0 } else { -1.0 };
-        let warp = self.thread(column, x, y, rise, WARP, 0x11);
-        let weft = if weft_absent { None } else { self.thread(row, y, x, -rise, WEFT, 0x22) };
+        let (no_warp, no_weft) = self.absent(x, y, column, row);
+        let warp = if no_warp { None } else { self.thread(column, x, y, rise, WARP, 0x11) };
+        let weft = if no_weft { None } else { self.thread(row, y, x, -rise, WEFT, 0x22) };
         let side = |thread: &Thread, axis: f32| scale(thread.colour, 1.0 + 0.12 * thread.across * axis);
         match (warp, weft) {
             (Some(warp), Some(weft)) if weft.height > warp.height => side(&weft, light.sin()),
@@ -103,36 +119,25 @@ impl Weave {
 
 impl Surface for Weave {
     fn shade(&self, x: f32, y: f32, light: f32) -> Shade {
-        let absent = match self.fault {
-            Some(Fault::BrokenThread(row, from, to)) => (y / PITCH).floor() as i32 == row && (from..to).contains(&x),
-            _ => false,
-        };
-        let cloth = self.cloth(x, y, light, absent);
+        let cloth = self.cloth(x, y, light);
         let (colour, defect) = match &self.fault {
             None => (cloth, 0.0),
             Some(Fault::OilSpot(blob)) => {
-                let cover = blob.coverage(x, y, 8.0);
+                let cover = blob.coverage(x, y, 14.0);
                 // Oil soaks in: it darkens the cloth but its structure stays.
                 let soaked: Rgb = std::array::from_fn(|i| 0.45 * cloth[i] * OIL[i] / OIL[0] + 0.25 * OIL[i]);
                 (mix(cloth, soaked, cover), cover)
             }
-            Some(Fault::Tear(blob)) => {
-                let depth = blob.depth(x, y);
-                // Torn threads end at different lengths and their ends are fuzzy and light.
-                let ends = 3.0 * noise(x * 0.45, y * 0.45, self.seed ^ 7);
-                let open = smooth_step(-1.0, 1.0, depth + ends);
-                let fuzz = 0.35 * smooth_step(-5.0, -1.0, depth + ends) * (1.0 - open);
-                (mix(mix(cloth, [225.0, 220.0, 208.0], fuzz), scale(GROUND, 0.75), open), f32::from(depth > 0.0))
-            }
+            Some(Fault::Tear(blob)) => (cloth, f32::from(blob.depth(x, y) > 0.0)),
             Some(Fault::StrayThread(stroke)) => {
                 let (distance, along) = stroke.distance(x, y);
-                let shadow = 0.4 * smooth_step(6.5, 2.5, stroke.distance(x + 1.5, y - 1.5).0);
-                let round = (1.0 - (distance / 3.2).min(1.0).powi(2)).sqrt();
-                let twist = 1.0 + 0.12 * (along * 160.0 + distance).sin();
-                let thread = scale(STRAY, (0.45 + 0.6 * round) * twist);
-                if distance < 3.2 { (thread, 1.0) } else { (scale(cloth, 1.0 - shadow), 0.0) }
+                let shadow = 0.35 * smooth_step(4.5, 1.0, stroke.distance(x + 1.5, y - 1.5).0);
+                let round = (1.0 - (distance / STRAY_HALF).min(1.0).powi(2)).sqrt();
+                let twist = 1.0 + 0.15 * (along * 200.0 + distance).sin();
+                let thread = scale(STRAY, (0.6 + 0.6 * round) * twist);
+                if distance < STRAY_HALF { (thread, 1.0) } else { (scale(cloth, 1.0 - shadow), 0.0) }
             }
-            Some(Fault::BrokenThread(..)) => (cloth, f32::from(absent)),
+            Some(Fault::BrokenThread(row, from, to)) => (cloth, f32::from((y / PITCH).floor() as i32 == *row && (*from..*to).contains(&x))),
         };
         Shade { colour, defect }
     }

@@ -196,7 +196,7 @@ async fn insert_edited(connection: &mut SqliteConnection, bank: &NewBank, before
     }
     let id = insert(connection, &edited).await?;
     let detail = format!(
-        "version {}: tau.json was edited: image {} -> {}, pixel {} -> {}; the new values are in use",
+        "version {}: tau.json was edited: image {:.4} -> {:.4}, pixel {:.4} -> {:.4}; the new values are in use",
         bank.version, before.1, bank.image_tau, before.0, bank.pixel_tau
     );
     insert_event(connection, &Event::new(EventKind::BankEdited, detail.clone()).of_product(&bank.product)).await?;

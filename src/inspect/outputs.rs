@@ -57,7 +57,7 @@ impl OverlayLook {
 
 fn label(verdict: &Verdict) -> [String; 3] {
     let Verdict { decision, image_score, tau, .. } = verdict;
-    [decision.as_str().to_owned(), format!("score {image_score:.3}"), format!("tau {:.3}", tau.image)]
+    [decision.as_str().to_owned(), format!("score {image_score:.4}"), format!("tau {:.4}", tau.image)]
 }
 
 impl OutputPaths {

@@ -3,7 +3,7 @@
 
 use crate::banks::{ActiveBank, BankFolder, BankState, BanksInUse, Edit, RowsSeen, Stamp};
 use crate::config::ProductConfig;
-use crate::domain::BankTrouble;
+use crate::domain::{BankTrouble, error_text};
 use crate::history::HistoryError;
 use crate::platform::folder_io;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Keeper<'_> {
                     LOOK
                 }
                 Err(error) => {
-                    self.ill(BankTrouble::Unusable, &format!("{error:#}")).await;
+                    self.ill(BankTrouble::Unusable, &error_text(&error)).await;
                     self.back_off()
                 }
             },
@@ -105,7 +105,7 @@ impl Keeper<'_> {
                 self.back_off()
             }
             Err(error) => {
-                tracing::warn!(product = %self.product.name, error = format!("{error:#}"), "files of the bank not compared; tried again");
+                tracing::warn!(product = %self.product.name, error = error_text(&error), "files of the bank not compared; tried again");
                 self.back_off()
             }
         }
@@ -135,7 +135,7 @@ impl Keeper<'_> {
             // The file or the bank changed again: the next look finds out.
             Ok(None) => Ok(None),
             Err(error) if error.is::<HistoryError>() => Err(error),
-            Err(error) => Ok(Some(format!("{error:#}"))),
+            Err(error) => Ok(Some(error_text(&error))),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::banks::{
 };
 use crate::codes::EventKind;
 use crate::config::{Config, ProductConfig};
-use crate::domain::{BankTrigger, BankWork};
+use crate::domain::{BankTrigger, BankWork, error_text};
 use crate::history::{HistoryError, NewBank};
 use crate::platform::{crash_point, folder_io};
 use crate::telemetry::{Event, NotRebuilt};
@@ -78,11 +78,10 @@ pub(super) async fn build(
     }
     let for_now = error.is::<Killed>() || error.is::<NotStarted>() || error.is::<BankFolderError>() || error.is::<HistoryError>();
     let again = if for_now && !error.is::<Killed>() { "; it is tried again" } else { "" };
-    let reason = format!("{error:#}{again}");
+    let reason = error_text(&error) + again;
     context.banks.telemetry.counters.not_rebuilt(&product.name, outcome(&error));
     let stays = if context.banks.active.get(&product.name).is_some() { "the one in use stays" } else { "images wait for it" };
-    tracing::error!(product = %product.name, %reason, "bank not built; {stays}");
-    context.events().tell(Event::new(EventKind::BuildFailed, reason.as_str()).of_product(&product.name)).await;
+    context.events().tell(Event::new(EventKind::BuildFailed, format!("{reason}; {stays}")).of_product(&product.name)).await;
     let seconds = begin.elapsed().as_secs_f64();
     if let Err(error) = context.banks.rows.failed_bank(&product.name, None, order.trigger, &reason, seconds).await {
         tracing::error!(%error, "failed build not recorded");

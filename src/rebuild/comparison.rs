@@ -4,7 +4,7 @@ use super::context::RebuildContext;
 use crate::banks::{CompareJob, EngineJob, run_comparison};
 use crate::codes::EventKind;
 use crate::config::ProductConfig;
-use crate::domain::Comparison;
+use crate::domain::{Comparison, error_text};
 use crate::inspect::VerdictRules;
 use crate::telemetry::Event;
 use std::path::Path;
@@ -45,7 +45,7 @@ pub(super) async fn compare(
         }
         Ok(_) => None,
         Err(error) => {
-            let error = format!("{error:#}");
+            let error = error_text(&error);
             tracing::warn!(product = %product.name, error, "the new bank was not compared with recent decisions; it is used all the same");
             None
         }

@@ -4,6 +4,7 @@ use super::rebuilder::Rebuilder;
 use super::run::look;
 use crate::banks::{ActiveBank, EngineJob, SelfTestJob, run_self_test};
 use crate::codes::EventKind;
+use crate::domain::error_text;
 use crate::inspect::VerdictRules;
 use crate::telemetry::Event;
 
@@ -51,7 +52,7 @@ impl Rebuilder<'_> {
         match found {
             Ok(found) => self.tested(&bank, &found).await,
             Err(error) => {
-                let error = format!("{error:#}");
+                let error = error_text(&error);
                 tracing::warn!(product = %product.name, error, "the self-test of the new bank failed; the bank is in use all the same");
             }
         }

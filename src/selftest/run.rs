@@ -4,7 +4,7 @@ use super::defects::{Footprint, PlantedDefect, grey_range, plant};
 use super::places::PartPlaces;
 use super::plan::SelfTestPlan;
 use super::report::{CellCount, ControlCount, Example, SelfTestReport};
-use crate::domain::{Decision, Picture, PlantedKind};
+use crate::domain::{Decision, Picture, PlantedKind, error_text};
 use crate::imaging::mask::Mask;
 use crate::imaging::overlay::to_rgb8;
 use crate::inspect::Verdict;
@@ -67,7 +67,7 @@ pub fn self_test(
                 good.push((path, judged.score));
             }
             Ok(_) => report.ng_before.push(path.display().to_string()),
-            Err(error) => report.left_out.push(format!("{}: {error:#}", path.display())),
+            Err(error) => report.left_out.push(format!("{}: {}", path.display(), error_text(&error))),
         }
     }
     if good.is_empty() {

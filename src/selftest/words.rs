@@ -45,7 +45,7 @@ impl SelfTestReport {
         let control = &self.control;
         let _ = writeln!(
             text,
-            "\ncontrol: planted without a defect, {} of {} are ng, and the score changes by at most {}",
+            "\ncontrol: planted without a defect, {} of {} are ng, and the score changes by at most {:.4}",
             control.found, control.planted, control.largest_change
         );
         let located: u32 = self.cells.iter().map(|cell| cell.located).sum();

@@ -6,7 +6,7 @@ use super::settings::BuildSettings;
 use super::split::ImageHalves;
 use crate::banks::{BuildJob, BuildReport, EngineJob, build};
 use crate::config::{Config, ProductConfig};
-use crate::domain::{Decision, PlantedKind, PrecisionChoice};
+use crate::domain::{Decision, PlantedKind, PrecisionChoice, error_text};
 use crate::inspect::{BankScorer, VerdictRules};
 use crate::patchcore::MemoryBank;
 use crate::selftest::{Judged, SelfTestPlan, SelfTestReport, self_test};
@@ -78,7 +78,7 @@ impl<'a> TuneBench<'a> {
                     short_side = short_side.min(verdict.map.width.min(verdict.map.height));
                     false_alarms += u32::from(times.len() > 1 && verdict.decision == Decision::Ng);
                 }
-                Err(error) => unusable.push(format!("{}: {error:#}", path.display())),
+                Err(error) => unusable.push(format!("{}: {}", path.display(), error_text(&error))),
             }
         }
         unusable.dedup();

@@ -9,7 +9,7 @@ use super::settings::BuildSettings;
 use super::split::split;
 use crate::banks::list_images;
 use crate::config::{Config, ProductConfig};
-use crate::domain::Backbone;
+use crate::domain::{Backbone, error_text};
 use crate::patchcore::find_weights;
 use anyhow::Context;
 use rustix::process::nice;
@@ -102,7 +102,7 @@ impl<M: Fn(&BuildSettings, Option<Duration>) -> anyhow::Result<MeasuredBank>> Ru
         self.combine(better, &mut report, progress);
         if !backbones.without.is_empty() {
             let names: Vec<&str> = backbones.without.iter().map(|backbone| backbone.as_str()).collect();
-            let reason = "no weights found; `engine.weights` names a file, and the README says where to get it".to_owned();
+            let reason = "no weights found; `engine.weights` names a file, and docs/by-hand.md says where to get it".to_owned();
             report.not_tried.push(NotTried { settings: format!("backbone: {}", names.join(", ")), reason });
         }
         (report.recommended, report.advice) = recommend(&report.candidates, self.limits.budget);
@@ -149,7 +149,7 @@ impl<M: Fn(&BuildSettings, Option<Duration>) -> anyhow::Result<MeasuredBank>> Ru
                 Some(report.candidates.len() - 1)
             }
             Err(error) => {
-                report.not_tried.push(not_tried(format!("{error:#}")));
+                report.not_tried.push(not_tried(error_text(&error)));
                 None
             }
         }

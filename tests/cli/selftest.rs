@@ -53,7 +53,7 @@ fn it_says_in_sentences_what_is_found_and_names_what_it_leaves_out() {
     assert!(error.contains("junk.png") && !error.contains("panicked"), "{error}");
     assert!(said.contains(" px at 80 % contrast is found in "), "{said}");
     assert!(said.contains("images: 9, 8 of them ng without a defect"), "{said}");
-    assert!(said.contains("control: planted without a defect, 0 of 4 are ng, and the score changes by at most 0\n"), "{said}");
+    assert!(said.contains("control: planted without a defect, 0 of 4 are ng, and the score changes by at most 0.0000\n"), "{said}");
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn an_edited_tau_judges_from_a_row_of_its_own() {
     wait_events(&line, "bank_edited", 1);
     assert_eq!(rows(&line), "1 first superseded, 1 edited active");
     let detail = line.sql("SELECT detail FROM events WHERE kind = 'bank_edited'").unwrap();
-    assert!(detail.starts_with(&format!("version 1: tau.json was edited: image {image} -> {}", image * 0.25)), "{detail}");
+    assert!(detail.starts_with(&format!("version 1: tau.json was edited: image {image:.4} -> {:.4}", image * 0.25)), "{detail}");
     assert_eq!(
         line.sql("SELECT warning LIKE 'tau.json was edited by hand%' AND expected_false_alarms IS NULL FROM banks WHERE id = 2").unwrap(),
         "1"

@@ -1,12 +1,13 @@
 //! Every command of the pages is typed, and every query asked.
 
 use super::page::{Page, pages};
+use super::status::lines_of_another_form;
 use super::world::{Typed, World};
 use crate::helper::{skip, sql_rows};
 use std::path::Path;
 
 /// Programs that a machine may lack; a command that needs one is then left out, and that is said.
-const MAY_LACK: [&str; 16] = [
+const MAY_LACK: [&str; 17] = [
     "sqlite3",
     "curl",
     "jq",
@@ -23,6 +24,7 @@ const MAY_LACK: [&str; 16] = [
     "ansible-playbook",
     "git",
     "man",
+    "duckdb",
 ];
 
 /// The program of [`MAY_LACK`] that the command asked for in vain.
@@ -75,6 +77,7 @@ fn every_command_of_the_pages_works() {
         }
     }
     wrong.extend(pages.iter().flat_map(|page| queries_that_fail(page, &world.database())));
+    wrong.extend(pages.iter().flat_map(|page| lines_of_another_form(page, &world.typed)));
     assert!(wrong.is_empty(), "{} commands and queries fail:\n\n{}", wrong.len(), wrong.join("\n"));
     assert!(typed.len() >= 10, "{} commands", typed.len());
 }

@@ -19,9 +19,10 @@ mod examples;
 mod names;
 mod page;
 mod rollout;
+mod status;
 mod world;
 
-pub use page::{page, pages};
+pub use page::{page, pages, repository};
 
 use std::process::Command;
 

@@ -28,8 +28,8 @@ use tempfile::TempDir;
 /// Pages for a machine without patchcored.
 const BARE: [&str; 1] = ["docs/install-rocky8.md"];
 
-/// For the commands of one page, which do not wait for anything.
-const PAGE_LIMIT: Duration = Duration::from_secs(300);
+/// For the commands of one page; the longest is the demo of README.md, which takes a minute on an idle machine.
+const PAGE_LIMIT: Duration = Duration::from_secs(600);
 
 /// What came of one command.
 pub struct Typed {

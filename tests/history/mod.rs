@@ -8,6 +8,7 @@ mod old_sqlite;
 mod queries;
 mod queue;
 mod reading;
+mod recipes;
 
 use jiff::Timestamp;
 use patchcored::codes::{Reason, ReasonCode};

@@ -1,6 +1,7 @@
 //! The SQLite of Rocky Linux 8 is 3.26: every query of the pages and every view gives the same rows there as in the program's own SQLite.
 
 use super::queries::a_day_on_the_line;
+use super::recipes::recipes;
 use crate::docs::pages;
 use crate::helper::skipped;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
@@ -82,6 +83,7 @@ async fn every_query_of_the_pages_and_every_view_gives_the_same_rows_in_sqlite_3
         let of_page = page.blocks_of("sql").map(|block| (format!("{}:{}", page.name, block.line), block.text.clone()));
         queries.extend(of_page.collect::<Vec<_>>());
     }
+    queries.extend(recipes());
     assert!(queries.len() > 60, "{}", queries.len());
     let (mut wrong, mut rows) = (Vec::new(), 0);
     for (place, query) in queries {

@@ -1,5 +1,6 @@
 //! The queries of the pages and the views, on a day on the line.
 
+use super::recipes::recipes;
 use super::{Line, arrival, bank, finished, incomplete, time, until};
 use crate::docs::page;
 use jiff::tz::TimeZone;
@@ -73,15 +74,18 @@ pub(super) async fn a_day_on_the_line() -> Line {
 }
 
 #[tokio::test]
-async fn every_query_of_the_cookbook_runs_and_finds_something() {
+async fn every_query_for_the_analyst_runs_and_finds_something() {
     let line = a_day_on_the_line().await;
     let mut connection = sqlx::SqliteConnection::connect(line.file().to_str().unwrap()).await.unwrap();
     let cookbook = page("docs/sql-cookbook.md");
     let readme = page("README.md");
-    let queries: Vec<&str> = [&cookbook, &readme].iter().flat_map(|page| page.blocks_of("sql")).map(|block| block.text.as_str()).collect();
+    let mut queries: Vec<String> =
+        [&cookbook, &readme].iter().flat_map(|page| page.blocks_of("sql")).map(|block| block.text.clone()).collect();
     assert!(queries.len() >= 15, "{}", queries.len());
+    queries.extend(recipes().into_iter().map(|(_, query)| query));
     for query in queries {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap_or_else(|e| panic!("{query}\n{e}"));
+        let found = sqlx::query(sqlx::AssertSqlSafe(query.as_str())).fetch_all(&mut connection).await;
+        let rows = found.unwrap_or_else(|e| panic!("{query}\n{e}"));
         assert!(!rows.is_empty(), "no rows:\n{query}");
     }
 }

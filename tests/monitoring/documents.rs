@@ -105,18 +105,20 @@ fn rules_dashboard_and_page_name_what_the_daemon_tells() {
 }
 
 #[test]
-fn the_dashboard_can_be_laid_out() {
-    let dashboard: Value = serde_json::from_str(&read("docs/monitoring/grafana-dashboard.json")).unwrap();
-    let panels = dashboard["panels"].as_array().unwrap();
-    let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
-    assert_eq!(ids.len(), panels.len());
-    let mut taken = BTreeSet::new();
-    for panel in panels {
-        let of = |key: &str| panel["gridPos"][key].as_u64().unwrap();
-        assert!(of("x") + of("w") <= 24, "{}", panel["title"]);
-        for y in of("y")..of("y") + of("h") {
-            for x in of("x")..of("x") + of("w") {
-                assert!(taken.insert((x, y)), "{} lies on another panel", panel["title"]);
+fn the_dashboards_can_be_laid_out() {
+    for file in ["docs/monitoring/grafana-dashboard.json", "docs/monitoring/grafana-history.json"] {
+        let dashboard: Value = serde_json::from_str(&read(file)).unwrap();
+        let panels = dashboard["panels"].as_array().unwrap();
+        let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+        assert_eq!(ids.len(), panels.len());
+        let mut taken = BTreeSet::new();
+        for panel in panels {
+            let of = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+            assert!(of("x") + of("w") <= 24, "{}", panel["title"]);
+            for y in of("y")..of("y") + of("h") {
+                for x in of("x")..of("x") + of("w") {
+                    assert!(taken.insert((x, y)), "{} lies on another panel", panel["title"]);
+                }
             }
         }
     }

@@ -160,14 +160,14 @@ mod tests {
         });
         let line = heard(&journald);
         let get = |name: &str| line.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-        assert_eq!(get("MESSAGE"), Some("inspected product=disc image=/drop/a\\nb.png score=1.5"));
+        assert_eq!(get("MESSAGE"), Some("inspected product=disc image=/drop/a\\nb.png score=1.5000"));
         assert_eq!((get("PRODUCT"), get("IMAGE"), get("SCORE"), get("NONE")), (Some("disc"), Some("/drop/a\nb.png"), Some("1.5"), None));
         assert_eq!((get("PRIORITY"), get("SYSLOG_IDENTIFIER")), (Some("6"), Some("patchcored")));
         let line = heard(&journald);
         assert!(line.contains(&("PRIORITY".into(), "3".into())));
         assert!(line.contains(&("REASON".into(), "x".repeat(LONGEST))));
         let line = heard(&journald);
-        assert!(line.contains(&("MESSAGE".into(), "inspected product=disc image=/a.png score=2.5".into())), "{line:?}");
+        assert!(line.contains(&("MESSAGE".into(), "inspected product=disc image=/a.png score=2.5000".into())), "{line:?}");
         assert!(line.contains(&("PRODUCT".into(), "disc".into())) && line.contains(&("SCORE".into(), "2.5".into())));
     }
 

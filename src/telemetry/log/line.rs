@@ -25,8 +25,19 @@ pub struct Fact {
     pub name: &'static str,
     /// Its value.
     pub value: String,
-    /// It is a piece of text, and not a number or a path.
-    pub is_text: bool,
+    /// What the value is.
+    pub kind: FactKind,
+}
+
+/// What the value of a fact is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FactKind {
+    /// A piece of text.
+    Text,
+    /// A number such as a score, of which people read four decimals.
+    Fraction,
+    /// Any other number, or a path.
+    Other,
 }
 
 /// How pieces of text are written.
@@ -39,25 +50,29 @@ pub enum Quotes {
 }
 
 impl LogLine {
-    fn add(&mut self, name: &'static str, value: String, is_text: bool) {
+    fn add(&mut self, name: &'static str, value: String, kind: FactKind) {
         if name == "message" {
             self.message = printable(&value);
             return;
         }
         // A span around it may have said so.
         if !self.facts.iter().any(|fact| fact.name == name && fact.value == value) {
-            self.facts.push(Fact { name, value, is_text });
+            self.facts.push(Fact { name, value, kind });
         }
     }
 
     /// The facts as ` name=value name=value`, for people.
     pub fn facts_in_words(&self, quotes: Quotes) -> String {
         let mut words = String::new();
-        for Fact { name, value, is_text } in &self.facts {
-            let (name, value) = (name.trim_start_matches("r#"), printable(value));
+        for Fact { name, value, kind } in &self.facts {
+            let name = name.trim_start_matches("r#");
+            let value = match (kind, value.parse::<f64>()) {
+                (FactKind::Fraction, Ok(number)) => format!("{number:.4}"),
+                _ => printable(value),
+            };
             // Writing to a String does not fail.
             let _ = match quotes {
-                Quotes::Text if *is_text => write!(words, " {name}=\"{value}\""),
+                Quotes::Text if *kind == FactKind::Text => write!(words, " {name}=\"{value}\""),
                 Quotes::Text | Quotes::Nothing => write!(words, " {name}={value}"),
             };
         }
@@ -95,10 +110,14 @@ pub fn keep<S: Subscriber + for<'a> LookupSpan<'a>>(attributes: &Attributes<'_>,
 
 impl Visit for LogLine {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field.name(), value.to_owned(), true);
+        self.add(field.name(), value.to_owned(), FactKind::Text);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field.name(), value.to_string(), FactKind::Fraction);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field.name(), format!("{value:?}"), false);
+        self.add(field.name(), format!("{value:?}"), FactKind::Other);
     }
 }

@@ -87,9 +87,9 @@ mod tests {
         let shown = "/drop/\\u{1b}[2Ja\\nERROR faked\\u{202e}\\u{9b}.png";
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3, "{text}");
-        assert!(lines[0].ends_with(&format!(" inspected image={shown} stderr=\"{shown}\" score=1.5")), "{text}");
+        assert!(lines[0].ends_with(&format!(" inspected image={shown} stderr=\"{shown}\" score=1.5000")), "{text}");
         assert!(lines[1].ends_with(&format!(" said: {shown}")), "{text}");
-        assert!(lines[2].ends_with(&format!(" inspected product=\"disc\" image={shown} score=2.5")), "{text}");
+        assert!(lines[2].ends_with(&format!(" inspected product=\"disc\" image={shown} score=2.5000")), "{text}");
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}']));
     }
 }
