@@ -72,6 +72,7 @@ fn products_are_told_of_while_the_daemon_runs_and_when_it_has_stopped() {
     let ng = "FROM inspections WHERE decision = 'ng'";
     let expected = json!({
         "product": "disc",
+        "display_name": null,
         "on": true,
         "bank": {
             "version": 1,

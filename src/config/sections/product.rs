@@ -122,7 +122,7 @@ pub(in crate::config) struct RawProduct {
     /// Files written for each image `X.jpg`.
     pub outputs: Option<RawOutputs>,
     /// How long files are kept, and which files may be deleted when a disk has too little space. Only files that the history knows are
-    /// deleted. The rows of the history are kept for ever.
+    /// deleted. The rows of the history stay, unless `rows` is set.
     pub retention: Option<RawRetention>,
     /// The command for a defect. The daemon starts it once for each ng image when the row of the image is in the database. No image waits
     /// for it.
