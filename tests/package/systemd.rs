@@ -35,7 +35,7 @@ impl Machine {
     fn run(&self, command: &str) -> Output {
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.outside.id())).unwrap();
         let mut enter = Command::new("nsenter");
-        enter.args(["--target", children.trim(), "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd"]);
+        enter.args(["--target", children.trim(), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"]);
         enter.args(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "bash", "-ec", command]).output().unwrap()
     }
 
