@@ -1,6 +1,7 @@
 //! One test binary: libtorch is linked once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
+mod a_longest;
 mod chaos;
 mod cli;
 mod daemon;

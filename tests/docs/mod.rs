@@ -14,7 +14,7 @@
 //!
 //! No other fence is allowed, so that nothing slips through by a slip of the keyboard.
 
-mod commands;
+pub mod commands;
 mod examples;
 mod names;
 mod page;
