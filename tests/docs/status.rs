@@ -12,7 +12,10 @@ const UNITS: [&str; 6] = ["s", "min", "h", "d", "MiB", "GiB"];
 pub fn lines_of_another_form(page: &Page, typed: &[Typed]) -> Vec<String> {
     let real = typed.iter().filter(|typed| typed.page == page.name && typed.command.trim_end() == COMMAND);
     let real: BTreeSet<String> = real.flat_map(|typed| typed.output.lines().map(form)).collect();
-    let blocks = page.blocks.windows(2).filter(|pair| pair[0].text.trim_end().ends_with(COMMAND) && pair[1].language == "text");
+    let blocks = page.blocks.windows(2).filter(|pair| {
+        // Between the two may be other things than the output.
+        pair[0].text.trim_end().ends_with(COMMAND) && pair[1].language == "text" && pair[1].text.starts_with("daemon ")
+    });
     let lines = blocks.flat_map(|pair| pair[1].text.split("\n\n").take(2).flat_map(str::lines));
     // What a bank promises and finds stands below it, in sentences.
     let lines = lines.filter(|line| !line.starts_with("      "));
