@@ -36,7 +36,7 @@ const START: Duration = Duration::from_secs(60);
 /// For the first two banks, on a slow machine.
 const BUILD: Duration = Duration::from_secs(300);
 /// Without any new decision or bank while some are owed, the line counts as stuck.
-const STALL: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_secs(180);
 /// From SIGTERM to the end of the daemon.
 const STOP: Duration = Duration::from_secs(30);
 
