@@ -2,6 +2,7 @@
 //! bank or its thresholds decides which parts are good. docs/rights.md has the groups and the whole table.
 
 use super::machine::{CheckFinding, FindingLevel};
+use crate::banks::BANK_FILES;
 use crate::config::{Config, ProductConfig};
 use crate::platform::files::shell_word;
 use std::collections::BTreeMap;
@@ -13,16 +14,16 @@ use std::path::{Path, PathBuf};
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 const GROUP_READS: u32 = 0o040;
-
-/// The files of a bank that decide.
-const OF_BANK: [&str; 3] = ["memory_bank.pt", "bank_config.json", "tau.json"];
+const STICKY: u32 = 0o1000;
 
 /// What is open to more people than it should be, each with the command that closes it. All are warnings: the line works.
 pub fn problems(config_file: &Path, config: &Config) -> Vec<CheckFinding> {
     let mut findings = Vec::new();
     // The folder of a missing file is looked at all the same: who may write there can make the file.
     let of_service = |key: &str, paths: &[PathBuf], findings: &mut Vec<CheckFinding>| {
-        findings.extend(paths.iter().find_map(|path| writable(key, path, GROUP_WRITES | OTHERS_WRITE)));
+        // In a folder like /tmp nobody can replace the files of others.
+        let replaceable = |path: &&PathBuf| !fs::metadata(path).is_ok_and(|meta| meta.is_dir() && meta.mode() & STICKY != 0);
+        findings.extend(paths.iter().filter(replaceable).find_map(|path| writable(key, path, GROUP_WRITES | OTHERS_WRITE)));
     };
     let with_folder = |file: &Path| [file.to_owned(), file.parent().unwrap_or(Path::new("/")).to_owned()];
     of_service("config", &with_folder(config_file), &mut findings);
@@ -30,7 +31,7 @@ pub fn problems(config_file: &Path, config: &Config) -> Vec<CheckFinding> {
     let cameras = camera_groups(config);
     for (i, product) in config.products.iter().enumerate() {
         let of_bank: Vec<PathBuf> =
-            [product.bank.clone()].into_iter().chain(OF_BANK.iter().map(|name| product.bank.join("current").join(name))).collect();
+            [product.bank.clone()].into_iter().chain(BANK_FILES.iter().map(|name| product.bank.join("current").join(name))).collect();
         of_service(&format!("products[{i}].bank"), &of_bank, &mut findings);
         findings.extend(writable(&format!("products[{i}].ok"), &product.ok, OTHERS_WRITE));
         findings.extend(shared_with_cameras(&format!("products[{i}].ok"), &product.ok, GROUP_WRITES, &cameras));
@@ -61,10 +62,6 @@ fn writable(key: &str, path: &Path, bits: u32) -> Option<CheckFinding> {
         (false, true) => ("every member of its group", "g-w"),
         (true, true) => ("everybody on this machine", "go-w"),
     };
-    // In a folder like /tmp nobody can replace the files of others.
-    if meta.is_dir() && meta.mode() & 0o1000 != 0 {
-        return None;
-    }
     let message = format!("{who} may write {}; take that away with `chmod {change} {}`", shown(path, &meta), shell_word(path));
     Some(warning(key, message))
 }
@@ -150,7 +147,8 @@ mod tests {
             ("bank", 0o775, "products[0].bank", "every member of its group", "g-w"),
             ("bank/current/tau.json", 0o662, "products[0].bank", "everybody on this machine", "go-w"),
             ("ok", 0o752, "products[0].ok", "everybody on this machine", "o-w"),
-            ("drop", 0o777, "products[0].drop[0].path", "everybody on this machine", "o-w"),
+            ("ok", 0o1757, "products[0].ok", "everybody on this machine", "o-w"),
+            ("drop", 0o1777, "products[0].drop[0].path", "everybody on this machine", "o-w"),
         ] {
             let line = Line::new();
             line.chmod(name, mode);

@@ -109,6 +109,19 @@ const RIGHTS_OF_AN_INSTALLATION: &str = "drwxr-x--- root patchcored-read /etc/pa
      -rw-r----- root patchcored-read /etc/patchcored/config.yaml\ndrwxr-s--- patchcored patchcored-read /var/lib/patchcored\n\
      -rwxr-xr-x root root /usr/bin/patchcored\n";
 
+fn the_program_is_gone_and_what_belongs_to_the_line_stays(machine: &Machine) {
+    let asked = machine.asked();
+    assert_eq!(asked.first().map(String::as_str), Some("systemctl --quiet disable --now patchcored.service"), "{asked:?}");
+    assert!(!asked.iter().any(|line| line.contains("try-restart")), "{asked:?}");
+    for gone in ["/usr/bin/patchcored", "/usr/lib64/patchcored", "/usr/share/doc/patchcored", "/usr/lib/systemd/system/patchcored.service"]
+    {
+        machine.ok(&format!("! test -e {gone}"));
+    }
+    assert!(machine.ok("cat /var/lib/patchcored/history.db /etc/patchcored/config.yaml").contains("# mine"));
+    // It still has an owner.
+    machine.ok("getent passwd patchcored");
+}
+
 #[test]
 fn install_upgrade_and_remove() {
     let Some(machine) = Machine::with_tarball() else { return };
@@ -148,16 +161,7 @@ fn install_upgrade_and_remove() {
     assert!(!asked.iter().any(|line| line.contains("preset")), "what was chosen by hand stays: {asked:?}");
 
     machine.ok("/opt/patchcored/uninstall.sh");
-    let asked = machine.asked();
-    assert_eq!(asked.first().map(String::as_str), Some("systemctl --quiet disable --now patchcored.service"), "{asked:?}");
-    assert!(!asked.iter().any(|line| line.contains("try-restart")), "{asked:?}");
-    for gone in ["/usr/bin/patchcored", "/usr/lib64/patchcored", "/usr/share/doc/patchcored", "/usr/lib/systemd/system/patchcored.service"]
-    {
-        machine.ok(&format!("! test -e {gone}"));
-    }
-    assert!(machine.ok("cat /var/lib/patchcored/history.db /etc/patchcored/config.yaml").contains("# mine"));
-    // What belongs to the line still has an owner.
-    machine.ok("getent passwd patchcored");
+    the_program_is_gone_and_what_belongs_to_the_line_stays(&machine);
 }
 
 #[test]
@@ -186,13 +190,5 @@ fn dpkg_installs_upgrades_and_removes() {
     assert!(!asked.iter().any(|line| line.contains("disable")), "{asked:?}");
 
     machine.ok("dpkg --remove patchcored");
-    let asked = machine.asked();
-    assert_eq!(asked.first().map(String::as_str), Some("systemctl --quiet disable --now patchcored.service"), "{asked:?}");
-    assert!(!asked.iter().any(|line| line.contains("try-restart")), "{asked:?}");
-    for gone in ["/usr/bin/patchcored", "/usr/lib64/patchcored", "/usr/share/doc/patchcored", "/usr/lib/systemd/system/patchcored.service"]
-    {
-        machine.ok(&format!("! test -e {gone}"));
-    }
-    assert!(machine.ok("cat /var/lib/patchcored/history.db /etc/patchcored/config.yaml").contains("# mine"));
-    machine.ok("getent passwd patchcored");
+    the_program_is_gone_and_what_belongs_to_the_line_stays(&machine);
 }

@@ -1,22 +1,10 @@
 //! The main job from a package's content, as the service would run it: another user, a read-only system, no network.
 
-use super::{said, script, staged};
+use super::{CONFIG, said, script, staged};
 use crate::helper::{Daemon, Part, can, sql_value, wait_for, write_image};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-const CONFIG: &str = "
-database: /var/lib/patchcored/history.db
-engine: {device: cpu, precision: float32}
-products:
-  - name: prod1-front
-    drop: [{path: /srv/camera/line1/front}]
-    ok: /srv/banks/prod1-front/ok
-    bank: /srv/banks/prod1-front
-    build: {backbone: efficientnet_lite0, shorter: 64, stride: 1, layers: [layer2, layer3], coreset: 0.1, min_images: 3}
-    rebuild: {quiet_period: 300ms, max_wait: 5s}
-";
 
 /// A package's content in a folder of its own, with the places that an IT person makes for a line.
 struct Installed {

@@ -11,6 +11,20 @@ use crate::helper::arg;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// A line with one product and a bank that is built in a moment.
+const CONFIG: &str = "
+database: /var/lib/patchcored/history.db
+engine: { device: cpu, precision: float32 }
+intake: { rescan: 1s, give_up_after: 1s }
+products:
+  - name: prod1-front
+    drop: [{ path: /srv/camera/line1/front }]
+    ok: /srv/banks/prod1-front/ok
+    bank: /srv/banks/prod1-front
+    build: { backbone: efficientnet_lite0, shorter: 64, stride: 1, layers: [layer2, layer3], coreset: 0.1, min_images: 3 }
+    rebuild: { quiet_period: 300ms, max_wait: 5s }
+";
+
 /// A script of the source tree.
 fn script(name: &str) -> Command {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,6 +1,6 @@
 //! The service under a real systemd, which is the first process of a machine of its own.
 
-use super::{said, script, staged};
+use super::{CONFIG, said, script, staged};
 use crate::helper::{Part, wait_for, write_image};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output};
@@ -59,19 +59,6 @@ impl Drop for Machine {
         let _ = self.outside.wait();
     }
 }
-
-const CONFIG: &str = "
-database: /var/lib/patchcored/history.db
-engine: { device: cpu, precision: float32 }
-intake: { rescan: 1s, give_up_after: 1s }
-products:
-  - name: prod1-front
-    drop: [{ path: /srv/camera/line1/front }]
-    ok: /srv/banks/prod1-front/ok
-    bank: /srv/banks/prod1-front
-    build: { backbone: efficientnet_lite0, shorter: 64, stride: 1, layers: [layer2, layer3], coreset: 0.1, min_images: 3 }
-    rebuild: { quiet_period: 300ms, max_wait: 5s }
-";
 
 #[test]
 #[ignore = "boots systemd on a machine of its own: make try-systemd"]
