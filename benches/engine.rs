@@ -26,11 +26,21 @@ fn backbone(criterion: &mut Criterion) {
     }
 }
 
+/// Layers 2-4 of EfficientNet-Lite0 and of ResNet50.
+const CHANNELS: [[i64; 3]; 2] = [[40, 112, 320], [512, 1024, 2048]];
+
+/// The patches of a 512-pixel image at stride 2 against banks of several sizes; beside it the product of all with all.
 fn nearest(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("nearest_512");
-    for (stride, rows) in [(2, 1024), (2, 2000), (1, 2000)] {
-        let stage = NearestStage::new(512, stride, rows).unwrap();
-        group.bench_function(format!("stride_{stride}_rows_{rows}"), |bencher| bencher.iter(|| stage.run().unwrap()));
+    for channels in CHANNELS {
+        let values = channels.iter().sum::<i64>();
+        for rows in [1000, 5000, 10_000, 40_000] {
+            let stage = NearestStage::new(channels, 512, 2, rows).unwrap();
+            group.bench_function(format!("{rows}x{values}"), |bencher| bencher.iter(|| stage.run().unwrap()));
+            if rows <= 10_000 {
+                group.bench_function(format!("{rows}x{values}_dense"), |bencher| bencher.iter(|| stage.run_dense().unwrap()));
+            }
+        }
     }
 }
 

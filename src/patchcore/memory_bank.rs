@@ -222,7 +222,7 @@ impl MemoryBank {
         &self.config
     }
 
-    /// Bytes that the rows take as they are held: in main memory about `8·M·D`, twice a float32 tensor.
+    /// Bytes that the rows take as they are held: in main memory somewhat more than `4·M·D`.
     pub fn memory_bytes(&self) -> usize {
         match &self.content {
             BankRows::Single(rows) => rows.memory_bytes(),

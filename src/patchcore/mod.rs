@@ -17,6 +17,7 @@ mod levels;
 mod memory_bank;
 mod nearest;
 mod ok_images;
+mod principal_axes;
 mod reservoir;
 mod scorer;
 mod torch_file;

@@ -45,10 +45,11 @@ pub fn patchcored() -> Command {
     program(Path::new(env!("CARGO_BIN_EXE_patchcored")))
 }
 
-/// Another file of it.
+/// Another file of it. It has the environment that the unit gives the daemon too, without which it starts twice.
 pub fn program(path: &Path) -> Command {
     let mut command = Command::new(path);
     command.env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET").env_remove("LD_LIBRARY_PATH");
+    command.env("OMP_WAIT_POLICY", "PASSIVE").env("MALLOC_ARENA_MAX", "2");
     command
 }
 

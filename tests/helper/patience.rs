@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 /// Far longer than anything takes on a busy 2-core machine.
 const LONG: Duration = Duration::from_secs(300);
 
-/// Between two looks. Each look at a database costs time that the daemons of other tests need.
-const ROUND: Duration = Duration::from_millis(40);
+/// Between two looks, at first and at most. Each look at a database costs time that the daemons of other tests need.
+const ROUNDS: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(120));
+/// What is waited for this many times as long may be looked at so much less often.
+const AS_LONG: u32 = 20;
 
 /// A limit, as long as this machine needs it.
 pub fn scaled(limit: Duration) -> Duration {
@@ -51,7 +53,7 @@ pub fn wait_up_to<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) 
         if found.is_some() || begin.elapsed() > limit {
             return found;
         }
-        std::thread::sleep(ROUND);
+        std::thread::sleep((begin.elapsed() / AS_LONG).clamp(ROUNDS.0, ROUNDS.1));
     }
 }
 

@@ -4,15 +4,12 @@
 //! what is left out is mostly noise that all patches have.
 
 use crate::patchcore::embedding::{PatchEmbeddings, averaged};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use tch::{Device, Kind, TchError, Tensor};
+use crate::patchcore::principal_axes::principal_axes;
+use tch::{Device, TchError, Tensor};
 
 /// The most values of a patch.
 const MOST: i64 = 128;
-/// More directions than are kept make the kept ones exact.
-const SPARE: i64 = 32;
-/// Rounds of the subspace iteration. Each sharpens the border between kept and left-out variance.
+/// Rounds of the search for them.
 const ROUNDS: usize = 6;
 
 /// The axes and where the middle of all patches lies on them.
@@ -24,21 +21,9 @@ pub(super) struct PrincipalAxes {
 }
 
 impl PrincipalAxes {
-    /// Finds the axes of patches `[S, D]` float32 by subspace iteration from seeded directions: Halko, Martinsson and Tropp (2011),
-    /// "Finding structure with randomness", algorithm 4.4.
+    /// Finds the axes of patches `[S, D]` float32.
     pub fn of(sample: &Tensor, seed: u64) -> Result<Self, TchError> {
-        let (_, dim) = sample.size2()?;
-        let mean = sample.f_mean_dim([0].as_slice(), true, Kind::Float)?;
-        let centred = sample.f_sub(&mean)?;
-        let mut directions = seeded(dim, dim.min(MOST + SPARE), seed)?;
-        for _ in 0..ROUNDS {
-            directions = orthonormal(&centred.f_tr()?.f_matmul(&centred.f_matmul(&directions)?)?)?;
-        }
-        // Within the subspace the axes are exact.
-        let within = centred.f_matmul(&directions)?.f_to_kind(Kind::Double)?;
-        let (_, rotation) = within.f_tr()?.f_matmul(&within)?.f_linalg_eigh("L")?;
-        let rotation = rotation.f_flip([1].as_slice())?.f_narrow(1, 0, dim.min(MOST))?.f_to_kind(Kind::Float)?;
-        let axes = directions.f_matmul(&rotation)?;
+        let (axes, mean) = principal_axes(sample, MOST, ROUNDS, seed)?;
         let middle = mean.f_matmul(&axes)?.f_view([-1])?;
         Ok(Self { axes, middle })
     }
@@ -91,21 +76,12 @@ impl PrincipalAxes {
     }
 }
 
-/// `[rows, columns]` of random directions, about orthogonal.
-fn seeded(rows: i64, columns: i64, seed: u64) -> Result<Tensor, TchError> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let values: Vec<f32> = (0..rows * columns).map(|_| rng.random::<f32>() - 0.5).collect();
-    orthonormal(&Tensor::f_from_slice(&values)?.f_view([rows, columns])?)
-}
-
-/// Orthonormal columns with the same span.
-fn orthonormal(columns: &Tensor) -> Result<Tensor, TchError> {
-    Ok(Tensor::f_linalg_qr(columns, "reduced")?.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use tch::Kind;
 
     fn random(size: &[i64], seed: u64) -> Tensor {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

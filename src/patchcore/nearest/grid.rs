@@ -57,10 +57,15 @@ impl PatchGrid {
 
     /// Takes embeddings `[N, D]` float32 as a grid of one column.
     pub fn of_rows(rows: &Tensor) -> Result<Self, TchError> {
-        let (count, channels) = rows.size2()?;
-        let (height, channels) = (count as usize, channels as usize);
-        let layer = LayerMap { values: values(rows)?, channels, columns: 1, down: Tap::each(height), across: Tap::each(1) };
-        Ok(Self { height, width: 1, layers: vec![layer] })
+        let (_, channels) = rows.size2()?;
+        Ok(Self::of_values(values(rows)?, channels as usize))
+    }
+
+    /// The same of their values, row-major; `channels` is D, at least 1.
+    pub fn of_values(values: Vec<f32>, channels: usize) -> Self {
+        let height = values.len() / channels;
+        let layer = LayerMap { values, channels, columns: 1, down: Tap::each(height), across: Tap::each(1) };
+        Self { height, width: 1, layers: vec![layer] }
     }
 
     /// Patches.

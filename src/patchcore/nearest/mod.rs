@@ -1,18 +1,20 @@
 //! Exact Euclidean distance of patches to their nearest bank row.
 //!
-//! On the processor `search` finds it; the distance is that of the nearest row to float32 rounding, and 0 for a duplicate. Only
-//! where more than four rows are so close together that rounding cannot tell them apart (squared distances within about
-//! 1e-4 of |q||r|, both less the bank's centre) may it be that of another of these. It is never smaller than it should be.
-//! On a graphics processor `device` does it with libtorch.
+//! On the processor `search` finds it: the way of one patch is `grid` → `projection` (coordinates on the `axes` of the bank) → `sketch`
+//! (a short vector) → `search` (which rows are still possible) → `measure`. The distance is that of the nearest row to float32 rounding, and 0 for
+//! a duplicate. On a graphics processor `device` does it with libtorch.
 
 mod answer;
+mod axes;
 mod bank;
-mod candidates;
 mod device;
 mod grid;
+mod measure;
 mod operand;
 mod product;
+mod projection;
 mod search;
+mod sketch;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -32,7 +34,7 @@ const QUERY_BLOCK: i64 = 1024;
 pub(super) struct NearestRows(Rows);
 
 enum Rows {
-    /// In main memory, twice: as they are and packed.
+    /// In main memory.
     Host {
         bank: Arc<Bank>,
         /// `[M]`: half the squared norm of each row less the centre; infinite for a row that does not count.
@@ -59,7 +61,7 @@ impl NearestRows {
         }
         let values = grid::values(&rows)?;
         drop(rows);
-        let bank = Bank::new(values, channels as usize, threads::count());
+        let bank = Bank::new(values, channels as usize, threads::count())?;
         Ok(Self(Rows::Host { bias: bank.half_norms.clone(), bank: Arc::new(bank) }))
     }
 
@@ -87,7 +89,7 @@ impl NearestRows {
         }
     }
 
-    /// Bytes that it takes, about twice those of the rows in main memory.
+    /// Bytes that it takes, in main memory somewhat more than those of the rows.
     pub fn memory_bytes(&self) -> usize {
         match &self.0 {
             Rows::Host { bank, bias } => bank.bytes() + size_of_val(bias.as_slice()),
@@ -138,8 +140,8 @@ impl NearestRows {
             let grid = PatchGrid::of_rows(&queries.f_narrow(0, start, QUERY_BLOCK.min(count - start))?)?;
             check(bank, channels as usize)?;
             let found = search::search(bank, bias, &grid, threads::count());
-            distances.extend(found.0);
-            rows.extend(found.1);
+            distances.extend(found.distances);
+            rows.extend(found.rows);
         }
         Ok(Nearest { distances: Tensor::f_from_slice(&distances)?, rows: Tensor::f_from_slice(&rows)? })
     }
@@ -156,8 +158,8 @@ impl NearestRows {
         let maps = averaged(maps, neighbourhood)?;
         let grid = PatchGrid::of_maps(&maps, stride)?;
         check(bank, grid.channels())?;
-        let (distances, _) = search::search(bank, bias, &grid, threads::count());
-        Ok((Tensor::f_from_slice(&distances)?, grid.height as i64, grid.width as i64))
+        let found = search::search(bank, bias, &grid, threads::count());
+        Ok((Tensor::f_from_slice(&found.distances)?, grid.height as i64, grid.width as i64))
     }
 }
 

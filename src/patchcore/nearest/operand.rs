@@ -20,8 +20,6 @@ pub(super) struct Operand<'a> {
     pub coarse: bool,
     /// `[tiles, channels]`: the values less the centre of the bank. The last tile is filled up with zeros.
     pub columns: Vec<Column>,
-    /// The norm of the values of each place or patch, less the centre.
-    norms: Vec<f32>,
 }
 
 impl<'a> Operand<'a> {
@@ -41,38 +39,30 @@ impl<'a> Operand<'a> {
         let places = map.len().min(grid.len());
         let count = channels.len();
         let mut columns = vec![[0.0; TILE]; places.div_ceil(TILE) * count];
-        let mut norms = vec![0.0; places];
-        let work = columns.chunks_mut(PACKED * count.max(1)).zip(norms.chunks_mut(PACKED * TILE)).enumerate();
-        deal(work, threads, |(number, (columns, norms))| {
+        let work = columns.chunks_mut(PACKED * count.max(1)).enumerate();
+        deal(work, threads, |(number, columns)| {
             let mut values = vec![0.0; TILE * count];
             Arch::new().dispatch(|| {
-                for (tile, (columns, norms)) in columns.chunks_mut(count).zip(norms.chunks_mut(TILE)).enumerate() {
+                for (tile, columns) in columns.chunks_mut(count).enumerate() {
                     let start = (number * PACKED + tile) * TILE;
-                    for (place, (values, norm)) in (start..).zip(values.chunks_mut(count).zip(&mut *norms)) {
+                    let filled = start..(start + TILE).min(places);
+                    for (place, values) in filled.clone().zip(values.chunks_mut(count)) {
                         match coarse {
                             true => values.copy_from_slice(map.at(place)),
                             false => map.interpolate(&map.corners(place, grid.width), values),
                         }
-                        *norm = subtract(values, centre);
+                        values.iter_mut().zip(centre).for_each(|(value, centre)| *value -= centre);
                     }
-                    interleave(&values[..norms.len() * count], columns);
+                    interleave(&values[..filled.len() * count], columns);
                 }
             });
         });
-        Self { map, channels, coarse, columns, norms }
+        Self { map, channels, coarse, columns }
     }
 
     /// Tiles that products at the places of the map need; 0 when the tiles hold the patches.
     pub fn coarse_tiles(&self) -> usize {
         if self.coarse { self.map.len().div_ceil(TILE) } else { 0 }
-    }
-
-    /// At least the norm of the values of a patch, less the centre.
-    pub fn norm(&self, patch: usize, width: usize) -> f32 {
-        match self.coarse {
-            true => self.map.corners(patch, width).iter().map(|&(place, weight)| weight * self.norms[place]).sum(),
-            false => self.norms[patch],
-        }
     }
 
     /// Adds to `sum` what `products` at the places of the map, if there are any, come to for a patch.
@@ -87,19 +77,6 @@ impl<'a> Operand<'a> {
             }
         }
     }
-}
-
-/// Takes `centre` from `values` and gives the norm of what is left.
-#[inline(always)]
-fn subtract(values: &mut [f32], centre: &[f32]) -> f32 {
-    let mut squares = [0.0_f32; 16];
-    for (values, centre) in values.chunks_mut(16).zip(centre.chunks(16)) {
-        for ((value, centre), square) in values.iter_mut().zip(centre).zip(&mut squares) {
-            *value -= centre;
-            *square += *value * *value;
-        }
-    }
-    squares.iter().sum::<f32>().sqrt()
 }
 
 /// From the patches of a tile `[8, channels]` to its channels `[channels, 8]`.

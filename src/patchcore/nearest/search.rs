@@ -1,171 +1,228 @@
 //! The nearest bank row of each patch of a grid.
 //!
-//! `argmin |q − r|²` is `argmax q·r − |r|²/2`, and q is put together from feature maps by interpolation, which is linear with weights
-//! that sum to 1. So the product with a layer coarser than the grid is taken at the places of its own map, which are fewer, and
-//! interpolated afterwards. That happens for 48 bank rows and 512 patches at a time, within the second-level cache; of the
-//! products only the best of each patch are remembered. All that rounding could have confused with the best are kept, and their
-//! distances are then taken in full from the differences.
+//! Patches are compared with all rows in short, 32 patches at a time, so that what they score stays in the second-level cache. The best row in
+//! short is measured in full; rows that score too little to be as near are ruled out, in short and then on all axes. The few that are left
+//! are measured in full, the best first, and each that is nearer rules out more. What rounding can do to a score counts for the row.
 
 use super::bank::Bank;
-use super::candidates::Candidates;
 use super::grid::PatchGrid;
-use super::operand::Operand;
-use super::product::{DEPTH, Line, PANEL, Product, TILE};
-use super::threads::deal;
+use super::measure::{product, squared_distance};
+use super::product::{Column, Line, PANEL, Product, TILE};
+use super::projection::Projection;
+use super::sketch::{Rounding, SHORT, with_rest};
+use super::threads::deal_with;
 use pulp::{Arch, Simd, WithSimd};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Tiles whose sums are held at a time: 512 patches by 48 rows, 96 KiB.
-const BLOCK: usize = 64;
-/// Patches whose distances are taken at a time by one thread.
-const MEASURED: usize = 32;
-/// What one float32 rounding adds at most, relatively.
-const ROUNDING: f32 = f32::EPSILON / 2.0;
+/// Tiles compared at a time.
+const TILES: usize = 4;
+/// Patches compared at a time.
+const BLOCK: usize = TILES * TILE;
 
-/// The distance of every patch to its nearest row of `bank`, and the row.
+/// What a search finds.
+pub(super) struct Found {
+    /// The distance of every patch to its nearest row.
+    pub distances: Vec<f32>,
+    /// That row; of equally near ones the lowest.
+    pub rows: Vec<i64>,
+    /// How many rows were measured in full, for all patches together.
+    pub measured: u64,
+}
+
+/// Finds the nearest row of `bank` for every patch of `grid`.
 ///
 /// `bias` `[M]` is half the squared norm of each row less the centre, infinite for a row that does not count. The same bits on any
 /// number of threads.
-pub(super) fn search(bank: &Bank, bias: &[f32], grid: &PatchGrid, threads: usize) -> (Vec<f32>, Vec<i64>) {
-    let operands = Operand::of_grid(grid, &bank.centre, threads);
-    let found = candidates(bank, bias, grid, &operands, threads);
-    drop(operands);
+pub(super) fn search(bank: &Bank, bias: &[f32], grid: &PatchGrid, threads: usize) -> Found {
+    let projection = Projection::new(grid, &bank.centre, &bank.axes, threads);
+    let rounding = Rounding::new(&bank.centre, grid.layers.len(), &bank.axes, bank.reach);
     let mut nearest = vec![(0.0, 0); grid.len()];
-    let work = nearest.chunks_mut(MEASURED).zip(found.chunks(MEASURED)).enumerate();
-    deal(work, threads, |(number, (nearest, found))| {
-        let mut patch = vec![0.0; bank.channels];
-        Arch::new().dispatch(|| {
-            for (i, (nearest, found)) in nearest.iter_mut().zip(found).enumerate() {
-                grid.write(number * MEASURED + i, &mut patch);
-                *nearest = measure(&patch, bank, found);
-            }
-        });
-    });
-    nearest.into_iter().unzip()
+    let measured = AtomicU64::new(0);
+    let blocks = nearest.chunks_mut(BLOCK).enumerate();
+    deal_with(
+        blocks,
+        threads,
+        || Desk::new(bank),
+        |desk, (number, nearest)| {
+            let (projection, first) = (&projection, number * BLOCK);
+            let count = Arch::new().dispatch(Block { bank, bias, grid, projection, rounding, first, nearest, desk });
+            measured.fetch_add(count, Ordering::Relaxed);
+        },
+    );
+    let (distances, rows) = nearest.into_iter().unzip();
+    Found { distances, rows, measured: measured.into_inner() }
 }
 
-/// For every patch the rows that can be its nearest.
-fn candidates(bank: &Bank, bias: &[f32], grid: &PatchGrid, operands: &[Operand], threads: usize) -> Vec<Candidates> {
-    let none: Vec<Candidates> = margins(bank, grid, operands).into_iter().map(Candidates::none).collect();
-    let next = AtomicUsize::new(0);
-    let toil = || {
-        let mut found = none.clone();
-        let mut sums = vec![[Line::ZERO; TILE]; BLOCK.min(grid.len().div_ceil(TILE))];
-        let mut products: Vec<_> = operands.iter().map(|operand| vec![[Line::ZERO; TILE]; operand.coarse_tiles()]).collect();
-        loop {
-            let panel = next.fetch_add(1, Ordering::Relaxed);
-            let (Some(lines), Some(bias)) = (bank.panels.get(panel), bias.chunks(PANEL).nth(panel)) else { return found };
-            let first = (panel * PANEL) as u32;
-            let (sums, products, found) = (&mut sums, &mut products, &mut found);
-            Arch::new().dispatch(PanelSearch { grid, operands, lines, bias, first, products, sums, found });
+/// What one thread works with.
+struct Desk {
+    /// `[BLOCK, D]`: the patches in full.
+    patches: Vec<f32>,
+    /// `[BLOCK, K]`: their coordinates.
+    coordinates: Vec<f32>,
+    /// Room for products of the tiles with one panel of axes.
+    sums: Vec<[Line; TILE]>,
+    /// `[tiles, 49]`: the patches in short.
+    columns: Vec<Column>,
+    /// `[panels, tiles]`: what each row scores for each patch in short.
+    scores: Vec<[Line; TILE]>,
+    /// `[panels, BLOCK]`: the best of each panel.
+    peaks: Vec<f32>,
+    /// `[K + 1]`: one patch on all axes.
+    long: Vec<f32>,
+    /// Rows not yet ruled out, with their scores.
+    candidates: Vec<(f32, usize)>,
+}
+
+impl Desk {
+    fn new(bank: &Bank) -> Self {
+        let (axes, panels) = (bank.axes.count, bank.sketches.short.len());
+        Self {
+            patches: vec![0.0; BLOCK * bank.channels],
+            coordinates: vec![0.0; BLOCK * axes],
+            sums: vec![[Line::ZERO; TILE]; TILES],
+            columns: vec![[0.0; TILE]; TILES * (axes.min(SHORT) + 1)],
+            scores: vec![[Line::ZERO; TILE]; panels * TILES],
+            peaks: vec![0.0; panels * BLOCK],
+            long: Vec::with_capacity(axes + 1),
+            candidates: Vec::new(),
         }
-    };
-    std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads.min(bank.panels.len())).map(|_| scope.spawn(toil)).collect();
-        let mut found = toil();
-        for helper in helpers {
-            let others = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            found.iter_mut().zip(&others).for_each(|(found, other)| found.merge(other));
-        }
-        found
-    })
+    }
 }
 
-/// How far below the best score of each patch rounding can have pushed its nearest row.
-///
-/// A sum of n products is wrong by at most about n·u·Σ|products|, u = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical
-/// Algorithms, section 3.1), and Σ|products| is at most |q||r| by Cauchy-Schwarz. The sums here are at most [`DEPTH`] long; their
-/// results are added up one for each `DEPTH` channels, and interpolated by eight roundings. Interpolating the features themselves
-/// rounds as often, on values that still have the centre. Two scores can be wrong, so the margin is twice that.
-fn margins(bank: &Bank, grid: &PatchGrid, operands: &[Operand]) -> Vec<f32> {
-    let long = (DEPTH + bank.channels / DEPTH + 16 * operands.len()) as f32 * ROUNDING;
-    let short = 16.0 * ROUNDING;
-    let centre = bank.centre.iter().map(|c| c * c).sum::<f32>().sqrt();
-    let margin = |patch| {
-        let norm = operands.iter().map(|operand| operand.norm(patch, grid.width).powi(2)).sum::<f32>().sqrt();
-        2.0 * bank.reach * (long * (norm + bank.reach) + short * (norm + centre))
-    };
-    (0..grid.len()).map(margin).collect()
-}
-
-/// Compares all patches with the rows of one panel.
-struct PanelSearch<'a> {
-    grid: &'a PatchGrid,
-    operands: &'a [Operand<'a>],
-    lines: &'a [Line],
-    /// For each row of the panel that exists.
+/// Some patches that are compared together.
+struct Block<'a> {
+    bank: &'a Bank,
     bias: &'a [f32],
-    /// Its first row in the bank.
-    first: u32,
-    /// For each operand room for its products at its own places; none where these are the places of the grid.
-    products: &'a mut [Vec<[Line; TILE]>],
-    /// Room for a block of patches.
-    sums: &'a mut [[Line; TILE]],
-    found: &'a mut [Candidates],
+    grid: &'a PatchGrid,
+    projection: &'a Projection<'a>,
+    rounding: Rounding,
+    /// The first of them.
+    first: usize,
+    /// For each of them distance and row.
+    nearest: &'a mut [(f32, i64)],
+    desk: &'a mut Desk,
 }
 
-impl WithSimd for PanelSearch<'_> {
-    type Output = ();
+impl WithSimd for Block<'_> {
+    /// Rows measured in full.
+    type Output = u64;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let mut start = Line([f32::NEG_INFINITY; PANEL]);
-        start.0.iter_mut().zip(self.bias).for_each(|(start, bias)| *start = -bias);
-        for (operand, products) in self.operands.iter().zip(self.products.iter_mut()) {
-            products.fill([Line::ZERO; TILE]);
-            Product { lines: &self.lines[operand.channels.clone()], columns: &operand.columns, sums: products }.with_simd(simd);
+    fn with_simd<S: Simd>(mut self, simd: S) -> u64 {
+        let squares = self.sketch(simd);
+        self.score(simd);
+        let mut measured = 0;
+        for (patch, square) in squares.iter().enumerate().take(self.nearest.len()) {
+            let (square, row, count) = self.find(patch, *square);
+            self.nearest[patch] = (square.sqrt() as f32, row as i64);
+            measured += count;
         }
-        for (number, found) in self.found.chunks_mut(BLOCK * TILE).enumerate() {
-            let patches = number * BLOCK * TILE..number * BLOCK * TILE + found.len();
-            let sums = &mut self.sums[..found.len().div_ceil(TILE)];
-            for (sum, patch) in sums.as_flattened_mut().iter_mut().zip(patches) {
-                *sum = start;
-                for (operand, products) in self.operands.iter().zip(self.products.iter()) {
-                    operand.interpolate(products, patch, self.grid.width, sum);
-                }
-            }
-            for operand in self.operands.iter().filter(|operand| !operand.coarse) {
-                let channels = operand.channels.len();
-                let columns = operand.columns.chunks(BLOCK * TILE * channels / TILE).nth(number).unwrap_or_default();
-                Product { lines: &self.lines[operand.channels.clone()], columns, sums: &mut *sums }.with_simd(simd);
-            }
-            for (sum, found) in sums.as_flattened().iter().zip(found) {
-                let bar = found.bar();
-                if sum.0.iter().fold(false, |any, score| any | (*score > bar)) {
-                    for (score, row) in sum.0.iter().zip(self.first..) {
-                        found.offer(*score, row);
-                    }
-                }
-            }
-        }
+        measured
     }
 }
 
-/// The nearest of the rows found for a patch `[D]`: distance and row, of equally near ones the lowest.
-#[inline(always)]
-fn measure(patch: &[f32], bank: &Bank, found: &Candidates) -> (f32, i64) {
-    let mut nearest = (f64::INFINITY, 0);
-    for (place, row) in found.rows().enumerate() {
-        let square = squared_distance(patch, bank.row(row));
-        if place == 0 || square < nearest.0 || (square == nearest.0 && row < nearest.1) {
-            nearest = (square, row);
+impl Block<'_> {
+    /// Writes the patches, their coordinates and their short sketches down; gives their squared norms less the centre.
+    #[inline(always)]
+    fn sketch<S: Simd>(&mut self, simd: S) -> [f64; BLOCK] {
+        let Desk { patches, coordinates, sums, columns, .. } = &mut *self.desk;
+        let (channels, axes) = (self.bank.channels, self.bank.axes.count);
+        let tiles = self.first / TILE..(self.first + self.nearest.len()).div_ceil(TILE);
+        self.projection.write(simd, tiles.clone(), &mut sums[..tiles.len()], coordinates);
+        let depth = axes.min(SHORT) + 1;
+        let mut squares = [0.0; BLOCK];
+        for patch in 0..self.nearest.len() {
+            let whole = &mut patches[patch * channels..(patch + 1) * channels];
+            self.grid.write(self.first + patch, whole);
+            squares[patch] = squared_distance(whole, &self.bank.centre);
+            let columns = &mut columns[patch / TILE * depth..][..depth];
+            let short = with_rest(&coordinates[patch * axes..(patch + 1) * axes], SHORT, squares[patch], self.rounding);
+            columns.iter_mut().zip(short).for_each(|(column, value)| column[patch % TILE] = value);
         }
+        squares
     }
-    (nearest.0.sqrt() as f32, nearest.1 as i64)
-}
 
-/// `|a − b|²`, summed in float32 over 16 by 16 values and in float64 from there on.
-#[inline(always)]
-fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
-    let mut total = 0.0;
-    for (a, b) in a.chunks(256).zip(b.chunks(256)) {
-        let mut sums = [0.0_f32; 16];
-        for (a, b) in a.chunks(16).zip(b.chunks(16)) {
-            for ((a, b), sum) in a.iter().zip(b).zip(&mut sums) {
-                *sum += (a - b) * (a - b);
+    /// Compares the patches with all rows in short.
+    #[inline(always)]
+    fn score<S: Simd>(&mut self, simd: S) {
+        let Desk { columns, scores, peaks, .. } = &mut *self.desk;
+        let panels = self.bank.sketches.short.iter().zip(self.bias.chunks(PANEL));
+        for ((lines, bias), (sums, peaks)) in panels.zip(scores.chunks_exact_mut(TILES).zip(peaks.chunks_exact_mut(BLOCK))) {
+            let mut start = Line([f32::NEG_INFINITY; PANEL]);
+            start.0.iter_mut().zip(bias).for_each(|(start, bias)| *start = -bias);
+            let sums = &mut sums[..self.nearest.len().div_ceil(TILE)];
+            sums.fill([start; TILE]);
+            Product { lines, columns, sums: &mut *sums }.with_simd(simd);
+            for (sum, peak) in sums.as_flattened().iter().zip(peaks) {
+                *peak = largest(sum);
             }
         }
-        total += sums.iter().copied().map(f64::from).sum::<f64>();
     }
-    total
+
+    /// The nearest row of a patch with this square: squared distance, row, and how many rows were measured.
+    #[inline(always)]
+    fn find(&mut self, patch: usize, square: f64) -> (f64, usize, u64) {
+        let Desk { patches, coordinates, scores, peaks, long, candidates, .. } = &mut *self.desk;
+        let (bank, rounding) = (self.bank, self.rounding);
+        let whole = &patches[patch * bank.channels..(patch + 1) * bank.channels];
+        let peaks = || peaks.iter().skip(patch).step_by(BLOCK).enumerate();
+        let scores = |panel: usize| &scores[panel * TILES + patch / TILE][patch % TILE].0;
+        let (mut panel, mut best) = (0, f32::NEG_INFINITY);
+        for (number, peak) in peaks() {
+            if *peak > best {
+                (panel, best) = (number, *peak);
+            }
+        }
+        // A patch with NaN scores nothing; it is compared with row 0 and gets a NaN distance.
+        let lane = scores(panel).iter().position(|score| *score == best).unwrap_or(0);
+        let mut row = if best > f32::NEG_INFINITY { panel * PANEL + lane } else { 0 };
+        let mut nearest = squared_distance(whole, bank.row(row));
+        let mut bar = rounding.bar(square, nearest);
+        candidates.clear();
+        if !bank.sketches.long.is_empty() {
+            let axes = bank.axes.count;
+            long.clear();
+            long.extend(with_rest(&coordinates[patch * axes..(patch + 1) * axes], axes, square, rounding));
+        }
+        for (panel, _) in peaks().filter(|(_, peak)| **peak >= bar) {
+            for (lane, score) in scores(panel).iter().enumerate().filter(|(_, score)| **score >= bar) {
+                let other = panel * PANEL + lane;
+                let score = if long.is_empty() {
+                    *score
+                } else {
+                    let sketch = &bank.sketches.long[other * long.len()..(other + 1) * long.len()];
+                    (product(long, sketch) - f64::from(self.bias[other])) as f32
+                };
+                if score >= bar && other != row {
+                    candidates.push((score, other));
+                }
+            }
+        }
+        candidates.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
+        let mut measured = 1;
+        for &(score, other) in candidates.iter() {
+            if score < bar {
+                break;
+            }
+            let square_of_other = squared_distance(whole, bank.row(other));
+            measured += 1;
+            if square_of_other < nearest || (square_of_other == nearest && other < row) {
+                (nearest, row) = (square_of_other, other);
+                bar = rounding.bar(square, nearest);
+            }
+        }
+        (nearest, row, measured)
+    }
+}
+
+/// The largest score of a line; those that are NaN do not count.
+#[inline(always)]
+fn largest(line: &Line) -> f32 {
+    let mut largest = [f32::NEG_INFINITY; 16];
+    for scores in line.0.chunks_exact(16) {
+        for (largest, score) in largest.iter_mut().zip(scores) {
+            *largest = if *score > *largest { *score } else { *largest };
+        }
+    }
+    largest.into_iter().fold(f32::NEG_INFINITY, |largest, score| if score > largest { score } else { largest })
 }

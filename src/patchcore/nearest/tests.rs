@@ -88,6 +88,53 @@ fn more_duplicates_than_are_remembered_do_no_harm() {
     assert_eq!((found.distances.f_double_value(&[0]).unwrap(), found.rows.f_int64_value(&[0]).unwrap()), (0.0, 0));
 }
 
+/// Like features of a network: many values that a few hidden ones make, and some noise.
+fn of_hidden(rows: usize, dim: usize, hidden: usize, seed: u64) -> Vec<f32> {
+    let mix = features(hidden, dim, 100);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let row = |hidden: &[f32]| -> Vec<f32> {
+        let of = |channel: usize| hidden.iter().zip(mix.chunks(dim)).map(|(h, mix)| (h - 0.5) * (mix[channel] - 0.5)).sum::<f32>();
+        (0..dim).map(|channel| of(channel).max(0.0) + rng.random::<f32>() * 0.05).collect()
+    };
+    features(rows, hidden, seed).chunks(hidden).flat_map(row).collect()
+}
+
+#[test]
+fn nearly_all_rows_are_ruled_out_before_they_are_measured() {
+    // Fewer values than axes, as many as a bank of two levels, and more.
+    for dim in [40, 128, 300] {
+        let (rows, queries) = (of_hidden(3000, dim, 6, 1), of_hidden(200, dim, 6, 2));
+        let bank = Bank::new(rows.clone(), dim, 2).unwrap();
+        let grid = PatchGrid::of_rows(&tensor(&queries, dim)).unwrap();
+        let found = search::search(&bank, &bank.half_norms, &grid, 2);
+        for (got, want) in found.distances.iter().zip(brute_force(&queries, &rows, dim)) {
+            assert!((f64::from(*got) - want).abs() <= 2e-6 * want, "{got} against {want}");
+        }
+        let share = found.measured as f64 / (3000.0 * 200.0);
+        assert!(share < 0.02, "{dim} values: {share} of the rows were measured");
+    }
+}
+
+#[test]
+fn a_row_far_from_all_others_is_found_all_the_same() {
+    // Far on axes that no other row has, so that it is short of nothing but the rest.
+    let dim = 400;
+    let mut rows = of_hidden(2000, dim, 6, 3);
+    rows[700 * dim..701 * dim].copy_from_slice(&features(1, dim, 4).iter().map(|v| v * 30.0).collect::<Vec<_>>());
+    let mut queries = of_hidden(40, dim, 6, 5);
+    for (query, scale) in [(3, 0.999), (39, 1.0)] {
+        let far: Vec<f32> = rows[700 * dim..701 * dim].iter().map(|v| v * scale).collect();
+        queries[query * dim..(query + 1) * dim].copy_from_slice(&far);
+    }
+    let found = NearestRows::new(tensor(&rows, dim)).unwrap().of(&tensor(&queries, dim)).unwrap();
+    let distances = Vec::<f32>::try_from(found.distances).unwrap();
+    for (got, want) in distances.iter().zip(brute_force(&queries, &rows, dim)) {
+        assert!((f64::from(*got) - want).abs() <= 2e-6 * want, "{got} against {want}");
+    }
+    let rows = Vec::<i64>::try_from(found.rows).unwrap();
+    assert_eq!((rows[3], rows[39], distances[39]), (700, 700, 0.0));
+}
+
 #[test]
 fn a_batch_of_one_equals_a_row_of_a_batch() {
     let dim = 700;
@@ -182,9 +229,9 @@ fn the_number_of_threads_changes_no_bit() {
     let grid = PatchGrid::of_maps(&maps, 1).unwrap();
     let rows = features(1000, 410, 4);
     let answer = |threads: usize| {
-        let bank = Bank::new(rows.clone(), 410, threads);
-        let (distances, found) = search::search(&bank, &bank.half_norms, &grid, threads);
-        (distances.into_iter().map(f32::to_bits).collect::<Vec<_>>(), found)
+        let bank = Bank::new(rows.clone(), 410, threads).unwrap();
+        let found = search::search(&bank, &bank.half_norms, &grid, threads);
+        (found.distances.into_iter().map(f32::to_bits).collect::<Vec<_>>(), found.rows)
     };
     let alone = answer(1);
     for threads in [2, 3, 8, 64] {
