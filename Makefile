@@ -21,9 +21,10 @@ demo: build
 test: setup
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((3 * $$(nproc)))} cargo test $(CARGO_FLAGS)
 
-# Criterion's figures for each stage, then a table of where the time of one image goes.
+# Criterion's figures for each stage, then a table of where the time of one image goes. ONLY=nearest   those stages alone
+# PEERS=VENV   beside Python, OpenVINO and ONNX Runtime, which take turns: a virtual environment with what scripts/peers.py names
 bench: setup
-	cargo bench --locked --bench engine
+	PEERS=$(PEERS) cargo bench --locked --bench engine -- $(ONLY)
 
 # Measurements with the real daemon; the defaults of N and MINUTES are the figures of docs/measurements.md.
 slow-writers: setup

@@ -2,13 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod made_up;
+mod peers;
 
 use criterion::{BenchmarkId, Criterion, criterion_group};
 use made_up::{LargeImages, Pipeline, extractor, picture, saved_bank};
-use patchcored::domain::{Backbone, CoresetMethod, EngineSize, Precision};
+use patchcored::domain::{Backbone, BuildOptions, CoresetMethod, EngineSize, Precision};
 use patchcored::imaging::resize::resize_for_engine;
 use patchcored::patchcore::MemoryBank;
 use patchcored::patchcore::bench::{CoresetStage, NearestStage, run_backbone};
+use std::path::Path;
 use std::time::Duration;
 
 /// Each network at its own default size.
@@ -36,6 +38,7 @@ fn nearest(criterion: &mut Criterion) {
         let values = channels.iter().sum::<i64>();
         for rows in [1000, 5000, 10_000, 40_000] {
             let stage = NearestStage::new(channels, 512, 2, rows).unwrap();
+            println!("{rows}x{values}: {:.2} % of the rows are measured in full", 100.0 * stage.share_measured().unwrap());
             group.bench_function(format!("{rows}x{values}"), |bencher| bencher.iter(|| stage.run().unwrap()));
             if rows <= 10_000 {
                 group.bench_function(format!("{rows}x{values}_dense"), |bencher| bencher.iter(|| stage.run_dense().unwrap()));
@@ -68,7 +71,7 @@ fn large_images(criterion: &mut Criterion) {
 fn pipeline(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pipeline_1024px");
     for name in [Backbone::Resnet50, Backbone::EfficientnetLite0] {
-        let pipeline = Pipeline::new(name, 1024);
+        let pipeline = Pipeline::new(BuildOptions { backbone: name, ..BuildOptions::default() }, None, peers::SIDE);
         for file in ["part.png", "part.jpg"] {
             group.bench_function(BenchmarkId::new(name.as_str(), file), |bencher| bencher.iter(|| pipeline.inspect(file)));
         }
@@ -83,13 +86,14 @@ criterion_group! {
 
 /// Medians in milliseconds.
 fn table() {
+    println!("{}", peers::machine());
     println!("one 1024×1024 image, shorter 512, layers 2-4, stride 2, bank of 1024 rows; medians of 15 in ms\n");
     println!(
         "{:<20} {:<9} {:>7} {:>7} {:>9} {:>8} {:>6} {:>7} {:>7}",
         "", "", "read", "resize", "backbone", "nearest", "judge", "write", "sum"
     );
     for name in [Backbone::Resnet50, Backbone::EfficientnetLite0] {
-        let pipeline = Pipeline::new(name, 1024);
+        let pipeline = Pipeline::new(BuildOptions { backbone: name, ..BuildOptions::default() }, None, peers::SIDE);
         for file in ["part.png", "part.jpg"] {
             let [read, resize, backbone, nearest, judge, write] = pipeline.stages(file, 15);
             let sum = read + resize + backbone + nearest + judge + write;
@@ -105,4 +109,7 @@ fn main() {
     benches();
     Criterion::default().configure_from_args().final_summary();
     table();
+    if let Some(environment) = std::env::var_os("PEERS").filter(|environment| !environment.is_empty()) {
+        peers::compare(Path::new(&environment));
+    }
 }

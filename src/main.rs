@@ -3,9 +3,8 @@
 use clap::Parser;
 use patchcored::cli::Cli;
 use patchcored::telemetry::start_log;
-use std::process::ExitCode;
 
-fn main() -> ExitCode {
+fn main() {
     let cli = Cli::parse();
     start_log(cli.is_daemon());
     cli.run()

@@ -77,7 +77,7 @@ impl ImageSource for MadeUp {
 
 /// A folder with a bank of ResNet50 of 2000 rows.
 pub fn saved_bank() -> TempDir {
-    let options = BuildOptions { coreset: 2000.0 / 10_240.0, ..BuildOptions::default() };
+    let options = BuildOptions { coreset: 2000.0 / 10_240.0, ..BuildOptions::largest_distance() };
     let bank = build_bank(&extractor(Backbone::Resnet50, None), &MadeUp, &options, &mut |_| {}).unwrap().bank;
     assert_eq!(bank.rows(), 2000);
     let folder = tempfile::tempdir().unwrap();
@@ -125,10 +125,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// For images of `side` pixels, in the precision that `auto` comes to here.
-    pub fn new(backbone: Backbone, side: u32) -> Self {
-        let extractor = extractor(backbone, None);
-        let options = BuildOptions { backbone, coreset: 0.1, ..BuildOptions::default() };
+    /// For images of `side` pixels and banks with these options, but 1024 rows at each level. `None`: in the precision that `auto` comes
+    /// to here.
+    pub fn new(options: BuildOptions, precision: impl Into<Option<Precision>>, side: u32) -> Self {
+        let extractor = extractor(options.backbone, precision);
+        let options = BuildOptions { coreset: 0.1, ..options };
         let bank = build_bank(&extractor, &MadeUp, &options, &mut |_| {}).unwrap().bank;
         let folder = tempfile::tempdir().unwrap();
         let picture = picture(side);
@@ -144,7 +145,8 @@ impl Pipeline {
         InspectionPlan { expect: self.expect(), size: SIZE, rules: VerdictRules::default() }
     }
 
-    fn path(&self, file: &str) -> PathBuf {
+    /// Where the image of this name is.
+    pub fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
 

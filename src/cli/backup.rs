@@ -1,5 +1,6 @@
 //! `patchcored backup`: saves the line into a new folder, beside a running daemon or without one.
 
+use super::exit::Exit;
 use super::output::{complain, say};
 use crate::backup::{Backup, save};
 use crate::config::Config;
@@ -8,7 +9,6 @@ use crate::platform::crash_point;
 use crate::retention::size;
 use anyhow::Context;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Arguments of `backup`.
 #[derive(clap::Args)]
@@ -25,7 +25,7 @@ pub struct BackupArgs {
 ///
 /// # Errors
 /// A configuration, a database or a folder that cannot be used.
-pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &BackupArgs) -> anyhow::Result<Exit> {
     crash_point::arm()?;
     let config = Config::load(&args.config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
@@ -37,7 +37,7 @@ pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     for left_out in &saved.manifest.not_saved {
         complain(&format!("{}: {}", left_out.product, left_out.why));
     }
-    Ok(if saved.manifest.not_saved.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if saved.manifest.not_saved.is_empty() { Exit::SUCCESS } else { Exit::FAILURE })
 }
 
 fn summary(saved: &Backup) -> String {

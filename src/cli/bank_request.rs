@@ -1,6 +1,7 @@
 //! What `rebuild` and `rollback` have in common: whose bank, and waiting for what becomes of a request.
 
 use super::Coded;
+use super::exit::Exit;
 use super::output::say;
 use crate::codes::ErrorCode;
 use crate::config::{Config, ProductConfig};
@@ -12,7 +13,6 @@ use futures::StreamExt;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// How often the history is asked what became of a request.
@@ -52,7 +52,7 @@ impl RequestArgs {
 ///
 /// # Errors
 /// A request that could not be done, or that nobody does at present; being interrupted leaves it in place.
-pub async fn wait(store: &HistoryStore, product: &str, id: i64) -> anyhow::Result<ExitCode> {
+pub async fn wait(store: &HistoryStore, product: &str, id: i64) -> anyhow::Result<Exit> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen to signals")?;
     let mut without_daemon: Option<Instant> = None;
     let waits = |why: &str, when: &str| {
@@ -64,7 +64,7 @@ pub async fn wait(store: &HistoryStore, product: &str, id: i64) -> anyhow::Resul
                 return Err(Coded::new(ErrorCode::RequestFailed, format!("{product}: {}", end.outcome)).into());
             }
             say(&format!("{product}: {}\n", printable_lines(&end.outcome)))?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(Exit::SUCCESS);
         }
         match (database_holder(store.database().file())?, without_daemon) {
             (Some(_), _) => without_daemon = None,

@@ -2,6 +2,7 @@
 
 use super::UsageError;
 use super::engine_args::EngineArgs;
+use super::exit::Exit;
 use super::output::{complain, say};
 use crate::banks::{BackgroundJob, BuildJob, BuildPercent, EngineJob, build, compare, self_test_bank, step_back};
 use crate::domain::{
@@ -12,7 +13,6 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Between two words about how far a build is.
@@ -140,7 +140,7 @@ impl BuildArgs {
 ///
 /// # Errors
 /// Wrong arguments, unreadable folders, missing weights, no usable image.
-pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
     let job = match args.background {
         Some(parent) => {
             step_back(parent)?;
@@ -175,9 +175,9 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints what was found as one JSON value in the last line of stdout.
-fn answer(found: &impl Serialize) -> anyhow::Result<ExitCode> {
+fn answer(found: &impl Serialize) -> anyhow::Result<Exit> {
     say(&format!("{}\n", serde_json::to_string(found)?))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 /// Tells the daemon how much of the build is done, as lines of stdout.

@@ -1,5 +1,6 @@
 //! `patchcored check`: everything that would hinder the line, all at once.
 
+use super::exit::Exit;
 use super::output::say;
 use crate::config::{Config, MetricsAddress, schema};
 use crate::domain::printable::{printable, printable_lines};
@@ -9,7 +10,6 @@ use crate::patchcore::{find_weights, resolve_precision};
 use crate::preflight::{CheckFinding, FindingLevel, acting, as_service, machine, rights};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// Arguments of `check`.
 #[derive(clap::Args)]
@@ -30,10 +30,10 @@ pub struct CheckArgs {
 ///
 /// # Errors
 /// A configuration that cannot be used.
-pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
     if args.schema {
         say(&schema())?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::SUCCESS);
     }
     if args.as_service {
         return check_as_service(&args.config);
@@ -69,15 +69,15 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         _ => format!("{}: NOT ready to start: {}, {warnings} in {products}\n", args.config.display(), counted(errors, "error")),
     };
     say(&text)?;
-    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if errors == 0 { Exit::SUCCESS } else { Exit::FAILURE })
 }
 
 /// The same check by another process. Its exit code is the answer.
-fn check_as_service(config: &Path) -> anyhow::Result<ExitCode> {
+fn check_as_service(config: &Path) -> anyhow::Result<Exit> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let config = std::path::absolute(config).with_context(|| format!("{}: cannot tell where this is", config.display()))?;
     let status = as_service::run(&[program.into(), "check".into(), "--config".into(), config.into()])?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(Exit::FAILURE, Exit))
 }
 
 fn check_weights(config: &Config, findings: &mut Vec<CheckFinding>) {

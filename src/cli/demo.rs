@@ -1,8 +1,8 @@
 //! `patchcored demo`: a small synthetic line on this machine, end to end.
 
+use super::exit::Exit;
 use clap::Args;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Run a small synthetic line on this machine, end to end, in about a minute.
 ///
@@ -22,7 +22,7 @@ pub struct DemoArgs {
 ///
 /// # Errors
 /// When the folder, the daemon or the history cannot be used.
-pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     let complete = crate::demo::run(&args.dir, args.seed, &mut std::io::stdout().lock())?;
-    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if complete { Exit::SUCCESS } else { Exit::FAILURE })
 }

@@ -1,5 +1,6 @@
 //! `patchcored eval`: how well a bank tells good from bad.
 
+use super::exit::Exit;
 use super::infer::ScoringArgs;
 use super::output::{complain, say};
 use crate::banks::list_images;
@@ -9,7 +10,6 @@ use crate::inspect::{self, BankScorer, Expectation};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// False-positive rate up to which AUPRO is taken, by custom.
 const AUPRO_LIMIT: f64 = 0.3;
@@ -68,7 +68,7 @@ impl Scores {
 /// # Errors
 /// A bank that cannot be used, or a folder without an image or mask that can. Single images and masks that cannot be used are left
 /// out and named, and the exit code is 1: the measures are then of the rest.
-pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &EvalArgs) -> anyhow::Result<Exit> {
     let scorer = args.scoring.load(&args.bank_dir)?;
     let ok = score_folder(&scorer, &args.ok, None, args.masks.is_some())?;
     let ng = score_folder(&scorer, &args.ng, args.masks.as_deref(), args.masks.is_some())?;
@@ -99,10 +99,10 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     });
     say(&if args.json { format!("{measures}\n") } else { table(&measures) })?;
     if left_out.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::SUCCESS);
     }
     complain(&format!("{} files could not be used; the measures are of the others", left_out.len()));
-    Ok(ExitCode::FAILURE)
+    Ok(Exit::FAILURE)
 }
 
 fn table(measures: &Value) -> String {

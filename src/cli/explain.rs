@@ -3,6 +3,7 @@
 mod inspection;
 
 use super::Coded;
+use super::exit::Exit;
 use super::output::say;
 use crate::codes::{self, ErrorCode};
 use crate::config::Config;
@@ -10,7 +11,6 @@ use crate::domain::LocalTime;
 use crate::history::HistoryStore;
 use anyhow::Context;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Arguments of `explain`.
 #[derive(clap::Args)]
@@ -33,7 +33,7 @@ pub struct ExplainArgs {
 ///
 /// # Errors
 /// A code or an inspection that there is not; a configuration or a history that cannot be read.
-pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
     let text = match &args.asked {
         None => codes::list(),
         Some(asked) => match asked.parse() {
@@ -45,7 +45,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         },
     };
     say(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 fn explain_inspection(args: &ExplainArgs, id: i64) -> anyhow::Result<String> {

@@ -1,11 +1,11 @@
 //! `patchcored generate`: shell completions and manual pages, for whoever packages the program.
 
+use super::exit::Exit;
 use anyhow::Context;
 use clap_complete::{Shell, generate_to};
 use clap_mangen::Man;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// Arguments of `generate`.
 #[derive(clap::Args)]
@@ -20,7 +20,7 @@ pub struct GenerateArgs {
 ///
 /// # Errors
 /// A folder that cannot be written.
-pub fn run(args: &GenerateArgs, command: clap::Command) -> anyhow::Result<ExitCode> {
+pub fn run(args: &GenerateArgs, command: clap::Command) -> anyhow::Result<Exit> {
     let folder = &args.dir;
     let failed = || format!("cannot write completions and manual pages to {}", folder.display());
     std::fs::create_dir_all(folder).with_context(failed)?;
@@ -30,7 +30,7 @@ pub fn run(args: &GenerateArgs, command: clap::Command) -> anyhow::Result<ExitCo
     let mut command = command.disable_help_subcommand(true);
     command.build();
     write_pages(&command, &page_date(), folder).with_context(failed)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 /// The page of this command and those of the commands within it.

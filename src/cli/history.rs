@@ -5,6 +5,7 @@
 
 mod values;
 
+use super::exit::Exit;
 use super::{Coded, UsageError};
 use crate::codes::ReasonCode;
 use crate::config::Config;
@@ -19,7 +20,6 @@ use serde_json::{Map, Value};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use values::{parse_distance, parse_moment, parse_reason};
 
 pub use values::Moment;
@@ -97,10 +97,10 @@ pub enum Format {
 ///
 /// # Errors
 /// As [`print()`].
-pub fn run(args: HistoryArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: HistoryArgs) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(print(args, &mut io::stdout().lock()))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 /// Prints the inspections that `args` asks for to `out`.

@@ -1,6 +1,7 @@
 //! `patchcored infer`: one image or a folder against a bank, file-compatible with the Python `infer.py`.
 
 use super::engine_args::EngineArgs;
+use super::exit::Exit;
 use super::output::{complain, say};
 use crate::banks::list_images;
 use crate::domain::{Backbone, Picture, PrecisionChoice, SENSITIVITY};
@@ -8,7 +9,6 @@ use crate::inspect::{BankScorer, OutputPaths, OverlayLook, Verdict, VerdictRules
 use crate::patchcore::MemoryBank;
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// Arguments of `infer`. The underscore spellings are those of the Python script.
 #[derive(clap::Args)]
@@ -83,7 +83,7 @@ fn parse_sensitivity(text: &str) -> Result<f64, String> {
 /// # Errors
 /// A bank that cannot be used, or (with `--img`) an image that cannot be inspected. In a folder a bad image is reported, the others
 /// go on, and the exit code is 1.
-pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &InferArgs) -> anyhow::Result<Exit> {
     let scorer = args.scoring.load(&args.bank_dir)?;
     let reference = args.fuse_ref.as_deref().map(|path| scorer.plan().prepare_linked(path)).transpose().context("--fuse-ref")?;
     let reference = reference.map(|prepared| prepared.source.picture);
@@ -99,7 +99,7 @@ pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
             let (picture, verdict) = judged?;
             write(path, &args.out_dir, &picture, &verdict)
         })?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::SUCCESS);
     }
     let folder = args.img_dir.as_deref().unwrap_or(Path::new("."));
     let paths = list_images(folder).with_context(|| format!("{}: cannot list the image folder", folder.display()))?;
@@ -118,7 +118,7 @@ pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
     })?;
     if failed > 0 {
         complain(&format!("{failed} of {} images could not be inspected", paths.len()));
-        return Ok(ExitCode::FAILURE);
+        return Ok(Exit::FAILURE);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }

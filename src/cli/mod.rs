@@ -9,6 +9,7 @@ mod engine_args;
 mod environment;
 mod errors;
 mod eval;
+mod exit;
 mod explain;
 mod generate;
 pub mod history;
@@ -27,8 +28,8 @@ mod tune;
 
 use clap::{CommandFactory, Parser, Subcommand};
 pub use errors::{Coded, UsageError};
+use exit::Exit;
 use output::complain;
-use std::process::ExitCode;
 
 /// Visual inspection of production lines: PatchCore memory banks per product, watched camera folders, SQL history.
 #[derive(Parser)]
@@ -97,8 +98,8 @@ impl Cli {
         }
     }
 
-    /// Runs the command; the result is the exit code, errors included.
-    pub fn run(self) -> ExitCode {
+    /// Runs the command, and ends the process with its exit code, errors included.
+    pub fn run(self) -> ! {
         if self.takes_many_images() {
             environment::set_for_many_images();
         }
@@ -123,12 +124,10 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Generate(args) => generate::run(&args, Self::command()),
         };
-        match outcome {
-            Ok(code) => code,
-            Err(error) => {
-                complain(&errors::shown(&error));
-                ExitCode::from(errors::exit_code(&error))
-            }
-        }
+        let exit = outcome.unwrap_or_else(|error| {
+            complain(&errors::shown(&error));
+            Exit(errors::exit_code(&error))
+        });
+        exit.end()
     }
 }

@@ -1,6 +1,7 @@
 //! `patchcored profile`: what the line is set up for, and the change-over to another product.
 
 use super::UsageError;
+use super::exit::Exit;
 use super::output::say;
 use crate::codes::EventKind;
 use crate::config::Config;
@@ -12,7 +13,6 @@ use anyhow::Context;
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// How long a running daemon has to change over: it finishes the images in hand first.
@@ -34,7 +34,7 @@ pub struct ProfileArgs {
 ///
 /// # Errors
 /// A profile that is not in the configuration, a database that cannot be read or changed, or a daemon that does not change over.
-pub fn run(args: &ProfileArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &ProfileArgs) -> anyhow::Result<Exit> {
     let config = Config::load(&args.config)?;
     check_routing(&config)?;
     if config.profiles.is_empty() {
@@ -51,7 +51,7 @@ pub fn run(args: &ProfileArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn list(mut config: Config) -> anyhow::Result<ExitCode> {
+async fn list(mut config: Config) -> anyhow::Result<Exit> {
     let mut note = "will be in use at the first start".to_owned();
     let mut asked_for = None;
     match HistoryStore::open_read_only(&config.database).await {
@@ -83,10 +83,10 @@ async fn list(mut config: Config) -> anyhow::Result<ExitCode> {
         text += &format!("{} is asked for and will be used when the daemon reads its configuration\n", asked.profile);
     }
     say(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
-async fn change_over(mut config: Config, name: &str) -> anyhow::Result<ExitCode> {
+async fn change_over(mut config: Config, name: &str) -> anyhow::Result<Exit> {
     config.profile = Some(name.to_owned());
     let what = profile::on_and_off(&config);
     let store = HistoryStore::open_to_change(&config.database).await.context("history database")?;
@@ -97,7 +97,7 @@ async fn change_over(mut config: Config, name: &str) -> anyhow::Result<ExitCode>
         Outcome::InUse => say(&format!("profile {name} is in use: {what}\n"))?,
         Outcome::AtStart => say(&format!("profile {name} will be in use when the daemon starts: {what}\n"))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 enum Outcome {

@@ -2,13 +2,13 @@
 
 use super::Coded;
 use super::bank_request::{RequestArgs, wait};
+use super::exit::Exit;
 use super::output::say;
 use crate::banks::folder_answers;
 use crate::codes::ErrorCode;
 use crate::database::database_holder;
 use crate::history::{BankRequestKind, HistoryStore};
 use anyhow::Context;
-use std::process::ExitCode;
 
 /// Arguments of `rebuild`.
 #[derive(clap::Args)]
@@ -25,7 +25,7 @@ pub struct RebuildArgs {
 ///
 /// # Errors
 /// A product that is not in the configuration, a database that cannot be changed, or a build that was refused or failed.
-pub fn run(args: &RebuildArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &RebuildArgs) -> anyhow::Result<Exit> {
     let RequestArgs { product, no_wait, .. } = &args.request;
     let (config, config_of_product) = args.request.load()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
@@ -41,11 +41,11 @@ pub fn run(args: &RebuildArgs) -> anyhow::Result<ExitCode> {
             let id = store.bank_requests().ask(product, kind).await.context("history database")?;
             if database_holder(&config.database)?.is_none() {
                 say(&format!("{product}: the line is stopped; the bank is built when it is started (request {id})\n"))?;
-                return Ok(ExitCode::SUCCESS);
+                return Ok(Exit::SUCCESS);
             }
             if *no_wait {
                 say(&format!("{product}: the bank is built (request {id})\n"))?;
-                return Ok(ExitCode::SUCCESS);
+                return Ok(Exit::SUCCESS);
             }
             wait(&store, product, id).await
         };

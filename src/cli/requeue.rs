@@ -1,5 +1,6 @@
 //! `patchcored requeue`: failed images are tried again.
 
+use super::exit::Exit;
 use super::output::say;
 use super::{Coded, UsageError};
 use crate::config::Config;
@@ -10,7 +11,6 @@ use crate::routing::rules::Owners;
 use anyhow::Context;
 use jiff::Timestamp;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 /// Arguments of `requeue`. What is given together restricts together.
@@ -38,7 +38,7 @@ pub struct RequeueArgs {
 ///
 /// # Errors
 /// No choice, a product that is not in the configuration, or a database that cannot be changed.
-pub fn run(args: &RequeueArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &RequeueArgs) -> anyhow::Result<Exit> {
     if args.ids.is_empty() && args.product.is_none() && !args.failed && args.since.is_none() {
         return Err(UsageError("say which images: ids, --product, --since or --failed for all".to_owned()).into());
     }
@@ -70,7 +70,7 @@ pub fn run(args: &RequeueArgs) -> anyhow::Result<ExitCode> {
     }
     text += &others;
     say(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 /// A line for each of these inspections that has not failed, and why it is not tried again.

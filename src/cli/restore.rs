@@ -1,5 +1,6 @@
 //! `patchcored restore`: puts a backup back in place.
 
+use super::exit::Exit;
 use super::output::{complain, say};
 use crate::backup::{BankPlan, OkFolderNow, PlannedConfig, PlannedHistory, Restored, restore};
 use crate::banks::BankInPlace;
@@ -7,7 +8,6 @@ use crate::domain::printable::printable_lines;
 use crate::platform::crash_point;
 use anyhow::Context;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Arguments of `restore`.
 #[derive(clap::Args)]
@@ -27,7 +27,7 @@ pub struct RestoreArgs {
 ///
 /// # Errors
 /// A damaged backup, a running daemon, something that would be replaced, or a folder that cannot be changed.
-pub fn run(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
     crash_point::arm()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let restored = runtime.block_on(restore(&args.backup, &args.config, args.replace));
@@ -38,7 +38,7 @@ pub fn run(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     for product in &restored.plan.unknown_products {
         complain(&format!("{product}: is not in {}, so its bank is not restored", args.config.display()));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 fn summary(restored: &Restored, args: &RestoreArgs) -> String {

@@ -1,5 +1,6 @@
 //! `patchcored retention --dry-run`: what the daemon would delete now.
 
+use super::exit::Exit;
 use super::output::{complain, say};
 use crate::archive::RowArchive;
 use crate::config::Config;
@@ -11,7 +12,6 @@ use crate::retention::{DryRun, dry_run};
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Arguments of `retention`.
 #[derive(clap::Args)]
@@ -34,7 +34,7 @@ pub struct RetentionArgs {
 ///
 /// # Errors
 /// A history that cannot be read.
-pub fn run(args: &RetentionArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &RetentionArgs) -> anyhow::Result<Exit> {
     let config = Config::load(&args.config)?;
     if !config.products.iter().any(|product| product.retention.is_on()) {
         complain(&format!("{}: no product has a `retention`, so nothing is ever deleted", args.config.display()));
@@ -74,7 +74,7 @@ pub fn run(args: &RetentionArgs) -> anyhow::Result<ExitCode> {
     for shortage in &found.short {
         complain(&shortage.text());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 /// Fields keep their names and meaning in every version of the program; new ones are added.

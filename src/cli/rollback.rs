@@ -1,6 +1,7 @@
 //! `patchcored rollback`: an earlier bank version in use again.
 
 use super::bank_request::{RequestArgs, wait};
+use super::exit::Exit;
 use super::output::say;
 use crate::banks::{current_version, roll_back, rollback_target, version_in_use};
 use crate::config::{Config, ProductConfig};
@@ -9,7 +10,6 @@ use crate::domain::printable::printable_lines;
 use crate::history::{BankRequest, BankRequestKind, HistoryStore, RequestEnd};
 use anyhow::Context;
 use jiff::Timestamp;
-use std::process::ExitCode;
 
 /// Arguments of `rollback`.
 #[derive(clap::Args)]
@@ -25,7 +25,7 @@ pub struct RollbackArgs {
 ///
 /// # Errors
 /// A product or a version that is not there, a damaged version, or a database or bank folder that cannot be changed.
-pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &RollbackArgs) -> anyhow::Result<Exit> {
     let (config, product) = args.request.load()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(async {
@@ -36,13 +36,13 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn ask(args: &RollbackArgs, config: &Config, product: &ProductConfig, store: &HistoryStore) -> anyhow::Result<ExitCode> {
+async fn ask(args: &RollbackArgs, config: &Config, product: &ProductConfig, store: &HistoryStore) -> anyhow::Result<Exit> {
     let (rows, requests) = (store.banks(), store.bank_requests());
     // Settled now: what was built meanwhile is left as well.
     let version = rollback_target(&rows, product, args.version).await?;
     if version_in_use(&rows, product).await? == Some(version) && current_version(product).await? == Some(version) {
         say(&format!("{}: bank version {version} is in use already\n", product.name))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::SUCCESS);
     }
     let kind = BankRequestKind::Rollback { version: version as i64 };
     let id = requests.ask(&product.name, kind).await.context("history database")?;
@@ -61,7 +61,7 @@ async fn ask(args: &RollbackArgs, config: &Config, product: &ProductConfig, stor
                     }
                 };
                 say(&format!("{}: {}; the line is stopped\n", product.name, printable_lines(&done.outcome)))?;
-                return Ok(ExitCode::SUCCESS);
+                return Ok(Exit::SUCCESS);
             }
             // It was started this moment, and does it.
             Err(LockError::InUse { .. }) => {}
@@ -70,7 +70,7 @@ async fn ask(args: &RollbackArgs, config: &Config, product: &ProductConfig, stor
     }
     if args.request.no_wait {
         say(&format!("{}: bank version {version} is put in use (request {id})\n", product.name))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::SUCCESS);
     }
     wait(store, &product.name, id).await
 }

@@ -1,7 +1,6 @@
 //! `patchcored run`
 
-use super::errors;
-use super::output::complain;
+use super::exit::Exit;
 use std::path::PathBuf;
 
 /// Arguments of `run`.
@@ -12,16 +11,8 @@ pub struct RunArgs {
     config: PathBuf,
 }
 
-/// Runs the daemon until SIGTERM, and ends the process. The destructors of libraries do not run: a thread that is still in libtorch, or in a
-/// hung system call, would find them gone and crash. Everything that matters is on disk.
-pub fn run(args: &RunArgs) -> ! {
-    let code = match crate::daemon::run(&args.config) {
-        Ok(()) => 0,
-        Err(error) => {
-            let error = error.into();
-            complain(&errors::shown(&error));
-            errors::exit_code(&error)
-        }
-    };
-    signal_hook::low_level::exit(code.into())
+/// Runs the daemon until SIGTERM.
+pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
+    crate::daemon::run(&args.config)?;
+    Ok(Exit::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! `patchcored selftest`: how small a defect a bank finds.
 
 use super::UsageError;
+use super::exit::Exit;
 use super::infer::ScoringArgs;
 use super::output::{complain, say};
 use crate::banks::list_images;
@@ -9,7 +10,6 @@ use crate::selftest::{Judged, SelfTestPlan, grid, self_test};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Arguments of `selftest`.
 #[derive(clap::Args)]
@@ -49,7 +49,7 @@ pub struct SelftestArgs {
 ///
 /// # Errors
 /// Wrong arguments, a bank that cannot be used, or a folder without an image that can.
-pub fn run(args: &SelftestArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &SelftestArgs) -> anyhow::Result<Exit> {
     if args.sizes.contains(&0) || !args.contrasts.iter().all(|contrast| (0.0..=100.0).contains(contrast)) {
         return Err(UsageError("--sizes: use 1 pixel or more; --contrasts: use 0 to 100 percent".to_owned()).into());
     }
@@ -84,5 +84,5 @@ pub fn run(args: &SelftestArgs) -> anyhow::Result<ExitCode> {
         write_rgb(path, grid.width(), grid.height(), &grid)?;
     }
     say(&if args.json { format!("{}\n", serde_json::to_string(&report)?) } else { report.text() })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }

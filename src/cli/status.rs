@@ -6,6 +6,7 @@ mod space;
 mod table;
 
 use super::Coded;
+use super::exit::Exit;
 use crate::config::Config;
 use crate::database::database_holder;
 use crate::history::{HistoryStore, LineRecord, PendingOf, Scope};
@@ -19,7 +20,6 @@ use jiff::Timestamp;
 use report::{DaemonReport, Profile, Report, Sources, folders};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 
 /// Arguments of `status`.
@@ -43,7 +43,7 @@ pub struct StatusArgs {
 ///
 /// # Errors
 /// A product that is not in the configuration, or a history that cannot be read.
-pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
     let (config, configuration) = known(&args.config)?;
     let local = if args.utc { config.local.clone().in_utc() } else { config.local.clone() };
     let report = report(args, config, configuration)?;
@@ -54,7 +54,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
         other => other.context("cannot print the status")?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 fn report(args: &StatusArgs, mut config: Config, configuration: Configuration) -> anyhow::Result<Report> {

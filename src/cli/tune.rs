@@ -1,13 +1,13 @@
 //! `patchcored tune`: which build settings are best for a product.
 
 use super::Coded;
+use super::exit::Exit;
 use super::output::{complain, say};
 use crate::config::Config;
 use crate::domain::duration::parse_duration;
 use crate::tune::{TuneLimits, tune};
 use indicatif::ProgressBar;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 /// Arguments of `tune`.
@@ -34,7 +34,7 @@ pub struct TuneArgs {
 ///
 /// # Errors
 /// A configuration that cannot be used, a product that is not in it, too few OK images, or missing weights.
-pub fn run(args: &TuneArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &TuneArgs) -> anyhow::Result<Exit> {
     let config = Config::load(&args.config)?;
     let Some(product) = config.products.iter().find(|product| product.name == args.product) else {
         return Err(Coded::unknown_product(&args.config, &config, &args.product).into());
@@ -48,5 +48,5 @@ pub fn run(args: &TuneArgs) -> anyhow::Result<ExitCode> {
         complain(&format!("warning: {image}"));
     }
     say(&if args.json { format!("{}\n", serde_json::to_string(&report)?) } else { report.text() })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }

@@ -68,6 +68,16 @@ impl NearestStage {
         Ok(self.bank.of_maps(&self.maps, self.stride, 3)?.0.numel())
     }
 
+    /// The share of all rows that is measured in full for a patch; the others are ruled out before.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn share_measured(&self) -> Result<f64, TchError> {
+        let patches = self.run()? as f64;
+        let measured = self.bank.measured(&self.maps, self.stride, 3)?.unwrap_or_default();
+        Ok(measured as f64 / (patches * self.rows.size2()?.0 as f64))
+    }
+
     /// The same by libtorch's product of all patches with all rows.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ pub(super) use answer::Nearest;
 use bank::Bank;
 use device::DeviceRows;
 use grid::PatchGrid;
+use search::{Found, search};
 use std::sync::Arc;
 use tch::{Device, TchError, Tensor};
 
@@ -134,12 +135,11 @@ impl NearestRows {
             Rows::Host { bank, bias } => (bank, bias),
             Rows::Device(on_device) => return on_device.of(queries),
         };
-        let (count, channels) = queries.size2()?;
+        let (count, _) = queries.size2()?;
         let (mut distances, mut rows) = (Vec::new(), Vec::new());
         for start in (0..count).step_by(QUERY_BLOCK as usize) {
             let grid = PatchGrid::of_rows(&queries.f_narrow(0, start, QUERY_BLOCK.min(count - start))?)?;
-            check(bank, channels as usize)?;
-            let found = search::search(bank, bias, &grid, threads::count());
+            let found = search_grid(bank, bias, &grid)?;
             distances.extend(found.distances);
             rows.extend(found.rows);
         }
@@ -155,18 +155,23 @@ impl NearestRows {
             let patches = PatchEmbeddings::join(maps, stride, neighbourhood)?;
             return Ok((self.of(&patches.rows)?.distances, patches.height, patches.width));
         };
-        let maps = averaged(maps, neighbourhood)?;
-        let grid = PatchGrid::of_maps(&maps, stride)?;
-        check(bank, grid.channels())?;
-        let found = search::search(bank, bias, &grid, threads::count());
+        let grid = PatchGrid::of_maps(&averaged(maps, neighbourhood)?, stride)?;
+        let found = search_grid(bank, bias, &grid)?;
         Ok((Tensor::f_from_slice(&found.distances)?, grid.height as i64, grid.width as i64))
+    }
+
+    /// How many rows [`NearestRows::of_maps`] measures in full, for all patches together; `None` on a graphics processor.
+    pub fn measured(&self, maps: &[Tensor], stride: i64, neighbourhood: i64) -> Result<Option<u64>, TchError> {
+        let Rows::Host { bank, bias } = &self.0 else { return Ok(None) };
+        let grid = PatchGrid::of_maps(&averaged(maps, neighbourhood)?, stride)?;
+        search_grid(bank, bias, &grid).map(|found| Some(found.measured))
     }
 }
 
-/// Refuses patches that have not as many values as the rows.
-fn check(bank: &Bank, channels: usize) -> Result<(), TchError> {
-    match bank.channels == channels {
-        true => Ok(()),
-        false => Err(TchError::Shape(format!("patches of {channels} values, but bank rows of {}", bank.channels))),
+/// Searches with as many threads as libtorch has; refuses patches that have not as many values as the rows.
+fn search_grid(bank: &Bank, bias: &[f32], grid: &PatchGrid) -> Result<Found, TchError> {
+    match bank.channels == grid.channels() {
+        true => Ok(search(bank, bias, grid, threads::count())),
+        false => Err(TchError::Shape(format!("patches of {} values, but bank rows of {}", grid.channels(), bank.channels))),
     }
 }

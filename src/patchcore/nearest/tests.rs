@@ -106,7 +106,7 @@ fn nearly_all_rows_are_ruled_out_before_they_are_measured() {
         let (rows, queries) = (of_hidden(3000, dim, 6, 1), of_hidden(200, dim, 6, 2));
         let bank = Bank::new(rows.clone(), dim, 2).unwrap();
         let grid = PatchGrid::of_rows(&tensor(&queries, dim)).unwrap();
-        let found = search::search(&bank, &bank.half_norms, &grid, 2);
+        let found = search(&bank, &bank.half_norms, &grid, 2);
         for (got, want) in found.distances.iter().zip(brute_force(&queries, &rows, dim)) {
             assert!((f64::from(*got) - want).abs() <= 2e-6 * want, "{got} against {want}");
         }
@@ -230,7 +230,7 @@ fn the_number_of_threads_changes_no_bit() {
     let rows = features(1000, 410, 4);
     let answer = |threads: usize| {
         let bank = Bank::new(rows.clone(), 410, threads).unwrap();
-        let found = search::search(&bank, &bank.half_norms, &grid, threads);
+        let found = search(&bank, &bank.half_norms, &grid, threads);
         (found.distances.into_iter().map(f32::to_bits).collect::<Vec<_>>(), found.rows)
     };
     let alone = answer(1);
