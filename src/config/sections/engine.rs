@@ -39,8 +39,8 @@ pub(in crate::config) struct RawEngine {
     /// Processor threads for the network; 0 = all cores. Set it lower if other software on this machine needs processor time.
     #[schemars(range(min = THREADS.0, max = THREADS.1))]
     pub threads: Option<u32>,
-    /// The number of banks in memory. The bank that was used longest ago makes room for another one. One ResNet50 bank of 2,000 rows takes
-    /// about 60 MB. If the banks of all your products fit, set it to their number.
+    /// The number of banks in memory. The bank that was used longest ago makes room for another one. A bank of 2,000 rows takes about
+    /// 5 MB, one of `score: guide` with ResNet50 about 35 MB. If the banks of all your products fit, set it to their number.
     #[schemars(range(min = BANK_CACHE.0, max = BANK_CACHE.1))]
     pub bank_cache: Option<u32>,
     /// Weights file (PyTorch state dict, .pth or .safetensors) per backbone. For a backbone that is not listed, the daemon looks for the

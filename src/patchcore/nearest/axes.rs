@@ -4,8 +4,9 @@ use super::product::{Line, PANEL};
 use crate::patchcore::principal_axes::principal_axes;
 use tch::{TchError, Tensor};
 
-/// The most axes: whole panels.
-const MOST: usize = 3 * PANEL;
+/// The most axes, whole panels of them: of rows with up to [`MANY`] values, and of longer ones, which cost more to measure in full.
+const MOST: [usize; 2] = [3 * PANEL, 6 * PANEL];
+const MANY: usize = 1024;
 /// Rows that the axes come from. Any orthonormal axes are right; those of the largest variance rule out most.
 const SAMPLED: usize = 1024;
 /// Rounds of the search for them.
@@ -22,12 +23,13 @@ pub(super) struct Axes {
 }
 
 impl Axes {
-    /// The principal axes of rows `[M, D]`, all finite; as many as rows have values, and at most 144.
+    /// The principal axes of rows `[M, D]`, all finite; at most as many as rows have values.
     pub fn of(rows: &[f32], channels: usize) -> Result<Self, TchError> {
         let step = (rows.len() / channels).div_ceil(SAMPLED).max(1);
         let sample: Vec<f32> = rows.chunks_exact(channels).step_by(step).flatten().copied().collect();
         let sample = Tensor::f_from_slice(&sample)?.f_view([-1, channels as i64])?;
-        let (axes, _) = principal_axes(&sample, MOST as i64, ROUNDS, 0)?;
+        let most = MOST[usize::from(channels > MANY)];
+        let (axes, _) = principal_axes(&sample, most as i64, ROUNDS, 0)?;
         let count = axes.size2()?.1 as usize;
         let values = super::grid::values(&axes)?;
         let panel = |first: usize| {

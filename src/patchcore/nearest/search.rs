@@ -6,10 +6,10 @@
 
 use super::bank::Bank;
 use super::grid::PatchGrid;
-use super::measure::{product, squared_distance};
+use super::measure::{largest, product, squared_distance};
 use super::product::{Column, Line, PANEL, Product, TILE};
 use super::projection::Projection;
-use super::sketch::{Rounding, SHORT, with_rest};
+use super::sketch::{Rounding, SHORT, long_len, with_rest};
 use super::threads::deal_with;
 use pulp::{Arch, Simd, WithSimd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,7 +67,7 @@ struct Desk {
     scores: Vec<[Line; TILE]>,
     /// `[panels, BLOCK]`: the best of each panel.
     peaks: Vec<f32>,
-    /// `[K + 1]`: one patch on all axes.
+    /// One patch on all axes, as `Sketches::long` has rows.
     long: Vec<f32>,
     /// Rows not yet ruled out, with their scores.
     candidates: Vec<(f32, usize)>,
@@ -83,7 +83,7 @@ impl Desk {
             columns: vec![[0.0; TILE]; TILES * (axes.min(SHORT) + 1)],
             scores: vec![[Line::ZERO; TILE]; panels * TILES],
             peaks: vec![0.0; panels * BLOCK],
-            long: Vec::with_capacity(axes + 1),
+            long: Vec::with_capacity(long_len(axes)),
             candidates: Vec::new(),
         }
     }
@@ -113,7 +113,7 @@ impl WithSimd for Block<'_> {
         self.score(simd);
         let mut measured = 0;
         for (patch, square) in squares.iter().enumerate().take(self.nearest.len()) {
-            let (square, row, count) = self.find(patch, *square);
+            let (square, row, count) = self.find(simd, patch, *square);
             self.nearest[patch] = (square.sqrt() as f32, row as i64);
             measured += count;
         }
@@ -154,14 +154,14 @@ impl Block<'_> {
             sums.fill([start; TILE]);
             Product { lines, columns, sums: &mut *sums }.with_simd(simd);
             for (sum, peak) in sums.as_flattened().iter().zip(peaks) {
-                *peak = largest(sum);
+                *peak = largest(simd, &sum.0);
             }
         }
     }
 
     /// The nearest row of a patch with this square: squared distance, row, and how many rows were measured.
     #[inline(always)]
-    fn find(&mut self, patch: usize, square: f64) -> (f64, usize, u64) {
+    fn find<S: Simd>(&mut self, simd: S, patch: usize, square: f64) -> (f64, usize, u64) {
         let Desk { patches, coordinates, scores, peaks, long, candidates, .. } = &mut *self.desk;
         let (bank, rounding) = (self.bank, self.rounding);
         let whole = &patches[patch * bank.channels..(patch + 1) * bank.channels];
@@ -183,6 +183,7 @@ impl Block<'_> {
             let axes = bank.axes.count;
             long.clear();
             long.extend(with_rest(&coordinates[patch * axes..(patch + 1) * axes], axes, square, rounding));
+            long.resize(long_len(axes), 0.0);
         }
         for (panel, _) in peaks().filter(|(_, peak)| **peak >= bar) {
             for (lane, score) in scores(panel).iter().enumerate().filter(|(_, score)| **score >= bar) {
@@ -191,7 +192,7 @@ impl Block<'_> {
                     *score
                 } else {
                     let sketch = &bank.sketches.long[other * long.len()..(other + 1) * long.len()];
-                    (product(long, sketch) - f64::from(self.bias[other])) as f32
+                    product(simd, long, sketch) - self.bias[other]
                 };
                 if score >= bar && other != row {
                     candidates.push((score, other));
@@ -213,16 +214,4 @@ impl Block<'_> {
         }
         (nearest, row, measured)
     }
-}
-
-/// The largest score of a line; those that are NaN do not count.
-#[inline(always)]
-fn largest(line: &Line) -> f32 {
-    let mut largest = [f32::NEG_INFINITY; 16];
-    for scores in line.0.chunks_exact(16) {
-        for (largest, score) in largest.iter_mut().zip(scores) {
-            *largest = if *score > *largest { *score } else { *largest };
-        }
-    }
-    largest.into_iter().fold(f32::NEG_INFINITY, |largest, score| if score > largest { score } else { largest })
 }

@@ -16,6 +16,8 @@ use pulp::{Arch, Simd, WithSimd};
 pub(super) const SHORT: usize = 48;
 /// What one float32 rounding adds at most, relatively.
 const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
+/// Long sketches are filled up with zeros to a multiple of so many values: the widest vectors.
+pub(super) const STEP: usize = 16;
 /// Panels of rows sketched at a time by one thread.
 const PANELS: usize = 4;
 
@@ -23,19 +25,19 @@ const PANELS: usize = 4;
 pub(super) struct Sketches {
     /// For every 48 rows one line for each coordinate and one for ρ: of the first 48 axes, or of all where there are fewer.
     pub short: Vec<Vec<Line>>,
-    /// `[M, K + 1]`: of all axes. Empty where they are no more than 48, or as many as a row has values.
+    /// `[M, K + 1, filled up]`: of all axes. Empty where they are no more than 48, or as many as a row has values.
     pub long: Vec<f32>,
 }
 
 impl Sketches {
-    /// Of rows `[M, D]` with the squared norms `squares` `[M]`, both less `centre` `[D]` in the latter case; on so many threads.
+    /// Of rows `[M, D]`. `squares` `[M]` are their squared norms less `centre` `[D]`. On so many threads.
     pub fn of(rows: &[f32], centre: &[f32], squares: &[f64], axes: &Axes, rounding: Rounding, threads: usize) -> Self {
         let (channels, count) = (centre.len(), squares.len());
         let mut short = vec![vec![Line::ZERO; axes.count.min(SHORT) + 1]; count.div_ceil(PANEL)];
         let is_long = SHORT < axes.count && axes.count < channels;
-        let mut long = vec![0.0; if is_long { count * (axes.count + 1) } else { 0 }];
+        let mut long = vec![0.0; if is_long { count * long_len(axes.count) } else { 0 }];
         // Where there are no long ones each thread gets none of them.
-        let longs = long.chunks_mut(PANELS * PANEL * (axes.count + 1)).map(Some).chain(std::iter::repeat_with(|| None));
+        let longs = long.chunks_mut(PANELS * PANEL * long_len(axes.count)).map(Some).chain(std::iter::repeat_with(|| None));
         let rows = rows.chunks(PANELS * PANEL * channels).zip(squares.chunks(PANELS * PANEL));
         deal(short.chunks_mut(PANELS).zip(longs).zip(rows), threads, |((short, long), (rows, squares))| {
             let grid = PatchGrid::of_values(rows.to_vec(), channels);
@@ -73,11 +75,16 @@ impl WithSimd for SketchRows<'_> {
                 line.0[lane] = value;
             }
             if let Some(long) = &mut long {
-                let long = &mut long[row * (axes + 1)..(row + 1) * (axes + 1)];
+                let long = &mut long[row * long_len(axes)..(row + 1) * long_len(axes)];
                 long.iter_mut().zip(with_rest(coordinates, axes, *square, self.rounding)).for_each(|(to, value)| *to = value);
             }
         }
     }
+}
+
+/// Values of a long sketch on so many axes.
+pub(super) fn long_len(axes: usize) -> usize {
+    (axes + 1).next_multiple_of(STEP)
 }
 
 /// The first of some coordinates, at most so many, then the ρ that goes with them.
