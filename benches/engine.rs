@@ -19,7 +19,10 @@ fn backbone(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("backbone");
     for name in [Resnet50, EfficientnetLite0, EfficientnetLite1, EfficientnetLite2, Dinov2Vits14] {
         let image = resize_for_engine(&picture(512), EngineSize::new(name.default_shorter(), name.side_multiple()));
-        for precision in [Precision::Float32, Precision::Bfloat16] {
+        for precision in [Precision::Float32, Precision::Bfloat16, Precision::Int8] {
+            if precision == Precision::Int8 && !name.has_int8() {
+                continue;
+            }
             let extractor = extractor(name, precision);
             group.bench_function(BenchmarkId::new(name.as_str(), precision), |bencher| {
                 bencher.iter(|| run_backbone(&extractor, &image, &name.default_layers()).unwrap());

@@ -40,7 +40,9 @@ pub fn extractor(backbone: Backbone, precision: impl Into<Option<Precision>>) ->
     let path = folder.path().join("made_up.safetensors");
     safetensors::serialize_to_file(views, None, &path).unwrap();
     let precision = precision.into().map_or(PrecisionChoice::Auto, PrecisionChoice::Fixed);
-    FeatureExtractor::load(backbone, &path, DeviceChoice::Cpu, precision).unwrap()
+    let ranges = (precision == PrecisionChoice::Fixed(Precision::Int8))
+        .then(|| FeatureExtractor::measure_ranges(backbone, &path, DeviceChoice::Cpu, &MadeUp).unwrap());
+    FeatureExtractor::load(backbone, &path, DeviceChoice::Cpu, precision, ranges.as_ref()).unwrap()
 }
 
 /// A gray disc on a grained ground, RGB, `side`×`side`, another one for every seed.

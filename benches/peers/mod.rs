@@ -14,6 +14,7 @@ const ROUNDS: usize = 11;
 pub const SIDE: u32 = 1024;
 
 const FILE: &str = "part.png";
+const PRECISIONS: [Precision; 3] = [Precision::Float32, Precision::Bfloat16, Precision::Int8];
 
 /// The processor, its vector instructions and the threads in use, in one line.
 pub fn machine() -> String {
@@ -31,19 +32,18 @@ pub fn machine() -> String {
 
 /// Measures both sides in turn and prints the medians.
 pub fn compare(environment: &Path) {
-    let ours = [
-        (Backbone::Resnet50, ScoreMethod::Levels, Precision::Float32),
-        (Backbone::Resnet50, ScoreMethod::Levels, Precision::Bfloat16),
-        (Backbone::Resnet50, ScoreMethod::Guide, Precision::Float32),
-        (Backbone::Resnet50, ScoreMethod::Guide, Precision::Bfloat16),
-        (Backbone::EfficientnetLite0, ScoreMethod::Levels, Precision::Float32),
-        (Backbone::EfficientnetLite0, ScoreMethod::Levels, Precision::Bfloat16),
+    let kinds = [
+        (Backbone::Resnet50, ScoreMethod::Levels),
+        (Backbone::Resnet50, ScoreMethod::Guide),
+        (Backbone::EfficientnetLite0, ScoreMethod::Levels),
     ];
-    let pipelines = ours.map(|(backbone, score, precision)| {
+    let ours: Vec<_> = kinds.iter().flat_map(|&(backbone, score)| PRECISIONS.map(|precision| (backbone, score, precision))).collect();
+    let pipelines = ours.iter().map(|&(backbone, score, precision)| {
         let options = if score == ScoreMethod::Guide { BuildOptions::largest_distance() } else { BuildOptions::default() };
         Pipeline::new(BuildOptions { backbone, ..options }, precision, SIDE)
     });
-    let mut stages: [Vec<[f64; 6]>; 6] = Default::default();
+    let pipelines: Vec<_> = pipelines.collect();
+    let mut stages: Vec<Vec<[f64; 6]>> = vec![Vec::new(); pipelines.len()];
     let mut peers = Vec::new();
     for _ in 0..TURNS {
         peers.push(their_turn(environment, &pipelines[0].path(FILE)));
@@ -63,7 +63,7 @@ pub fn compare(environment: &Path) {
         println!("| patchcored, {backbone}, score {score}, {precision} | {whole:.1} | {:.1} |", python / whole);
     }
     println!("\n| ResNet50 alone, 512×512 | ms | patchcored takes so many times as long |\n|---|---|---|");
-    for (turns, precision) in stages.iter().zip(["float32", "bfloat16"]) {
+    for (turns, precision) in stages.iter().zip(PRECISIONS) {
         let network = median(turns.iter().map(|turn| turn[2]).collect());
         println!("| patchcored {precision} | {network:.1} | |");
         for other in ["openvino", "onnxruntime"] {

@@ -1,9 +1,10 @@
 //! The orders for the build process and its reports, as data that travels there and back.
 
+use super::int8_cost::Int8Cost;
 use crate::config::{Config, EngineConfig, InputConfig, ProductConfig};
 use crate::domain::{Backbone, BuildOptions, DeviceChoice, FalseAlarms, Precision, PrecisionChoice, RecentImage, Tau};
 use crate::inspect::{Expectation, VerdictRules};
-use crate::patchcore::{BuildSummary, EngineError, FeatureExtractor, find_weights, set_threads};
+use crate::patchcore::{ActivationRanges, BankConfig, BuildSummary, EngineError, FeatureExtractor, ImageSource, find_weights, set_threads};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -103,10 +104,38 @@ impl EngineJob {
     ///
     /// # Errors
     /// Missing or unfit weights, missing device.
-    pub fn load(&self, backbone: Backbone, precision: PrecisionChoice) -> Result<FeatureExtractor, EngineError> {
+    pub fn load(
+        &self,
+        backbone: Backbone,
+        precision: PrecisionChoice,
+        ranges: Option<&ActivationRanges>,
+    ) -> Result<FeatureExtractor, EngineError> {
         set_threads(self.threads);
         let weights = find_weights(backbone, self.weights.as_deref())?;
-        FeatureExtractor::load(backbone, &weights, self.device, precision)
+        FeatureExtractor::load(backbone, &weights, self.device, precision, ranges)
+    }
+
+    /// Loads the network as this bank needs it.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn load_for(&self, bank: &BankConfig) -> Result<FeatureExtractor, EngineError> {
+        self.load(bank.backbone, PrecisionChoice::Fixed(bank.precision), bank.activation_ranges.as_ref())
+    }
+
+    /// Loads the network for a bank of these images.
+    ///
+    /// # Errors
+    /// The same, and no image that tells the ranges of int8.
+    pub(super) fn load_for_build(&self, backbone: Backbone, images: &dyn ImageSource) -> Result<FeatureExtractor, EngineError> {
+        let ranges = if self.precision == PrecisionChoice::Fixed(Precision::Int8) {
+            set_threads(self.threads);
+            let weights = find_weights(backbone, self.weights.as_deref())?;
+            Some(FeatureExtractor::measure_ranges(backbone, &weights, self.device, images)?)
+        } else {
+            None
+        };
+        self.load(backbone, self.precision, ranges.as_ref())
     }
 
     /// What an image may be.
@@ -147,6 +176,9 @@ pub struct BuildReport {
     pub left_out: Vec<String>,
     /// Number format of the network.
     pub precision: Precision,
+    /// What int8 misses, of a bank in int8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8_cost: Option<Int8Cost>,
     /// Where the bank is.
     pub out_dir: PathBuf,
 }
@@ -169,6 +201,7 @@ impl BuildReport {
             skipped: summary.skipped.len(),
             left_out: summary.skipped.iter().map(|(name, reason)| format!("{name}: {reason}")).collect(),
             precision,
+            int8_cost: None,
             out_dir: out_dir.to_owned(),
         }
     }

@@ -1,7 +1,7 @@
 //! What a finished bank would change: it judges recent images of the product again, in the build process.
 
 use super::CompareJob;
-use crate::domain::{Comparison, PrecisionChoice};
+use crate::domain::Comparison;
 use crate::inspect::BankScorer;
 use crate::intake::FileVersion;
 use crate::patchcore::MemoryBank;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub fn compare(job: &CompareJob) -> anyhow::Result<Comparison> {
     let begin = Instant::now();
     let bank = MemoryBank::load(&job.bank_dir)?;
-    let extractor = job.engine.load(bank.config().backbone, PrecisionChoice::Fixed(bank.config().precision))?;
+    let extractor = job.engine.load_for(bank.config())?;
     let scorer = BankScorer::new(bank, extractor, job.engine.expectation(), job.rules.clone())?;
     let mut found = Comparison::default();
     for image in &job.recent {

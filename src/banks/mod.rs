@@ -9,6 +9,7 @@ mod debounce;
 mod fingerprint;
 mod guards;
 mod in_use;
+mod int8_cost;
 mod ok_folder;
 mod ok_images;
 mod ok_listing;

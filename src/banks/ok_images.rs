@@ -47,6 +47,10 @@ impl OkImages {
         listing
     }
 
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
     fn note(&self, index: usize, read: Result<&Source, &ImageError>) {
         let listed = self.listing.version(index);
         let found = match read {

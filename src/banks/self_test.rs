@@ -1,7 +1,6 @@
 //! Which planted defects a bank finds that has just been built, told by the build process.
 
 use super::{SelfTestJob, list_images};
-use crate::domain::PrecisionChoice;
 use crate::inspect::BankScorer;
 use crate::patchcore::MemoryBank;
 use crate::selftest::{Judged, SelfTestPlan, self_test};
@@ -19,7 +18,7 @@ const PLACEMENTS: u32 = 20;
 pub fn self_test_bank(job: &SelfTestJob) -> anyhow::Result<Vec<String>> {
     let paths = list_images(&job.ok_dir).with_context(|| format!("{}: cannot list the folder", job.ok_dir.display()))?;
     let bank = MemoryBank::load(&job.bank_dir)?;
-    let extractor = job.engine.load(bank.config().backbone, PrecisionChoice::Fixed(bank.config().precision))?;
+    let extractor = job.engine.load_for(bank.config())?;
     let scorer = BankScorer::new(bank, extractor, job.engine.expectation(), job.rules.clone())?;
     let judge = |picture: &_| Ok(Judged::from(scorer.judge(picture)?));
     let plan = SelfTestPlan { contrasts: vec![CONTRAST], placements: PLACEMENTS, ..SelfTestPlan::default() };

@@ -168,6 +168,9 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
     if let Some(promise) = &report.false_alarms_per_1000 {
         complain(&format!("note: {promise}"));
     }
+    if let Some(cost) = &report.int8_cost {
+        complain(&format!("note: int8: {cost}"));
+    }
     if let Some(warning) = &report.tau_warning {
         complain(&format!("warning: {warning}"));
     }

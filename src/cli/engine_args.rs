@@ -14,7 +14,7 @@ pub struct EngineArgs {
     /// Where the network runs: auto, cpu, cuda:N
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
-    /// Number format of the network: auto, float32, bfloat16; a bank is scored in the precision it was built in
+    /// Number format of the network: auto, float32, bfloat16, int8; a bank is scored in the precision it was built in
     #[arg(long, default_value = "auto")]
     pub precision: PrecisionChoice,
     /// Threads of the engine; 0 = all cores

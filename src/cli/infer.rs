@@ -66,7 +66,8 @@ impl ScoringArgs {
             PrecisionChoice::Auto => PrecisionChoice::Fixed(bank.config().precision),
             choice => choice,
         };
-        let extractor = self.engine.job().load(self.backbone.unwrap_or(bank.config().backbone), precision)?;
+        let extractor =
+            self.engine.job().load(self.backbone.unwrap_or(bank.config().backbone), precision, bank.config().activation_ranges.as_ref())?;
         let rules = VerdictRules { sensitivity: self.sensitivity, ..VerdictRules::default() };
         Ok(BankScorer::new(bank, extractor, self.engine.job().expectation(), rules)?)
     }

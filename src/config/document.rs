@@ -157,6 +157,7 @@ pub(super) fn check(
         let message = format!("`{}` is also the name of products[{first}]; give each its own", product.name);
         problems.need(first == i, format!("products[{i}].name"), message);
     }
+    engine::check_int8(&engine, &products, problems);
     places::check(&products, problems);
     let profiles = profiles.unwrap_or_default();
     profiles::check(&profiles, profile.as_deref(), &products, problems);

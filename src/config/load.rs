@@ -245,6 +245,25 @@ products:
     }
 
     #[test]
+    fn int8_is_for_convolutions_on_the_processor() {
+        let with = |engine: &str, backbone: &str| {
+            let folders = "drop: [{path: /srv/drop}], ok: /srv/ok, bank: /srv/bank";
+            problems(&format!(
+                "database: /x/h.db\nengine: {engine}\nproducts:\n- {{name: A, {folders}, build: {{backbone: {backbone}}}}}\n"
+            ))
+        };
+        assert_eq!(
+            with("{precision: int8, device: cuda:1}", "dinov2_vits14"),
+            [
+                "engine.precision: int8 is for the processor, not for `device: cuda:1`; use auto",
+                "engine.precision: int8 is not for `dinov2_vits14`, the backbone of products[0]; use auto, or another backbone"
+            ]
+        );
+        assert_eq!(with("{precision: int8}", "resnet50"), Vec::<String>::new());
+        assert_eq!(with("{precision: bfloat16, device: cuda:1}", "dinov2_vits14"), Vec::<String>::new());
+    }
+
+    #[test]
     fn every_problem_is_found_in_one_go() {
         let found = problems(
             "databse: /x\nengine: {threads: -1, weights: {resnet5: /w}}\nintake: {rescan: 30}\nproducts:\n- name: 7\n  build: {shorter: big, layers: [layer2, layer9], cofeset: 1}\n- rebuild: {max_wait: 5 min}\n  drop: /srv\n",

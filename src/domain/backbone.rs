@@ -123,6 +123,11 @@ impl Backbone {
         if self.is_transformer() { DINOV2_PATCH } else { 1 }
     }
 
+    /// Whether it can be computed in 8-bit integers: the networks of convolutions.
+    pub fn has_int8(self) -> bool {
+        !self.is_transformer()
+    }
+
     fn is_transformer(self) -> bool {
         match self {
             Self::Dinov2Vits14 | Self::Dinov2Vitb14 => true,

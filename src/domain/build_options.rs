@@ -58,6 +58,8 @@ words! {
         Float32 = "float32",
         /// 16-bit brain floats inside the backbone; distances stay 32-bit.
         Bfloat16 = "bfloat16",
+        /// 8-bit integers inside the backbone, scaled to what the product's OK images need; distances stay 32-bit.
+        Int8 = "int8",
     }
 }
 

@@ -36,6 +36,18 @@ impl BankLibrary {
         self.banks.iter().map(|(key, _)| key.clone()).collect()
     }
 
+    /// True when the bank is in memory.
+    pub fn holds(&self, key: &BankKey) -> bool {
+        self.banks.contains(key)
+    }
+
+    /// Drops the least recently used bank where there is no room for one more: loading first would need room for both.
+    pub fn make_room(&mut self) {
+        if self.banks.len() == self.banks.cap().get() {
+            self.banks.pop_lru();
+        }
+    }
+
     /// The bank of this record, in the version folder `dir`. If it must be loaded, `place` then moves it to where it is used. Do not use
     /// its thresholds: they belong to the record that it was loaded by.
     ///
@@ -48,10 +60,6 @@ impl BankLibrary {
         place: impl FnOnce(MemoryBank) -> Result<MemoryBank, EngineError>,
     ) -> Result<&MemoryBank, EngineError> {
         let key = BankKey::of(record);
-        // Loading a bank before the old one is dropped would need room for one more.
-        if !self.banks.contains(&key) && self.banks.len() == self.banks.cap().get() {
-            self.banks.pop_lru();
-        }
         self.banks.try_get_or_insert(key, || place(MemoryBank::load_recorded(dir, record)?))
     }
 }

@@ -5,7 +5,7 @@ mod library;
 use crate::banks::ActiveBank;
 use crate::config::EngineConfig;
 use crate::domain::{AnomalyScores, Backbone, OverlayStyle, Precision, PrecisionChoice, ResizedImage, Tau};
-use crate::patchcore::{EngineError, FeatureExtractor, MemoryBank, find_weights, score, set_threads};
+use crate::patchcore::{BankConfig, EngineError, FeatureExtractor, MemoryBank, find_weights, score, set_threads};
 use crate::platform::allocator::give_back_freed_memory;
 use crate::telemetry::{Progress, Pulse, Watch, Work};
 use library::{BankKey, BankLibrary};
@@ -156,11 +156,20 @@ fn one_image(work: impl FnOnce() -> Result<Scored, EngineFailure>) -> Result<Sco
         .unwrap_or_else(|_| Err(EngineFailure::Image("the engine panicked on this image; see the log".to_owned())))
 }
 
+/// What a loaded network is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct NetworkKey {
+    backbone: Backbone,
+    /// A bank is scored in the precision that it was built in, so one network may be loaded twice.
+    precision: Precision,
+    /// A network in int8 is of one bank.
+    of_bank: Option<BankKey>,
+}
+
 struct Engine {
     config: EngineConfig,
     library: BankLibrary,
-    /// A bank is scored in the precision that it was built in, so one network may be here twice.
-    extractors: HashMap<(Backbone, Precision), FeatureExtractor>,
+    extractors: HashMap<NetworkKey, FeatureExtractor>,
     pulse: Arc<Pulse>,
 }
 
@@ -183,15 +192,21 @@ impl Engine {
     fn prepare(&mut self, bank: &ActiveBank) -> Result<(&FeatureExtractor, &MemoryBank), EngineError> {
         let Self { config, library, extractors, pulse } = self;
         pulse.long_step();
+        let key = BankKey::of(&bank.record);
+        if !library.holds(&key) {
+            // Its place will be taken, and so the network of that bank is of no more use.
+            library.make_room();
+            extractors.retain(|network, _| network.of_bank.as_ref().is_none_or(|bank| library.holds(bank)));
+        }
         let bank = library.get(&bank.dir, &bank.record, |bank| {
-            let extractor = extractor_for(extractors, config, &bank)?;
+            let extractor = extractor_for(extractors, config, (key.clone(), &bank))?;
             bank.check_extractor(extractor)?;
             let placed = bank.beside(extractor)?;
             // Reading a bank and dropping an old one left memory in pieces that no image uses.
             give_back_freed_memory();
             Ok(placed)
         })?;
-        let extractor = extractor_for(extractors, config, bank)?;
+        let extractor = extractor_for(extractors, config, (key, bank))?;
         pulse.step();
         Ok((extractor, bank))
     }
@@ -207,17 +222,17 @@ impl Engine {
 
 /// The network that `bank` was built with; it is loaded if necessary.
 fn extractor_for<'a>(
-    extractors: &'a mut HashMap<(Backbone, Precision), FeatureExtractor>,
+    extractors: &'a mut HashMap<NetworkKey, FeatureExtractor>,
     config: &EngineConfig,
-    bank: &MemoryBank,
+    (key, bank): (BankKey, &MemoryBank),
 ) -> Result<&'a FeatureExtractor, EngineError> {
-    let (backbone, precision) = (bank.config().backbone, bank.config().precision);
-    Ok(match extractors.entry((backbone, precision)) {
+    let BankConfig { backbone, precision, ref activation_ranges, .. } = *bank.config();
+    Ok(match extractors.entry(NetworkKey { backbone, precision, of_bank: activation_ranges.is_some().then_some(key) }) {
         Entry::Occupied(entry) => entry.into_mut(),
         Entry::Vacant(entry) => {
             let weights = find_weights(backbone, config.weights.get(&backbone).map(PathBuf::as_path))?;
             let choice = PrecisionChoice::Fixed(precision);
-            entry.insert(FeatureExtractor::load(backbone, &weights, config.device, choice)?)
+            entry.insert(FeatureExtractor::load(backbone, &weights, config.device, choice, activation_ranges.as_ref())?)
         }
     })
 }

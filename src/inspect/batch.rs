@@ -100,6 +100,11 @@ impl BankScorer {
         Ok(self.plan.judge(&scores, picture, self.bank.tau()))
     }
 
+    /// The bank.
+    pub fn into_bank(self) -> MemoryBank {
+        self.bank
+    }
+
     /// The thresholds that images are compared with.
     pub fn tau(&self) -> Tau {
         self.bank.tau().at(self.plan.rules.sensitivity)

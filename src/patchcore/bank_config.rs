@@ -1,5 +1,6 @@
 //! `bank_config.json`: how a bank was built, and so how images have to be prepared for it.
 
+use super::backbone::ActivationRanges;
 use super::bank_json::{damaged, read};
 use super::error::EngineError;
 use super::false_alarms::unresolved;
@@ -57,7 +58,7 @@ pub struct BankConfig {
     /// The distance grid is averaged over this many patches each way; 0 = off.
     #[serde(default)]
     pub smoothing: u32,
-    /// False with `score: levels`, `neighbourhood` or `smoothing`: the scripts read the file but know nothing of these steps.
+    /// False with `score: levels`, `neighbourhood`, `smoothing` or int8: the scripts read the file but know nothing of these steps.
     #[serde(default = "yes")]
     pub scored_right_by_python_scripts: bool,
     /// Seed of every random choice.
@@ -66,6 +67,9 @@ pub struct BankConfig {
     /// Number format of the network; images are scored in the same.
     #[serde(default = "float32")]
     pub precision: Precision,
+    /// How far the maps of the network reach; of int8 alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_ranges: Option<ActivationRanges>,
     /// OK images in the bank.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<usize>,
@@ -157,6 +161,12 @@ impl BankConfig {
         if self.levels.as_ref().is_some_and(|levels| !levels.is_sound()) {
             return Some(("levels", "holds a number that no build measures".to_owned()));
         }
+        if (self.precision == Precision::Int8) != self.activation_ranges.is_some() {
+            return Some(("activation_ranges", format!("does not go with `precision`: {}", self.precision)));
+        }
+        if self.activation_ranges.as_ref().is_some_and(|ranges| !ranges.are_sound()) {
+            return Some(("activation_ranges", "holds a number that no build measures".to_owned()));
+        }
         let reservoir_max = self.reservoir_max as u64;
         let rows_most = if self.levels.is_some() { MOST } else { reservoir_max };
         let counts = [
@@ -213,9 +223,13 @@ impl BankConfig {
             calibration: Some(options.calibration),
             neighbourhood: options.neighbourhood,
             smoothing: options.smoothing,
-            scored_right_by_python_scripts: !of_levels && options.neighbourhood <= 1 && options.smoothing <= 1,
+            scored_right_by_python_scripts: !of_levels
+                && options.neighbourhood <= 1
+                && options.smoothing <= 1
+                && precision != Precision::Int8,
             seed: Some(options.seed),
             precision,
+            activation_ranges: None,
             images: None,
             false_alarms: None,
             tau_warning: None,

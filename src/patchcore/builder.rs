@@ -42,6 +42,7 @@ pub fn build_bank(
 ) -> Result<BuiltBank, EngineError> {
     check(extractor, options)?;
     let mut config = BankConfig::of_options(options, extractor.precision());
+    config.activation_ranges = extractor.ranges().cloned();
     config.weights_sha256 = Some(extractor.weights_sha256().to_owned());
     config.created_at = Some(format!("{:.3}", jiff::Timestamp::now()));
     config.patchcored_version = Some(env!("CARGO_PKG_VERSION").to_owned());

@@ -1,23 +1,24 @@
 //! From a resized image to the feature maps of a backbone.
 
-use super::backbone::{self, Network, Target};
+use super::backbone::{self, ActivationRanges, MEAN, Network, RangeMeter, STD, Target, Way};
 use super::device::{resolve_device, resolve_precision};
 use super::error::{EngineError, TorchContext};
+use super::ok_images::{ImageSource, by_name};
 use super::weights::{StateDict, file_sha256};
 use crate::domain::{Backbone, DeviceChoice, Layer, Precision, PrecisionChoice, ResizedImage};
 use crate::platform::allocator::keep_freed_memory;
 use std::path::Path;
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Mean of ImageNet's pixels, RGB, on the scale 0..1.
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-/// Their standard deviation.
-const STD: [f32; 3] = [0.229, 0.224, 0.225];
+/// So many OK images tell how far the maps of a network reach.
+const MEASURED_IMAGES: usize = 16;
 
 /// A backbone with its weights, on its device, in its precision. One thread uses it at a time.
 pub struct FeatureExtractor {
     backbone: Backbone,
     precision: Precision,
+    /// Of int8.
+    ranges: Option<ActivationRanges>,
     weights_sha256: String,
     target: Target,
     network: Box<dyn Network>,
@@ -25,17 +26,62 @@ pub struct FeatureExtractor {
 
 impl FeatureExtractor {
     /// Loads `weights` (a published `.pth` as downloaded, or `.safetensors`) into `backbone`. From then on the process keeps
-    /// some freed memory for the next image.
+    /// some freed memory for the next image. `ranges` are those of the bank; int8 alone has and needs them.
     ///
     /// # Errors
     /// [`EngineError::Device`], [`EngineError::Read`], [`EngineError::TensorFile`], [`EngineError::WeightsMismatch`] when the
-    /// tensors are not exactly those of the backbone, [`EngineError::Torch`] for want of memory.
-    pub fn load(backbone: Backbone, weights: &Path, device: DeviceChoice, precision: PrecisionChoice) -> Result<Self, EngineError> {
+    /// tensors are not exactly those of the backbone, [`EngineError::BankMismatch`] when int8 has not the ranges that it needs,
+    /// [`EngineError::Torch`] for want of memory.
+    pub fn load(
+        backbone: Backbone,
+        weights: &Path,
+        device: DeviceChoice,
+        precision: PrecisionChoice,
+        ranges: Option<&ActivationRanges>,
+    ) -> Result<Self, EngineError> {
         let precision = resolve_precision(device, precision);
-        let device = resolve_device(device)?;
+        let target = match (precision, ranges) {
+            (Precision::Int8, Some(ranges)) => {
+                check_int8(backbone, device)?;
+                Target::int8(ranges.clone())?
+            }
+            (Precision::Int8, None) => return Err(EngineError::BankMismatch("the bank was not built in int8; build it again".to_owned())),
+            _ => Target::new(resolve_device(device)?, kind(precision)),
+        };
         keep_freed_memory();
         let dict = StateDict::read(weights, backbone)?;
-        Self::from_state_dict(backbone, dict, file_sha256(weights)?, Target::new(device, kind(precision)), precision)
+        let mut extractor = Self::from_state_dict(backbone, dict, file_sha256(weights)?, target, precision)?;
+        extractor.ranges = ranges.filter(|_| precision == Precision::Int8).cloned();
+        Ok(extractor)
+    }
+
+    /// Runs the network in float32 on some of the OK images, and gives what int8 has to reach. Images that cannot be used are passed over.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and [`EngineError::Build`] when int8 is not for this network, or no image can be used.
+    pub fn measure_ranges(
+        backbone: Backbone,
+        weights: &Path,
+        device: DeviceChoice,
+        images: &dyn ImageSource,
+    ) -> Result<ActivationRanges, EngineError> {
+        check_int8(backbone, device)?;
+        let meter = RangeMeter::default();
+        let target = Target { way: Way::Measured(meter.clone()), ..Target::new(Device::Cpu, Kind::Float) };
+        let dict = StateDict::read(weights, backbone)?;
+        let extractor = Self::from_state_dict(backbone, dict, String::new(), target, Precision::Float32)?;
+        let order = by_name(&images.names());
+        let step = order.len().div_ceil(MEASURED_IMAGES).max(1);
+        let usable: Vec<_> = order.into_iter().step_by(step).filter_map(|index| images.load(index).ok()).collect();
+        if usable.is_empty() {
+            return Err(EngineError::Build(format!(
+                "one in {step} of the OK images is read first for `precision: int8`, and none of these can be used; remove the damaged ones"
+            )));
+        }
+        for image in usable {
+            extractor.features(&image, &backbone.layers()[backbone.layers().len() - 1..])?;
+        }
+        Ok(meter.ranges())
     }
 
     fn from_state_dict(
@@ -45,8 +91,8 @@ impl FeatureExtractor {
         target: Target,
         precision: Precision,
     ) -> Result<Self, EngineError> {
-        let network = tch::no_grad(|| backbone::load(backbone, dict, target))?;
-        Ok(Self { backbone, precision, weights_sha256, target, network })
+        let network = tch::no_grad(|| backbone::load(backbone, dict, &target))?;
+        Ok(Self { backbone, precision, ranges: None, weights_sha256, target, network })
     }
 
     /// The network.
@@ -57,6 +103,11 @@ impl FeatureExtractor {
     /// The number format that the network computes in.
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// How far the maps of int8 reach.
+    pub fn ranges(&self) -> Option<&ActivationRanges> {
+        self.ranges.as_ref()
     }
 
     /// SHA-256 of the weights file, 64 hexadecimal digits.
@@ -87,10 +138,11 @@ impl FeatureExtractor {
     /// [`EngineError::BankMismatch`] when the network has no such layer, [`EngineError::Torch`] for want of memory.
     pub(crate) fn features(&self, image: &ResizedImage, layers: &[Layer]) -> Result<Vec<Tensor>, EngineError> {
         self.check(image, layers)?;
-        let normalised = normalise(image)?;
+        check_size(image)?;
+        let values = if self.precision == Precision::Int8 { image.rgb.clone() } else { normalise(&image.rgb) };
         let size = [1, i64::from(image.height), i64::from(image.width), 3];
         tch::no_grad(|| {
-            let input = Tensor::f_from_slice(&normalised)?.f_view(size)?.f_permute([0, 3, 1, 2])?;
+            let input = Tensor::f_from_slice(&values)?.f_view(size)?.f_permute([0, 3, 1, 2])?;
             let input = input.f_to_device(self.target.device)?.f_to_kind(self.target.kind)?;
             let maps = self.network.features(&input, layers)?;
             maps.iter().map(|map| map.f_to_kind(Kind::Float)).collect::<Result<Vec<_>, TchError>>()
@@ -114,16 +166,29 @@ impl FeatureExtractor {
 
 fn kind(precision: Precision) -> Kind {
     match precision {
-        Precision::Float32 => Kind::Float,
+        // An image goes into an int8 network as float32.
+        Precision::Float32 | Precision::Int8 => Kind::Float,
         Precision::Bfloat16 => Kind::BFloat16,
     }
 }
 
-/// (x / 255 − mean) / std, still `[H, W, 3]`.
-fn normalise(image: &ResizedImage) -> Result<Vec<f32>, EngineError> {
+/// Int8 is for convolutions on the processor.
+fn check_int8(backbone: Backbone, device: DeviceChoice) -> Result<(), EngineError> {
+    if !backbone.has_int8() {
+        return Err(EngineError::Build(format!("`precision: int8` is not for {backbone}; use `precision: auto`")));
+    }
+    match device {
+        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(()),
+        DeviceChoice::Cuda(_) => {
+            let reason = "`precision: int8` is for the processor; use `device: cpu`, or `precision: auto`".to_owned();
+            Err(EngineError::Device { device: device.to_string(), reason })
+        }
+    }
+}
+
+fn check_size(image: &ResizedImage) -> Result<(), EngineError> {
     let pixels = u64::from(image.width) * u64::from(image.height);
-    let (rgb, rest) = image.rgb.as_chunks::<3>();
-    if pixels == 0 || rgb.len() as u64 != pixels || !rest.is_empty() {
+    if pixels == 0 || image.rgb.len() as u64 != pixels * 3 {
         return Err(EngineError::Image(format!(
             "an image of {}×{} pixels came with {} values, not {}",
             image.width,
@@ -132,12 +197,18 @@ fn normalise(image: &ResizedImage) -> Result<Vec<f32>, EngineError> {
             pixels * 3
         )));
     }
+    Ok(())
+}
+
+/// (x / 255 − mean) / std, still `[H, W, 3]`.
+fn normalise(rgb: &[f32]) -> Vec<f32> {
     let normal = |channel: usize, x: f32| (x / 255.0 - MEAN[channel]) / STD[channel];
-    Ok(rgb.iter().flat_map(|[r, g, b]| [normal(0, *r), normal(1, *g), normal(2, *b)]).collect())
+    rgb.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [normal(0, *r), normal(1, *g), normal(2, *b)]).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ok_images::UnusableImage;
     use super::*;
     use serde_json::Value as Json;
     use std::collections::BTreeMap;
@@ -309,8 +380,8 @@ mod tests {
         for (precision, tolerance) in [(Precision::Float32, 5e-5), (Precision::Bfloat16, 0.2)] {
             for backbone in [Backbone::Resnet18, Backbone::Resnet50, Backbone::EfficientnetLite0] {
                 let target = Target::new(Device::Cpu, kind(precision));
-                let fused = extractor_on(target, backbone, precision);
-                let plain = extractor_on(Target { fused: false, ..target }, backbone, precision);
+                let fused = extractor_on(target.clone(), backbone, precision);
+                let plain = extractor_on(Target { way: Way::Plain, ..target.clone() }, backbone, precision);
                 let first = fused.features(&image(64, 64), &[Layer::Layer4]).unwrap();
                 for (height, width) in [(64, 64), (64, 96), (47, 33), (65, 66), (130, 67), (7, 200)] {
                     let image = image(height, width);
@@ -329,6 +400,96 @@ mod tests {
         }
     }
 
+    /// The network of the formula in int8, with ranges measured on `images`.
+    fn int8_extractor(backbone: Backbone, images: &[ResizedImage]) -> FeatureExtractor {
+        let meter = RangeMeter::default();
+        let target = Target { way: Way::Measured(meter.clone()), ..Target::new(Device::Cpu, Kind::Float) };
+        let measured = extractor_on(target, backbone, Precision::Float32);
+        for image in images {
+            drop(measured.features(image, &[Layer::Layer4]).unwrap());
+        }
+        extractor_on(Target::int8(meter.ranges()).unwrap(), backbone, Precision::Int8)
+    }
+
+    /// Size of the difference over size of the features.
+    fn relative_error(map: &Tensor, reference: &Tensor) -> f64 {
+        let size = |tensor: &Tensor| tensor.f_norm().unwrap().f_double_value(&[]).unwrap();
+        size(&map.f_sub(reference).unwrap()) / size(reference)
+    }
+
+    #[test]
+    fn int8_gives_nearly_the_features_of_float32_at_every_size() {
+        for backbone in [Backbone::Resnet18, Backbone::Resnet50, Backbone::EfficientnetLite0, Backbone::EfficientnetLite2] {
+            let float32 = extractor(backbone, Precision::Float32);
+            let int8 = int8_extractor(backbone, &[image(96, 128), image(64, 64)]);
+            for (height, width) in [(96, 128), (64, 64), (65, 66), (47, 33), (130, 67)] {
+                let image = image(height, width);
+                let (maps, references) =
+                    (int8.features(&image, backbone.layers()).unwrap(), float32.features(&image, backbone.layers()).unwrap());
+                for (layer, (map, reference)) in backbone.layers().iter().zip(maps.iter().zip(&references)) {
+                    assert_eq!((map.size(), map.f_kind().unwrap()), (reference.size(), Kind::Float));
+                    assert!(map.f_permute([0, 2, 3, 1]).unwrap().is_contiguous());
+                    let error = relative_error(map, reference);
+                    assert!(error < 0.15, "{backbone} {layer} {height}×{width}: {error:.3}");
+                    // No later layer has written to it, and the same image gives the same bits.
+                    assert!(int8.features(&image, &[*layer]).unwrap()[0].f_equal(map).unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn int8_goes_as_far_as_it_was_measured_and_no_further() {
+        let dark = |image: ResizedImage| ResizedImage { rgb: image.rgb.iter().map(|value| 110.0 + value / 64.0).collect(), ..image };
+        let int8 = int8_extractor(Backbone::Resnet18, &[dark(image(64, 64))]);
+        let float32 = extractor(Backbone::Resnet18, Precision::Float32);
+        let largest = |extractor: &FeatureExtractor, image: &ResizedImage| {
+            extractor.features(image, &[Layer::Layer1]).unwrap()[0].f_max().unwrap().f_double_value(&[]).unwrap()
+        };
+        let (measured, beyond) = (largest(&float32, &dark(image(64, 64))), image(64, 64));
+        assert!(largest(&float32, &beyond) > 1.2 * measured);
+        assert!((largest(&int8, &beyond) - measured).abs() < 0.02 * measured);
+    }
+
+    #[test]
+    fn int8_is_refused_where_it_cannot_be() {
+        struct Images(Vec<Option<ResizedImage>>);
+        impl ImageSource for Images {
+            fn names(&self) -> Vec<String> {
+                (0..self.0.len()).map(|i| i.to_string()).collect()
+            }
+            fn load(&self, index: usize) -> Result<ResizedImage, UnusableImage> {
+                self.0[index].clone().ok_or_else(|| UnusableImage("damaged".into()))
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resnet18.safetensors");
+        Tensor::write_safetensors(&formula_weights("resnet18").iter().collect::<Vec<_>>(), &path).unwrap();
+        let measure = |backbone, device, images: Vec<Option<ResizedImage>>| {
+            FeatureExtractor::measure_ranges(backbone, &path, device, &Images(images)).map_err(|error| error.to_string())
+        };
+        let load = |backbone, ranges: Option<&ActivationRanges>, precision| {
+            let choice = PrecisionChoice::Fixed(precision);
+            FeatureExtractor::load(backbone, &path, DeviceChoice::Auto, choice, ranges).map_err(|error| error.to_string())
+        };
+        let text = measure(Backbone::Dinov2Vits14, DeviceChoice::Auto, Vec::new()).unwrap_err();
+        assert!(text.contains("`precision: int8` is not for dinov2_vits14; use `precision: auto`"), "{text}");
+        let text = measure(Backbone::Resnet18, DeviceChoice::Cuda(0), Vec::new()).unwrap_err();
+        assert!(text.contains("`precision: int8` is for the processor; use `device: cpu`"), "{text}");
+        let text = measure(Backbone::Resnet18, DeviceChoice::Cpu, vec![None, None]).unwrap_err();
+        assert!(text.contains("none of these can be used"), "{text}");
+        // One image that cannot be used does not matter.
+        let ranges = measure(Backbone::Resnet18, DeviceChoice::Auto, vec![None, Some(image(64, 64))]).unwrap();
+        assert!(ranges.are_sound());
+        let loaded = load(Backbone::Resnet18, Some(&ranges), Precision::Int8).unwrap();
+        assert_eq!((loaded.precision(), loaded.device_name().as_str(), loaded.ranges()), (Precision::Int8, "cpu", Some(&ranges)));
+        assert_eq!(load(Backbone::Resnet18, Some(&ranges), Precision::Float32).unwrap().ranges(), None);
+        let text = load(Backbone::Resnet18, None, Precision::Int8).err().unwrap();
+        assert!(text.contains("the bank was not built in int8; build it again"), "{text}");
+        let text = load(Backbone::Resnet18, Some(&ActivationRanges::default()), Precision::Int8).err().unwrap();
+        assert!(text.contains("the bank says no range of conv1 for int8; build it again"), "{text}");
+    }
+
     #[test]
     fn efficientnet_lite0_gives_its_published_features() {
         let Ok(weights) = super::super::find_weights(Backbone::EfficientnetLite0, None) else {
@@ -337,7 +498,7 @@ mod tests {
         };
         for (precision, tolerance) in [(Precision::Float32, 1e-4), (Precision::Bfloat16, 0.1)] {
             let choice = PrecisionChoice::Fixed(precision);
-            let extractor = FeatureExtractor::load(Backbone::EfficientnetLite0, &weights, DeviceChoice::Cpu, choice).unwrap();
+            let extractor = FeatureExtractor::load(Backbone::EfficientnetLite0, &weights, DeviceChoice::Cpu, choice, None).unwrap();
             assert_golden(&extractor, tolerance);
             assert_eq!((extractor.precision(), extractor.device_name().as_str()), (precision, "cpu"));
         }
@@ -371,7 +532,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("resnet18.safetensors");
         Tensor::write_safetensors(&formula_weights("resnet18").iter().collect::<Vec<_>>(), &path).unwrap();
-        let load = |backbone| FeatureExtractor::load(backbone, &path, DeviceChoice::Cpu, PrecisionChoice::Fixed(Precision::Float32));
+        let load = |backbone| FeatureExtractor::load(backbone, &path, DeviceChoice::Cpu, PrecisionChoice::Fixed(Precision::Float32), None);
         let loaded = load(Backbone::Resnet18).unwrap();
         assert_eq!(loaded.weights_sha256(), file_sha256(&path).unwrap());
         std::thread::spawn(move || assert_golden(&loaded, 1e-4)).join().unwrap();

@@ -185,6 +185,9 @@ impl MemoryBank {
                 extractor.precision()
             )));
         }
+        if config.activation_ranges.as_ref() != extractor.ranges() {
+            return Err(EngineError::BankMismatch("the network reaches as far as another bank's int8; load it for this one".to_owned()));
+        }
         Ok(())
     }
 

@@ -28,7 +28,7 @@ pub mod bench;
 #[doc(hidden)]
 pub mod fuzz;
 
-pub use backbone::channels;
+pub use backbone::{ActivationRanges, channels};
 pub use bank_config::BankConfig;
 pub use bank_json::TauFile;
 pub use build_report::{BuildPhase, BuildProgress, BuildSummary};

@@ -273,6 +273,9 @@ async fn check_and_publish(
     }
     let sha256 = rows_sha256(&facts, staging.to_owned()).await?;
     let comparison = compare(context, product, staging, cut).await;
+    if let Some(cost) = built.report.as_ref().and_then(|report| report.int8_cost) {
+        tracing::info!(%cost, "the bank is in int8");
+    }
     for (kind, detail) in built.report.iter().flat_map(about_ok_images) {
         context.events().tell(Event::new(kind, detail).of_product(&product.name)).await;
     }

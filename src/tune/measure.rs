@@ -6,7 +6,7 @@ use super::settings::BuildSettings;
 use super::split::ImageHalves;
 use crate::banks::{BuildJob, BuildReport, EngineJob, build};
 use crate::config::{Config, ProductConfig};
-use crate::domain::{Decision, PlantedKind, PrecisionChoice, error_text};
+use crate::domain::{Decision, PlantedKind, error_text};
 use crate::inspect::{BankScorer, VerdictRules};
 use crate::patchcore::MemoryBank;
 use crate::selftest::{Judged, SelfTestPlan, SelfTestReport, self_test};
@@ -63,7 +63,7 @@ impl<'a> TuneBench<'a> {
 
     fn measure_bank(&self, job: &BuildJob, built: &BuildReport, build_s: f64, most: Option<Duration>) -> anyhow::Result<MeasuredBank> {
         let bank = MemoryBank::load(&job.out_dir)?;
-        let extractor = job.engine.load(job.options.backbone, PrecisionChoice::Fixed(built.precision))?;
+        let extractor = job.engine.load_for(bank.config())?;
         // The promise is for the thresholds as measured.
         let rules = VerdictRules { mask: self.product.mask.clone(), decide_by: self.product.decide_by, sensitivity: 1.0 };
         let scorer = BankScorer::new(bank, extractor, job.engine.expectation(), rules)?;

@@ -80,6 +80,34 @@ fn the_same_seed_gives_the_same_bank() {
 }
 
 #[test]
+fn a_bank_in_int8_is_measured_against_float32_and_scored_in_int8() {
+    let bench = Bench::new();
+    let (ok, bank, more, ng) = (bench.path("ok"), bench.path("bank"), bench.path("more"), bench.path("ng"));
+    let small = SMALL.map(|word| if word == "float32" { "int8" } else { word });
+    let mut arguments = vec!["build", "--ok-dir", arg(&ok), "--out-dir", arg(&bank)];
+    arguments.extend(small);
+    let said: Value = serde_json::from_str(run_ok(&arguments).lines().last().unwrap()).unwrap();
+    let cost = |key: &str| said["int8_cost"][key].as_u64().unwrap();
+    assert_eq!(said["precision"], "int8");
+    assert!(cost("pictures") > 100 && cost("missed") <= cost("pictures") / 20 + cost("gained"), "{said}");
+    let config = json(&bank.join("bank_config.json"));
+    assert_eq!((&config["precision"], &config["scored_right_by_python_scripts"]), (&"int8".into(), &false.into()));
+    assert!(config["activation_ranges"]["_conv_stem"].as_f64().unwrap() > 0.0);
+
+    let measured = run_ok(&["eval", "--bank-dir", arg(&bank), "--ok", arg(&more), "--ng", arg(&ng), "--json"]);
+    let measured: Value = serde_json::from_str(&measured).unwrap();
+    assert_eq!(measured["image_auroc"], 1.0);
+    let error = run_fails(1, &["eval", "--bank-dir", arg(&bank), "--ok", arg(&more), "--ng", arg(&ng), "--precision", "float32"]);
+    assert!(error.contains("the bank was built in int8, but the network runs in float32"), "{error}");
+
+    // A file without the ranges is damaged.
+    let text = std::fs::read_to_string(bank.join("bank_config.json")).unwrap().replace("activation_ranges", "other");
+    std::fs::write(bank.join("bank_config.json"), text).unwrap();
+    let error = run_fails(1, &["eval", "--bank-dir", arg(&bank), "--ok", arg(&more), "--ng", arg(&ng)]);
+    assert!(error.contains("`activation_ranges` does not go with `precision`: int8"), "{error}");
+}
+
+#[test]
 fn the_python_spellings_and_the_guide_preset_work() {
     let bench = Bench::new();
     let (ok, bank, image, out) = (bench.path("ok"), bench.path("bank"), bench.path("ng/0.jpg"), bench.path("out"));

@@ -42,6 +42,28 @@ fn the_main_job() {
 }
 
 #[test]
+fn two_products_in_int8_share_room_for_one_bank() {
+    let line = Line::new(&[Product::new("disc"), Product::new("ring")]);
+    line.change_config("precision: float32", "precision: int8, bank_cache: 1");
+    line.fill_ok("disc", 0..8);
+    line.fill_ok("ring", 20..28);
+    let daemon = line.start();
+    line.wait_sql("SELECT count(*) FROM banks WHERE state = 'active'", "2");
+    assert!(line.log().contains("the bank is in int8"), "{}", line.log());
+    // Each image needs the other bank than the one before, and its own network in int8.
+    for number in 0..3 {
+        for product in ["disc", "ring"] {
+            write_image(&line.drop(product).join(format!("good{number}.png")), Part::ok(100 + number));
+            write_image(&line.drop(product).join(format!("bad{number}.png")), Part::ng(110 + number));
+        }
+    }
+    line.wait_sql("SELECT count(*) FROM inspections WHERE state = 'done'", "12");
+    assert_eq!(line.sql("SELECT count(*) FROM inspections WHERE decision = 'ng' AND image_path LIKE '%bad%'").unwrap(), "6");
+    assert_eq!(line.sql("SELECT count(*) FROM events WHERE level = 'error'").unwrap(), "0");
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn images_wait_for_their_bank() {
     let line = Line::new(&[Product::new("disc")]);
     for number in 0..3 {

@@ -22,7 +22,8 @@ fn turn() -> MutexGuard<'static, ()> {
 
 fn extractor() -> FeatureExtractor {
     let weights = find_weights(Backbone::EfficientnetLite0, None).unwrap();
-    FeatureExtractor::load(Backbone::EfficientnetLite0, &weights, DeviceChoice::Cpu, PrecisionChoice::Fixed(Precision::Float32)).unwrap()
+    FeatureExtractor::load(Backbone::EfficientnetLite0, &weights, DeviceChoice::Cpu, PrecisionChoice::Fixed(Precision::Float32), None)
+        .unwrap()
 }
 
 /// A small bank that is scored by levels.

@@ -10,7 +10,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn refusal(backbone: Backbone, path: &Path) -> EngineError {
-    FeatureExtractor::load(backbone, path, DeviceChoice::Cpu, PrecisionChoice::Auto).err().expect("refused")
+    FeatureExtractor::load(backbone, path, DeviceChoice::Cpu, PrecisionChoice::Auto, None).err().expect("refused")
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! A convolution with its batch normalisation folded in, and its activation.
 
-use super::kernel::{Kernel, Ready};
+use super::int8::{Quantised, for_pixels};
+use super::kernel::{Kernel, Order, Ready};
+use super::map::Map;
+use super::ranges::RangeMeter;
 use super::shape::{Activation, Shape};
 use super::shim::Fused;
-use super::target::Target;
+use super::target::{Target, Way};
+use super::{MEAN, STD};
 use crate::patchcore::error::{EngineError, TorchContext};
 use crate::patchcore::weights::StateDict;
 use tch::{TchError, Tensor};
@@ -14,14 +18,23 @@ pub(super) struct Conv {
     shape: Shape,
     kernel: Kernel,
     bias: Tensor,
-    /// Through oneDNN's fused operators, else through libtorch's own.
-    fused: bool,
+    form: Form,
+}
+
+/// How it is computed.
+#[derive(Debug)]
+enum Form {
+    Plain,
+    Fused,
+    /// Fused, and what it gives is noted under the name of its weight.
+    Measured(String, RangeMeter),
+    Int8(Quantised),
 }
 
 impl Conv {
     /// Takes `CONV.weight` and `BN.{weight,bias,running_mean,running_var}` and folds them in float64:
     /// `scale = weight / sqrt(running_var + epsilon)`, kernel · scale, bias − running_mean · scale.
-    pub(super) fn load(dict: &mut StateDict, conv: &str, bn: &str, shape: Shape, target: Target) -> Result<Self, EngineError> {
+    pub(super) fn load(dict: &mut StateDict, conv: &str, bn: &str, shape: Shape, target: &Target) -> Result<Self, EngineError> {
         let Shape { inputs, outputs, kernel, groups, .. } = shape;
         let weight = dict.take(&format!("{conv}.weight"), &[outputs, inputs / groups, kernel, kernel])?;
         let gamma = dict.take(&format!("{bn}.weight"), &[outputs])?;
@@ -33,30 +46,66 @@ impl Conv {
             let weight = weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
             let bias = beta.f_sub(&mean.f_mul(&scale)?)?;
             let sum = weight.f_sum(None)?.f_double_value(&[])? + bias.f_sum(None)?.f_double_value(&[])?;
-            let kernel = Kernel::new(target.place(&weight)?, target.fused)?;
-            let ready = Conv { shape, kernel, bias: target.place(&bias)?, fused: target.fused };
-            Ok::<_, TchError>((ready, sum.is_finite()))
+            Ok::<_, TchError>((weight, bias, sum.is_finite()))
         };
-        let (ready, finite) = folded().doing("folding the batch normalisation")?;
-        if finite { Ok(ready) } else { Err(dict.damaged(&format!("{conv} or {bn}"))) }
+        let (weight, bias, finite) = folded().doing("folding the batch normalisation")?;
+        if !finite {
+            return Err(dict.damaged(&format!("{conv} or {bn}")));
+        }
+        let made = Self::of_folded(conv, shape, &weight, &bias, target).doing("preparing the weights")?;
+        made.ok_or_else(|| EngineError::BankMismatch(format!("the bank says no range of {conv} for int8; build it again")))
     }
 
-    /// `[1, inputs, H, W]` → `[1, outputs, ceil(H / stride), ceil(W / stride)]`, both channels-last.
-    pub(super) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        let ready = self.kernel.for_input(&self.shape, input)?;
-        if self.fused {
-            return self.fused(&ready).convolve(input);
+    /// `None` when the ranges for int8 have no such convolution.
+    fn of_folded(name: &str, shape: Shape, weight: &Tensor, bias: &Tensor, target: &Target) -> Result<Option<Self>, TchError> {
+        let float = |order, form| {
+            let kernel = Kernel::new(target.place(weight)?, order)?;
+            Ok(Some(Conv { shape, kernel, bias: target.place(bias)?, form }))
+        };
+        match &target.way {
+            Way::Plain => float(Order::ChannelsLast, Form::Plain),
+            Way::Fused => float(Order::Packed, Form::Fused),
+            Way::Measured(meter) => float(Order::Packed, Form::Measured(name.to_owned(), meter.clone())),
+            Way::Int8(ranges) => {
+                let (weight, bias) =
+                    if shape.pixels { for_pixels(weight, bias, MEAN, STD)? } else { (weight.shallow_clone(), bias.shallow_clone()) };
+                let Some((weight, quantised)) = Quantised::new(&weight, name, shape.activation, ranges)? else { return Ok(None) };
+                let kernel = Kernel::new(weight, Order::PackedInt8(quantised.steps.shallow_clone()))?;
+                Ok(Some(Conv { shape, kernel, bias: target.place_float32(&bias)?, form: Form::Int8(quantised) }))
+            }
         }
-        self.activate(self.convolve(&ready, input)?)
+    }
+
+    /// `[1, inputs, H, W]` → `[1, outputs, ceil(H / stride), ceil(W / stride)]`.
+    pub(super) fn forward(&self, input: &Map) -> Result<Map, TchError> {
+        let ready = self.kernel.for_input(&self.shape, input)?;
+        let output = match &self.form {
+            Form::Plain => self.activate(self.convolve(&ready, &input.values)?)?,
+            Form::Fused => self.fused(&ready).convolve(&input.values)?,
+            Form::Measured(name, meter) => {
+                let output = self.fused(&ready).convolve(&input.values)?;
+                meter.note(name, &output)?;
+                output
+            }
+            Form::Int8(quantised) => return quantised.convolve((&self.shape, &ready, &self.bias), input, None),
+        };
+        Ok(Map::of_floats(output))
     }
 
     /// `activation(convolution(input) + shortcut)`, written over `shortcut`; the activation is not [`Activation::Relu6`].
-    pub(super) fn forward_onto(&self, input: &Tensor, mut shortcut: Tensor) -> Result<Tensor, TchError> {
+    pub(super) fn forward_onto(&self, input: &Map, mut shortcut: Map) -> Result<Map, TchError> {
         let ready = self.kernel.for_input(&self.shape, input)?;
-        if self.fused {
-            return self.fused(&ready).convolve_onto(input, shortcut);
-        }
-        self.activate(shortcut.f_add_(&self.convolve(&ready, input)?)?)
+        let output = match &self.form {
+            Form::Plain => self.activate(shortcut.values.f_add_(&self.convolve(&ready, &input.values)?)?)?,
+            Form::Fused => self.fused(&ready).convolve_onto(&input.values, shortcut.values)?,
+            Form::Measured(name, meter) => {
+                let output = self.fused(&ready).convolve_onto(&input.values, shortcut.values)?;
+                meter.note(name, &output)?;
+                output
+            }
+            Form::Int8(quantised) => return quantised.convolve((&self.shape, &ready, &self.bias), input, Some(shortcut)),
+        };
+        Ok(Map::of_floats(output))
     }
 
     fn fused<'a>(&'a self, ready: &'a Ready) -> Fused<'a> {

@@ -4,12 +4,13 @@
 //! Its inverted residual blocks are those of MobileNetV2, arXiv:1801.04381.
 
 use super::conv::Conv;
+use super::map::Map;
 use super::shape::{Activation, Padding, Shape};
 use super::stages::{Block, Stages};
 use super::target::Target;
 use crate::patchcore::error::EngineError;
 use crate::patchcore::weights::StateDict;
-use tch::{TchError, Tensor};
+use tch::TchError;
 
 /// A run of equal blocks; only the first has the stride.
 struct Run {
@@ -43,9 +44,10 @@ pub(super) const LITE1: Layout = Layout { repeats: [1, 3, 3, 4, 4, 5, 1], output
 pub(super) const LITE2: Layout = Layout { repeats: [1, 3, 3, 4, 4, 5, 1], outputs: [16, 24, 48, 88, 120, 208, 352] };
 
 /// Takes the network's tensors from `dict`.
-pub(super) fn load(layout: &Layout, dict: &mut StateDict, target: Target) -> Result<Stages, EngineError> {
+pub(super) fn load(layout: &Layout, dict: &mut StateDict, target: &Target) -> Result<Stages, EngineError> {
     let mut inputs = 32;
-    let stem = Conv::load(dict, "_conv_stem", "_bn0", shape(3, inputs, 3, 2, Activation::Relu6), target)?;
+    let of_image = Shape { pixels: true, ..shape(3, inputs, 3, 2, Activation::Relu6) };
+    let stem = Conv::load(dict, "_conv_stem", "_bn0", of_image, target)?;
     let mut stages = [const { Vec::new() }; 4];
     let mut number = 0;
     for (run, (repeats, outputs)) in RUNS.iter().zip(layout.repeats.into_iter().zip(layout.outputs)) {
@@ -57,15 +59,15 @@ pub(super) fn load(layout: &Layout, dict: &mut StateDict, target: Target) -> Res
             number += 1;
         }
     }
-    Ok(Stages { stem: Box::new(stem), stages })
+    Ok(Stages::new(Box::new(stem), stages, target))
 }
 
 fn shape(inputs: i64, outputs: i64, kernel: i64, stride: i64, activation: Activation) -> Shape {
-    Shape { inputs, outputs, kernel, stride, groups: 1, padding: Padding::Same, activation, epsilon: 1e-3 }
+    Shape { inputs, outputs, kernel, stride, groups: 1, padding: Padding::Same, activation, pixels: false, epsilon: 1e-3 }
 }
 
 impl Block for Conv {
-    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
+    fn forward(&self, input: Map) -> Result<Map, TchError> {
         Conv::forward(self, &input)
     }
 }
@@ -84,7 +86,7 @@ impl InvertedResidual {
         (inputs, outputs): (i64, i64),
         run: &Run,
         stride: i64,
-        target: Target,
+        target: &Target,
     ) -> Result<Self, EngineError> {
         let mut conv =
             |conv: &str, bn: &str, shape: Shape| Conv::load(dict, &format!("{name}.{conv}"), &format!("{name}.{bn}"), shape, target);
@@ -104,7 +106,7 @@ impl InvertedResidual {
 }
 
 impl Block for InvertedResidual {
-    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
+    fn forward(&self, input: Map) -> Result<Map, TchError> {
         let x = match &self.expand {
             Some(expand) => self.depthwise.forward(&expand.forward(&input)?)?,
             None => self.depthwise.forward(&input)?,

@@ -1,7 +1,9 @@
 //! A convolution's weight, made ready for the size of the input at hand.
 
-use super::fused;
+use super::int8::scale_of;
+use super::map::Map;
 use super::shape::{Padding, Shape};
+use super::{fused, shim};
 use std::cell::{Ref, RefCell};
 use tch::{TchError, Tensor};
 
@@ -12,8 +14,19 @@ use tch::{TchError, Tensor};
 #[derive(Debug)]
 pub(super) struct Kernel {
     weight: Tensor,
-    packed: bool,
+    order: Order,
     ready: RefCell<Option<Ready>>,
+}
+
+/// The order of a weight's values in memory.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Channels innermost, which libtorch's CPU convolutions are fastest at.
+    ChannelsLast,
+    /// That of oneDNN's fused convolutions.
+    Packed,
+    /// That of oneDNN's 8-bit convolutions, for weights of these steps.
+    PackedInt8(Tensor),
 }
 
 /// What a convolution needs for inputs of one size.
@@ -27,27 +40,30 @@ pub(super) struct Ready {
 }
 
 impl Kernel {
-    /// `packed`: in the order of oneDNN's fused convolutions.
-    pub(super) fn new(weight: Tensor, packed: bool) -> Result<Self, TchError> {
-        let weight = if packed { weight } else { channels_last(&weight)? };
-        Ok(Kernel { weight, packed, ready: RefCell::new(None) })
+    pub(super) fn new(weight: Tensor, order: Order) -> Result<Self, TchError> {
+        let weight = if matches!(order, Order::ChannelsLast) { channels_last(&weight)? } else { weight };
+        Ok(Kernel { weight, order, ready: RefCell::new(None) })
     }
 
-    /// The weight and the padding for an input `[1, C, H, W]`.
-    pub(super) fn for_input(&self, shape: &Shape, input: &Tensor) -> Result<Ref<'_, Ready>, TchError> {
-        let (_, channels, height, width) = input.size4()?;
+    /// The weight and the padding for an input `[1, C, H, W]`. All inputs of a convolution have one scale.
+    pub(super) fn for_input(&self, shape: &Shape, input: &Map) -> Result<Ref<'_, Ready>, TchError> {
+        let (_, channels, height, width) = input.values.size4()?;
         let current = self.ready.borrow().as_ref().is_some_and(|ready| ready.input == (height, width));
         if !current {
             let (rows, columns) = (padding(shape, height), padding(shape, width));
             let padding = [rows.each_side, columns.each_side];
             let mut weight = self.weight.shallow_clone();
-            if rows.widen + columns.widen > 0 {
+            let is_wider = rows.widen + columns.widen > 0;
+            if is_wider {
                 weight = weight.f_constant_pad_nd([columns.widen, 0, rows.widen, 0])?;
-                weight = if self.packed { weight } else { channels_last(&weight)? };
             }
-            if self.packed {
-                weight = fused::pack(&weight, padding, shape.stride, shape.groups, [1, channels, height, width])?;
-            }
+            let (Shape { stride, groups, .. }, size) = (*shape, [1, channels, height, width]);
+            weight = match &self.order {
+                Order::ChannelsLast if is_wider => channels_last(&weight)?,
+                Order::ChannelsLast => weight,
+                Order::Packed => fused::pack(&weight, padding, stride, groups, size)?,
+                Order::PackedInt8(steps) => shim::pack_int8(&weight, steps, scale_of(input)?, padding, stride, groups, size)?,
+            };
             self.ready.replace(Some(Ready { input: (height, width), weight, padding }));
         }
         Ref::filter_map(self.ready.borrow(), Option::as_ref).map_err(|_| TchError::Shape("no weight is ready".to_owned()))
@@ -79,7 +95,7 @@ fn same_padding(length: i64, kernel: i64, stride: i64) -> i64 {
     ((output - 1) * stride + kernel - length).max(0)
 }
 
-/// The same tensor with its channels innermost in memory, which libtorch's CPU convolutions are fastest at.
+/// The same tensor with its channels innermost in memory.
 fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
     tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
 }

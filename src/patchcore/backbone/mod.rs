@@ -4,8 +4,11 @@ mod conv;
 mod dinov2;
 mod efficientnet_lite;
 mod fused;
+mod int8;
 mod kernel;
+mod map;
 mod network;
+mod ranges;
 mod resnet;
 mod shape;
 mod shim;
@@ -17,7 +20,14 @@ use super::weights::StateDict;
 use crate::domain::{Backbone, Layer};
 
 pub(super) use network::Network;
-pub(super) use target::Target;
+pub use ranges::ActivationRanges;
+pub(super) use ranges::RangeMeter;
+pub(super) use target::{Target, Way};
+
+/// Mean of ImageNet's pixels, RGB, on the scale 0..1.
+pub(super) const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// Their standard deviation.
+pub(super) const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Channels of the map that `layer` of `backbone` gives; `None` when it has no such layer.
 pub fn channels(backbone: Backbone, layer: Layer) -> Option<i64> {
@@ -37,7 +47,7 @@ pub fn channels(backbone: Backbone, layer: Layer) -> Option<i64> {
 ///
 /// # Errors
 /// [`EngineError::WeightsMismatch`] with the first names when the state dict is not exactly this network's.
-pub(super) fn load(backbone: Backbone, mut dict: StateDict, target: Target) -> Result<Box<dyn Network>, EngineError> {
+pub(super) fn load(backbone: Backbone, mut dict: StateDict, target: &Target) -> Result<Box<dyn Network>, EngineError> {
     use efficientnet_lite::{LITE0, LITE1, LITE2};
     use resnet::{RESNET18, RESNET34, RESNET50, RESNET101, WIDE_RESNET50_2};
     let network: Box<dyn Network> = match backbone {

@@ -4,12 +4,13 @@
 //! as in torchvision. `wide_resnet50_2` has 3×3 convolutions of twice the width (arXiv:1605.07146).
 
 use super::conv::Conv;
+use super::map::Map;
 use super::shape::{Activation, Padding, Shape};
 use super::stages::{Block, Stages};
 use super::target::Target;
 use crate::patchcore::error::EngineError;
 use crate::patchcore::weights::StateDict;
-use tch::{TchError, Tensor};
+use tch::TchError;
 
 /// Blocks per stage, and what they are made of.
 pub(super) struct Layout {
@@ -25,8 +26,9 @@ pub(super) const RESNET101: Layout = Layout { blocks: [3, 4, 23, 3], bottleneck:
 pub(super) const WIDE_RESNET50_2: Layout = Layout { blocks: [3, 4, 6, 3], bottleneck: Some(2) };
 
 /// Takes the network's tensors from `dict`.
-pub(super) fn load(layout: &Layout, dict: &mut StateDict, target: Target) -> Result<Stages, EngineError> {
-    let stem = Stem { conv1: Conv::load(dict, "conv1", "bn1", shape(3, 64, 7, 2, Activation::Relu), target)? };
+pub(super) fn load(layout: &Layout, dict: &mut StateDict, target: &Target) -> Result<Stages, EngineError> {
+    let of_image = Shape { pixels: true, ..shape(3, 64, 7, 2, Activation::Relu) };
+    let stem = Stem { conv1: Conv::load(dict, "conv1", "bn1", of_image, target)? };
     let mut inputs = 64;
     let mut stages = [const { Vec::new() }; 4];
     for (i, stage) in stages.iter_mut().enumerate() {
@@ -39,11 +41,11 @@ pub(super) fn load(layout: &Layout, dict: &mut StateDict, target: Target) -> Res
             inputs = outputs;
         }
     }
-    Ok(Stages { stem: Box::new(stem), stages })
+    Ok(Stages::new(Box::new(stem), stages, target))
 }
 
 fn shape(inputs: i64, outputs: i64, kernel: i64, stride: i64, activation: Activation) -> Shape {
-    Shape { inputs, outputs, kernel, stride, groups: 1, padding: Padding::Fixed(kernel / 2), activation, epsilon: 1e-5 }
+    Shape { inputs, outputs, kernel, stride, groups: 1, padding: Padding::Fixed(kernel / 2), activation, pixels: false, epsilon: 1e-5 }
 }
 
 struct Stem {
@@ -51,8 +53,8 @@ struct Stem {
 }
 
 impl Block for Stem {
-    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
-        self.conv1.forward(&input)?.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
+    fn forward(&self, input: Map) -> Result<Map, TchError> {
+        self.conv1.forward(&input)?.max_pool()
     }
 }
 
@@ -72,7 +74,7 @@ impl Residual {
         base: i64,
         stride: i64,
         bottleneck: Option<i64>,
-        target: Target,
+        target: &Target,
     ) -> Result<(Self, i64), EngineError> {
         use Activation::{None as Linear, Relu};
         let mut conv = |i: u8, shape| Conv::load(dict, &format!("{name}.conv{i}"), &format!("{name}.bn{i}"), shape, target);
@@ -95,7 +97,7 @@ impl Residual {
 }
 
 impl Block for Residual {
-    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
+    fn forward(&self, input: Map) -> Result<Map, TchError> {
         let mut x = input.shallow_clone();
         for convolution in &self.convolutions {
             x = convolution.forward(&x)?;

@@ -28,6 +28,8 @@ pub(super) struct Shape {
     pub groups: i64,
     pub padding: Padding,
     pub activation: Activation,
+    /// Its input is the image, not a map of another convolution.
+    pub pixels: bool,
     /// Epsilon of the batch normalisation.
     pub epsilon: f64,
 }

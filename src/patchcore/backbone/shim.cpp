@@ -1,9 +1,11 @@
-// oneDNN's convolutions with what follows them in the same pass: operators of libtorch that its C++ interface does not
-// declare, so that they are looked up by name. See shim.rs, the only caller.
+// oneDNN's convolutions, in floats and in 8-bit integers, with what follows them in the same pass: operators of libtorch that its
+// C++ interface does not declare, so that they are looked up by name. See shim.rs, the only caller.
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/List.h>
+#include <ATen/core/ivalue.h>
+#include <ATen/core/stack.h>
 #include <c10/core/Scalar.h>
 
 #include <cstdint>
@@ -11,6 +13,7 @@
 #include <exception>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace {
 
@@ -58,24 +61,97 @@ Tensor convolve(const Tensor& input, const Tensor& weight, const Tensor& bias, T
   return pointwise_add.call(*other, input, weight, bias, padding, strides, dilation, groups, "add", 1.0, name, Scalars(), "");
 }
 
+// Calls the operator, which gives one tensor; throws when this libtorch has no such operator.
+template <class... Arguments>
+Tensor call(const char* name, const char* overload, Arguments&&... arguments) {
+  torch::jit::Stack stack;
+  torch::jit::push(stack, std::forward<Arguments>(arguments)...);
+  c10::Dispatcher::singleton().findSchemaOrThrow(name, overload).callBoxed(&stack);
+  return torch::jit::pop(stack).toTensor();
+}
+
+c10::IValue integers(IntArrayRef values) { return c10::List<int64_t>(values); }
+
 void tell(const char* text, char* error, size_t capacity) {
   std::strncpy(error, text, capacity - 1);
   error[capacity - 1] = '\0';
 }
 
-}  // namespace
-
-// Gives a tensor that the caller owns; null on failure, with the reason in `error` (`capacity` bytes, above 0). `padding` has
-// two values, rows and columns. With `other` the result is written over it, and the returned tensor shares its memory.
-extern "C" Tensor* patchcored_convolve(const Tensor* input, const Tensor* weight, const Tensor* bias, Tensor* other,
-                                       const int64_t* padding, int64_t stride, int64_t groups, int32_t activation, char* error,
-                                       size_t capacity) noexcept {
+// What `make` gives, as a tensor that the caller owns; null on failure, with the reason in `error`.
+template <class Make>
+Tensor* made(char* error, size_t capacity, Make make) noexcept {
   try {
-    return new Tensor(convolve(*input, *weight, *bias, other, IntArrayRef(padding, 2), stride, groups, activation));
+    return new Tensor(make());
   } catch (const std::exception& e) {
     tell(e.what(), error, capacity);
   } catch (...) {
     tell("unknown C++ exception", error, capacity);
   }
   return nullptr;
+}
+
+}  // namespace
+
+// All of these give a tensor that the caller owns; null on failure, with the reason in `error` (`capacity` bytes, above 0).
+
+// `padding` has two values, rows and columns. With `other` the result is written over it, and the returned tensor shares its memory.
+extern "C" Tensor* patchcored_convolve(const Tensor* input, const Tensor* weight, const Tensor* bias, Tensor* other,
+                                       const int64_t* padding, int64_t stride, int64_t groups, int32_t activation, char* error,
+                                       size_t capacity) noexcept {
+  return made(error, capacity, [&] {
+    return convolve(*input, *weight, *bias, other, IntArrayRef(padding, 2), stride, groups, activation);
+  });
+}
+
+// An int8 weight, with a step for each output channel, in the order that oneDNN takes for an input of `input_size` (four values).
+extern "C" Tensor* patchcored_pack_int8(const Tensor* weight, const Tensor* steps, double input_step, int64_t input_zero,
+                                        const int64_t* padding, int64_t stride, int64_t groups, const int64_t* input_size,
+                                        char* error, size_t capacity) noexcept {
+  return made(error, capacity, [&] {
+    return call("onednn::qconv_prepack", "", *weight, *steps, input_step, input_zero, integers({stride, stride}),
+                integers({padding, 2}), integers({1, 1}), groups, integers({input_size, 4}));
+  });
+}
+
+// The same as `Int8Call` in shim.rs.
+struct Int8Call {
+  const Tensor* input;
+  const Tensor* weight;
+  const Tensor* weight_steps;
+  const Tensor* weight_zeros;
+  const Tensor* bias;
+  double input_step;
+  int64_t input_zero;
+  double output_step;
+  int64_t output_zero;
+  int64_t padding[2];
+  int64_t stride;
+  int64_t groups;
+  bool relu;
+};
+
+// activation(convolution(input) + bias), in uint8. With `shortcut` (uint8) it is added before the activation and written over.
+extern "C" Tensor* patchcored_convolve_int8(const Int8Call* call_, Tensor* shortcut, double shortcut_step, int64_t shortcut_zero,
+                                            char* error, size_t capacity) noexcept {
+  return made(error, capacity, [&] {
+    const Int8Call& c = *call_;
+    const auto strides = integers({c.stride, c.stride}), padding = integers({c.padding, 2}), dilation = integers({1, 1});
+    const auto kind = static_cast<int64_t>(at::kByte);
+    const c10::IValue activation = c.relu ? c10::IValue("relu") : c10::IValue("none");
+    if (shortcut == nullptr) {
+      return call("onednn::qconv2d_pointwise", "", *c.input, c.input_step, c.input_zero, *c.weight, *c.weight_steps,
+                  *c.weight_zeros, *c.bias, strides, padding, dilation, c.groups, c.output_step, c.output_zero, kind, activation,
+                  Scalars(), "");
+    }
+    return call("onednn::qconv2d_pointwise", "binary", *c.input, c.input_step, c.input_zero, *c.weight, *c.weight_steps,
+                *c.weight_zeros, *shortcut, *c.bias, strides, padding, dilation, c.groups, c.output_step, c.output_zero, kind,
+                shortcut_step, shortcut_zero, "sum", 1.0, activation, Scalars(), "");
+  });
+}
+
+// The largest of each window of 3x3, at every second row and column, of a uint8 map.
+extern "C" Tensor* patchcored_max_pool_int8(const Tensor* input, char* error, size_t capacity) noexcept {
+  return made(error, capacity, [&] {
+    return call("quantized::max_pool2d", "", *input, integers({3, 3}), integers({2, 2}), integers({1, 1}), integers({1, 1}), false);
+  });
 }

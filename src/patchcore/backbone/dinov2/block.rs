@@ -25,7 +25,7 @@ pub(super) struct TransformerBlock {
 
 impl TransformerBlock {
     /// Takes `NAME.{norm1,attn.qkv,attn.proj,ls1,norm2,mlp.fc1,mlp.fc2,ls2}` for tokens of `channels` values.
-    pub(super) fn load(dict: &mut StateDict, name: &str, channels: i64, heads: i64, target: Target) -> Result<Self, EngineError> {
+    pub(super) fn load(dict: &mut StateDict, name: &str, channels: i64, heads: i64, target: &Target) -> Result<Self, EngineError> {
         let wide = channels * MLP_RATIO;
         let of = |part: &str| format!("{name}.{part}");
         Ok(Self {

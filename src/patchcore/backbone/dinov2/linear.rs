@@ -13,7 +13,7 @@ pub(super) struct Linear {
 
 impl Linear {
     /// Takes `NAME.weight` `[outputs, inputs]` and `NAME.bias` `[outputs]`.
-    pub(super) fn load(dict: &mut StateDict, name: &str, inputs: i64, outputs: i64, target: Target) -> Result<Self, EngineError> {
+    pub(super) fn load(dict: &mut StateDict, name: &str, inputs: i64, outputs: i64, target: &Target) -> Result<Self, EngineError> {
         let (weight, bias) = Self::take(dict, name, inputs, outputs)?;
         Self::place(&weight, &bias, target).doing("loading the weights")
     }
@@ -25,7 +25,7 @@ impl Linear {
         gamma: &str,
         inputs: i64,
         outputs: i64,
-        target: Target,
+        target: &Target,
     ) -> Result<Self, EngineError> {
         let (weight, bias) = Self::take(dict, name, inputs, outputs)?;
         let gamma = dict.take_finite(gamma, &[outputs])?;
@@ -37,7 +37,7 @@ impl Linear {
         Ok((dict.take_finite(&format!("{name}.weight"), &[outputs, inputs])?, dict.take_finite(&format!("{name}.bias"), &[outputs])?))
     }
 
-    fn place(weight: &Tensor, bias: &Tensor, target: Target) -> Result<Self, TchError> {
+    fn place(weight: &Tensor, bias: &Tensor, target: &Target) -> Result<Self, TchError> {
         Ok(Self { weight: target.place(weight)?, bias: target.place(bias)? })
     }
 
@@ -58,7 +58,7 @@ const EPSILON: f64 = 1e-6;
 
 impl Norm {
     /// Takes `NAME.weight` and `NAME.bias`, both `[channels]`.
-    pub(super) fn load(dict: &mut StateDict, name: &str, channels: i64, target: Target) -> Result<Self, EngineError> {
+    pub(super) fn load(dict: &mut StateDict, name: &str, channels: i64, target: &Target) -> Result<Self, EngineError> {
         let mut take = |part: &str| {
             let tensor = dict.take_finite(&format!("{name}.{part}"), &[channels])?;
             target.place_float32(&tensor).doing("loading the weights")

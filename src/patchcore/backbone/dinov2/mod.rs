@@ -52,7 +52,7 @@ pub(super) struct VisionTransformer {
 }
 
 /// Takes the network's tensors from `dict`.
-pub(super) fn load(layout: &Layout, dict: &mut StateDict, target: Target) -> Result<VisionTransformer, EngineError> {
+pub(super) fn load(layout: &Layout, dict: &mut StateDict, target: &Target) -> Result<VisionTransformer, EngineError> {
     let Layout { channels, heads } = *layout;
     let patch_weight = dict.take_finite("patch_embed.proj.weight", &[channels, 3, PATCH, PATCH])?;
     let patch_bias = dict.take_finite("patch_embed.proj.bias", &[channels])?;
