@@ -248,15 +248,15 @@ products:
     fn int8_is_for_convolutions_on_the_processor() {
         let with = |engine: &str, backbone: &str| {
             let folders = "drop: [{path: /srv/drop}], ok: /srv/ok, bank: /srv/bank";
-            problems(&format!(
-                "database: /x/h.db\nengine: {engine}\nproducts:\n- {{name: A, {folders}, build: {{backbone: {backbone}}}}}\n"
-            ))
+            let text =
+                format!("database: /x/h.db\nengine: {engine}\nproducts:\n- {{name: A, {folders}, build: {{backbone: {backbone}}}}}\n");
+            Config::parse(&text).map_or_else(|problems| problems.0.into_iter().map(|problem| problem.message).collect(), |_| Vec::new())
         };
         assert_eq!(
             with("{precision: int8, device: cuda:1}", "dinov2_vits14"),
             [
-                "engine.precision: int8 is for the processor, not for `device: cuda:1`; use auto",
-                "engine.precision: int8 is not for `dinov2_vits14`, the backbone of products[0]; use auto, or another backbone"
+                "int8 is for the processor, not for `device: cuda:1`; use auto",
+                "int8 is not for `dinov2_vits14`, the backbone of products[0]; use auto, or another backbone"
             ]
         );
         assert_eq!(with("{precision: int8}", "resnet50"), Vec::<String>::new());

@@ -43,7 +43,7 @@ impl FeatureExtractor {
         let target = match (precision, ranges) {
             (Precision::Int8, Some(ranges)) => {
                 check_int8(backbone, device)?;
-                Target::int8(ranges.clone())?
+                Target::int8(ranges.clone())
             }
             (Precision::Int8, None) => return Err(EngineError::BankMismatch("the bank was not built in int8; build it again".to_owned())),
             _ => Target::new(resolve_device(device)?, kind(precision)),
@@ -172,13 +172,13 @@ fn kind(precision: Precision) -> Kind {
     }
 }
 
-/// Int8 is for convolutions on the processor.
+/// Int8 is for convolutions on a processor that has them.
 fn check_int8(backbone: Backbone, device: DeviceChoice) -> Result<(), EngineError> {
     if !backbone.has_int8() {
         return Err(EngineError::Build(format!("`precision: int8` is not for {backbone}; use `precision: auto`")));
     }
     match device {
-        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(()),
+        DeviceChoice::Auto | DeviceChoice::Cpu => backbone::check_int8(),
         DeviceChoice::Cuda(_) => {
             let reason = "`precision: int8` is for the processor; use `device: cpu`, or `precision: auto`".to_owned();
             Err(EngineError::Device { device: device.to_string(), reason })
@@ -408,7 +408,7 @@ mod tests {
         for image in images {
             drop(measured.features(image, &[Layer::Layer4]).unwrap());
         }
-        extractor_on(Target::int8(meter.ranges()).unwrap(), backbone, Precision::Int8)
+        extractor_on(Target::int8(meter.ranges()), backbone, Precision::Int8)
     }
 
     /// Size of the difference over size of the features.

@@ -93,7 +93,7 @@ pub(super) fn for_pixels(weight: &Tensor, bias: &Tensor, mean: [f32; 3], deviati
 }
 
 /// Whether this libtorch and this processor have these convolutions, found out by doing one.
-pub(super) fn check() -> Result<(), EngineError> {
+pub(in crate::patchcore) fn check() -> Result<(), EngineError> {
     let missing = |reason: String| EngineError::Device { device: "cpu in int8".to_owned(), reason };
     match tch::no_grad(probe).map_err(brief) {
         Ok(true) => Ok(()),

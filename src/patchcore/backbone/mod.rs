@@ -19,6 +19,7 @@ use super::error::EngineError;
 use super::weights::StateDict;
 use crate::domain::{Backbone, Layer};
 
+pub(super) use int8::check as check_int8;
 pub(super) use network::Network;
 pub use ranges::ActivationRanges;
 pub(super) use ranges::RangeMeter;

@@ -1,8 +1,7 @@
 //! Where a network runs.
 
+use super::fused;
 use super::ranges::{ActivationRanges, RangeMeter};
-use super::{fused, int8};
-use crate::patchcore::error::EngineError;
 use std::sync::Arc;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -35,12 +34,8 @@ impl Target {
     }
 
     /// 8-bit convolutions on the processor, for maps of these ranges.
-    ///
-    /// # Errors
-    /// [`EngineError::Device`] where this libtorch or this processor has none.
-    pub(in crate::patchcore) fn int8(ranges: ActivationRanges) -> Result<Self, EngineError> {
-        int8::check()?;
-        Ok(Target { device: Device::Cpu, kind: Kind::Float, way: Way::Int8(Arc::new(ranges)) })
+    pub(in crate::patchcore) fn int8(ranges: ActivationRanges) -> Self {
+        Target { device: Device::Cpu, kind: Kind::Float, way: Way::Int8(Arc::new(ranges)) }
     }
 
     /// The tensor on this device as float32, for what bfloat16 is too coarse for.
