@@ -39,5 +39,10 @@ fi
 chgrp patchcored-read "$config"
 sh scriptlets/post.sh "$step"
 if [ "$step" = 2 ]; then sh scriptlets/postun.sh 1; fi
+if [ "$step" = 2 ]; then
+    echo "upgraded; a service that was running has been started again. To see what it says:"
+    echo "  sudo -u patchcored patchcored status"
+    exit 0
+fi
 echo "installed: edit $config, then see what it says to"
 echo "  sudo -u patchcored patchcored check"

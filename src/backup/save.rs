@@ -49,6 +49,8 @@ pub async fn save(config: &Config, config_file: &Path, place: &Path) -> Result<B
 
     let copy = saver.root.join(HISTORY);
     store.database().copy_to(&copy).await?;
+    let closed = std::fs::Permissions::from_mode(0o640);
+    std::fs::set_permissions(&copy, closed).map_err(|error| BackupError::Write { file: copy.clone(), error })?;
     store.close().await?;
     crash_point::reach("backup_copied");
     saver.history(&copy).await?;

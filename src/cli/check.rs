@@ -9,6 +9,8 @@ use crate::monitoring::address_problem;
 use crate::patchcore::{find_weights, resolve_precision};
 use crate::preflight::{CheckFinding, FindingLevel, acting, as_service, machine, rights};
 use anyhow::Context;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `check`.
@@ -68,8 +70,18 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
         0 => format!("{}: OK, ready to start: {products}, {warnings}; banks are built in {precision}\n", args.config.display()),
         _ => format!("{}: NOT ready to start: {}, {warnings} in {products}\n", args.config.display(), counted(errors, "error")),
     };
+    if errors > 0 && is_another_users(&config.database) {
+        text += "This looked with the rights of the user that you are, but the history belongs to another one. For the rights of the service: sudo -u patchcored patchcored check\n";
+    }
     say(&text)?;
     Ok(if errors == 0 { Exit::SUCCESS } else { Exit::FAILURE })
+}
+
+/// Whether somebody else than the caller, and than root, owns the history or the folder that it will be in.
+fn is_another_users(database: &Path) -> bool {
+    let owner = [Some(database), database.parent()].into_iter().flatten().find_map(|path| fs::metadata(path).ok());
+    let caller = rustix::process::geteuid();
+    !caller.is_root() && owner.is_some_and(|meta| meta.uid() != caller.as_raw())
 }
 
 /// The same check by another process. Its exit code is the answer.

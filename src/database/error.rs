@@ -59,7 +59,9 @@ impl HistoryErrorKind {
         match self {
             Self::DiskFull => "free space on its disk: what was recorded is safe, and recording goes on when there is space",
             Self::Io => "check the disk, the mount and the kernel log (dmesg)",
-            Self::ReadOnly => "make the file and its folder writable for this user, and check that the disk is not mounted read-only",
+            Self::ReadOnly => {
+                "run the command as the user of the service (`sudo -u patchcored patchcored …`); if it is the service that says this, give the file and its folder to that user, and check that the disk is not mounted read-only"
+            }
             Self::CannotOpen => "check that the folder exists on a local disk and that this user may read and write it and the file",
             Self::Corrupt => {
                 "stop the daemon, keep the file with its -wal and -shm, and restore a backup (`patchcored restore`) or what `sqlite3 FILE .recover` saves (sqlite3 3.29 or newer)"

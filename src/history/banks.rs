@@ -95,6 +95,12 @@ impl Banks {
         changed.map(|_| ()).map_err(|e| self.database.error(e))
     }
 
+    /// Whether no self-test of this bank was recorded.
+    pub async fn is_untested(&self, bank_id: i64) -> Result<bool, HistoryError> {
+        let found = sqlx::query_scalar("SELECT self_test IS NULL FROM banks WHERE id = ?").bind(bank_id);
+        found.fetch_one(self.database.read()).await.map_err(|e| self.database.error(e))
+    }
+
     /// The bank in use for `product`: the one published last.
     pub async fn active_bank(&self, product: &str) -> Result<Option<ActiveBankRow>, HistoryError> {
         sqlx::query_as(

@@ -43,7 +43,7 @@ pub async fn run(context: RebuildContext, product: ProductConfig, stop: Cancella
             },
         ),
         folder_was_lost: false,
-        untested: false,
+        untested: is_untested(&context, &product).await,
         asked,
         stop: &stop,
     };
@@ -69,6 +69,15 @@ pub async fn run(context: RebuildContext, product: ProductConfig, stop: Cancella
             () = tokio::time::sleep(look) => {}
         }
     }
+}
+
+/// Whether the bank in use has no result of a self-test, as after a stop or a reload that ended the test.
+async fn is_untested(context: &RebuildContext, product: &ProductConfig) -> bool {
+    let Some(bank) = context.banks.active.get(&product.name) else { return false };
+    context.banks.rows.is_untested(bank.bank_id).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "cannot look up whether the bank was tested");
+        false
+    })
 }
 
 /// Waits until the daemon knows which bank the product uses. A request for another bank does not wait for that.

@@ -12,8 +12,8 @@ use crate::telemetry::Event;
 const LEAST_IMAGES: usize = 20;
 
 impl Rebuilder<'_> {
-    /// Tests the bank in use, if it is new. A request of a person, a change of the ok folder and the stop end the test; a bank that was
-    /// not tested to the end stays untested.
+    /// Tests the bank in use, if it has no result yet. A request of a person, a change of the ok folder and the stop end the test; it is
+    /// begun again after the request, and at the next start.
     pub(super) async fn self_test(&mut self) {
         if !std::mem::take(&mut self.untested) {
             return;
@@ -46,7 +46,10 @@ impl Rebuilder<'_> {
         let found = tokio::select! {
             found = test => found,
             () = changed => return,
-            () = self.asked.anything() => return,
+            () = self.asked.anything() => {
+                self.untested = true;
+                return;
+            }
             () = self.stop.cancelled() => return,
         };
         match found {

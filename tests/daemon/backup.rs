@@ -5,6 +5,7 @@ use crate::helper::{
 };
 use patchcored::platform::crash_point::VARIABLE;
 use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -53,6 +54,8 @@ fn names(folder: &Path) -> Vec<String> {
 fn the_backup(place: &Path) -> PathBuf {
     let names = names(place);
     assert_eq!(names.len(), 1, "{names:?}");
+    let history = place.join(&names[0]).join("history.db");
+    assert!(!history.exists() || std::fs::metadata(&history).unwrap().permissions().mode() & 0o777 == 0o640);
     place.join(&names[0])
 }
 

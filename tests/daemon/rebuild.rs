@@ -87,6 +87,21 @@ fn a_new_bank_of_enough_images_tells_which_planted_defects_it_finds_and_nothing_
 }
 
 #[test]
+fn a_self_test_that_the_stop_ended_is_made_up_for_at_the_next_start() {
+    let line = Line::new(&[Product::new("disc")]);
+    line.fill_ok("disc", 0..20);
+    let daemon = line.start();
+    line.wait_for_bank("disc");
+    daemon.stop_the_build();
+    assert!(daemon.stop().success());
+    assert_eq!(line.sql("SELECT self_test FROM banks").unwrap(), "");
+    let daemon = line.start();
+    line.wait_sql_in_background("SELECT self_test IS NOT NULL FROM banks WHERE version = 1 AND state = 'active'", "1");
+    assert_eq!(line.sql("SELECT count(*) FROM banks").unwrap(), "1");
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn an_ok_folder_that_lost_most_of_its_files_does_not_become_a_bank() {
     let line = Line::new(&[Product::new("disc")]);
     line.fill_ok("disc", 0..10);

@@ -147,6 +147,21 @@ fn everybody_may_do_what_the_page_says_and_no_more() {
         }
     }
     assert!(daemon.stop().success(), "{}", line.log());
+    // An engineer is told whose rights this is about. As above, the binary lies where only root may read.
+    let mut engineer = Account::of("engineer").command(&reads);
+    engineer.arg(patchcored().get_program()).env_remove("LD_LIBRARY_PATH");
+    let of_engineer = |arguments: &[&str]| {
+        let mut command = Command::new(engineer.get_program());
+        let output = command.args(engineer.get_args()).args(arguments).args(["--config", arg(&line.config())]).output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let said = of_engineer(&["check"]);
+    assert!(
+        said.contains("NOT ready to start") && said.contains("For the rights of the service: sudo -u patchcored patchcored check"),
+        "{said}"
+    );
+    let said = of_engineer(&["rebuild", "disc"]);
+    assert!(said.contains("run the command as the user of the service (`sudo -u patchcored patchcored …`)"), "{said}");
     let said = patchcored().args(["check", "--config", arg(&line.path("etc/config.yaml"))]).output().unwrap();
     let said = String::from_utf8_lossy(&said.stdout);
     assert!(!said.contains("may write") && !said.contains("may read"), "{said}");

@@ -123,7 +123,12 @@ fn the_main_job_from_a_packages_content() {
     let Some(()) = can_sandbox() else { return };
     let folder = tempfile::tempdir().unwrap();
     let root = staged(folder.path());
-    for name in ["usr/lib64/patchcored/libtorch_cpu.so", "usr/share/man/man1/patchcored-run.1.gz", "usr/share/licenses/patchcored/CRATES"] {
+    for name in [
+        "usr/lib64/patchcored/libtorch_cpu.so",
+        "usr/share/man/man1/patchcored-run.1.gz",
+        "usr/share/patchcored/config.schema.json",
+        "usr/share/licenses/patchcored/CRATES",
+    ] {
         assert!(root.join(name).exists(), "{name}");
     }
     main_job(&Installed::at(root));

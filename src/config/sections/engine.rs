@@ -34,10 +34,10 @@ pub struct EngineConfig {
 pub(in crate::config) struct RawEngine {
     /// Where the network runs: `auto`, `cpu` or `cuda:N`. `auto` takes the first CUDA device if there is one, else the processor.
     pub device: Option<Word<DeviceChoice>>,
-    /// Number format of the network. `auto` takes bfloat16 only where the hardware is fast at it. `int8` is the fastest, on the
-    /// processor and not with dinov2. A build in int8 takes longer, because it also builds in float32 and compares: a bank in int8 that
-    /// misses more than 5 of 100 planted defects is refused. A bank is always scored in the format it was built in, so a change counts
-    /// from the next rebuild on.
+    /// Number format of the network. `auto` takes bfloat16 only where the hardware is fast at it. `int8` is the fastest; it
+    /// needs a processor with VNNI, and is not for dinov2. A build in int8 takes longer, because it also builds in float32 and compares:
+    /// a bank in int8 that misses more than 5 of 100 planted defects is refused. A bank is always scored in the format it was built in,
+    /// so a change counts from the next rebuild on.
     pub precision: Option<Word<PrecisionChoice>>,
     /// Processor threads for the network; 0 = all cores. Set it lower if other software on this machine needs processor time.
     #[schemars(range(min = THREADS.0, max = THREADS.1))]

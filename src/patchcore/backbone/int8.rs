@@ -97,31 +97,33 @@ pub(in crate::patchcore) fn check() -> Result<(), EngineError> {
     let missing = |reason: String| EngineError::Device { device: "cpu in int8".to_owned(), reason };
     match tch::no_grad(probe).map_err(brief) {
         Ok(true) => Ok(()),
-        answer => Err(missing(format!("this processor or this libtorch has no 8-bit convolutions ({answer:?}); use `precision: auto`"))),
+        Ok(false) => Err(missing("this processor has no exact 8-bit products (AVX512-VNNI or AVX-VNNI); use `precision: auto`".to_owned())),
+        Err(error) => Err(missing(format!("this libtorch has no 8-bit convolutions ({error}); use `precision: auto`"))),
     }
 }
 
-/// Sixteen tens times a weight of 2, plus the bias 5, is 325; with a step of 5 that is 65. Plus 10 that stand for 20, it is 69.
+/// Sixteen times the largest pixel, 255, and the largest weight, 127, plus the bias 80, is 518,240; with a step of 8192 that is 63. Plus 10
+/// that stand for 40,960, it is 68. Processors without VNNI add two products in 16 bits, which are too few: they give less.
 fn probe() -> Result<bool, TchError> {
     let full = |size: &[i64], value: i64, kind| Tensor::f_full(size, value, (kind, Device::Cpu));
     let scale = |step, zero| Scale { step, zero };
     let map = |value| full(&[1, 2, 2, 16], value, Kind::Uint8)?.f_permute([0, 3, 1, 2]);
     let steps = full(&[16], 1, Kind::Float)?;
-    let (weight, input_scale) = (full(&[16, 16, 1, 1], 2, Kind::Int8)?, scale(1.0, 0));
+    let (weight, input_scale) = (full(&[16, 16, 1, 1], 127, Kind::Int8)?, scale(1.0, 0));
     let packed = shim::pack_int8(&weight, &steps, input_scale, [0, 0], 1, 1, [1, 16, 2, 2])?;
     let call = shim::Int8 {
-        input: &map(10)?,
+        input: &map(255)?,
         input_scale,
         weight: &packed,
         weight_steps: &steps,
         weight_zeros: &full(&[16], 0, Kind::Int64)?,
-        bias: &full(&[16], 5, Kind::Float)?,
+        bias: &full(&[16], 80, Kind::Float)?,
         padding: [0, 0],
         stride: 1,
         groups: 1,
-        output_scale: scale(5.0, 0),
+        output_scale: scale(8192.0, 0),
         relu: true,
     };
     let all = |tensor: &Tensor, value| tensor.f_equal(&map(value)?);
-    Ok(all(&call.convolve(None)?, 65)? && all(&call.convolve(Some((scale(2.0, 0), map(10)?)))?, 69)?)
+    Ok(all(&call.convolve(None)?, 63)? && all(&call.convolve(Some((scale(4096.0, 0), map(10)?)))?, 68)?)
 }
