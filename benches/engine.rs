@@ -5,7 +5,7 @@ mod made_up;
 mod peers;
 
 use criterion::{BenchmarkId, Criterion, criterion_group};
-use made_up::{LargeImages, Pipeline, extractor, picture, saved_bank};
+use made_up::{LargeImages, Pipeline, extractor, picture, precisions, saved_bank};
 use patchcored::domain::{Backbone, BuildOptions, CoresetMethod, EngineSize, Precision};
 use patchcored::imaging::resize::resize_for_engine;
 use patchcored::patchcore::MemoryBank;
@@ -19,7 +19,7 @@ fn backbone(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("backbone");
     for name in [Resnet50, EfficientnetLite0, EfficientnetLite1, EfficientnetLite2, Dinov2Vits14] {
         let image = resize_for_engine(&picture(512), EngineSize::new(name.default_shorter(), name.side_multiple()));
-        for precision in [Precision::Float32, Precision::Bfloat16, Precision::Int8] {
+        for precision in precisions() {
             if precision == Precision::Int8 && !name.has_int8() {
                 continue;
             }

@@ -18,6 +18,13 @@ use tempfile::TempDir;
 /// The default size of the convolutional networks.
 const SIZE: EngineSize = EngineSize::new(512, 1);
 
+/// The precisions that this processor has.
+pub fn precisions() -> Vec<Precision> {
+    let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let has_int8 = flags.contains("avx512_vnni") || flags.contains("avx_vnni");
+    Precision::ALL.iter().copied().filter(|precision| *precision != Precision::Int8 || has_int8).collect()
+}
+
 /// A backbone with random weights of the right sizes.
 pub fn extractor(backbone: Backbone, precision: impl Into<Option<Precision>>) -> FeatureExtractor {
     let fixture = format!("{}/tests/fixtures/features/{backbone}.json", env!("CARGO_MANIFEST_DIR"));

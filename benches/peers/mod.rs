@@ -1,7 +1,7 @@
 //! This program beside others that do the same, in turn on the same machine: `make bench PEERS=VENV`.
 
-use crate::made_up::Pipeline;
-use patchcored::domain::{Backbone, BuildOptions, Precision, ScoreMethod};
+use crate::made_up::{Pipeline, precisions};
+use patchcored::domain::{Backbone, BuildOptions, ScoreMethod};
 use serde_json::Value as Json;
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +14,6 @@ const ROUNDS: usize = 11;
 pub const SIDE: u32 = 1024;
 
 const FILE: &str = "part.png";
-const PRECISIONS: [Precision; 3] = [Precision::Float32, Precision::Bfloat16, Precision::Int8];
 
 /// The processor, its vector instructions and the threads in use, in one line.
 pub fn machine() -> String {
@@ -32,12 +31,14 @@ pub fn machine() -> String {
 
 /// Measures both sides in turn and prints the medians.
 pub fn compare(environment: &Path) {
+    let precisions = precisions();
     let kinds = [
         (Backbone::Resnet50, ScoreMethod::Levels),
         (Backbone::Resnet50, ScoreMethod::Guide),
         (Backbone::EfficientnetLite0, ScoreMethod::Levels),
     ];
-    let ours: Vec<_> = kinds.iter().flat_map(|&(backbone, score)| PRECISIONS.map(|precision| (backbone, score, precision))).collect();
+    let ours: Vec<_> =
+        kinds.iter().flat_map(|&(backbone, score)| precisions.iter().map(move |&precision| (backbone, score, precision))).collect();
     let pipelines = ours.iter().map(|&(backbone, score, precision)| {
         let options = if score == ScoreMethod::Guide { BuildOptions::largest_distance() } else { BuildOptions::default() };
         Pipeline::new(BuildOptions { backbone, ..options }, precision, SIDE)
@@ -63,7 +64,7 @@ pub fn compare(environment: &Path) {
         println!("| patchcored, {backbone}, score {score}, {precision} | {whole:.1} | {:.1} |", python / whole);
     }
     println!("\n| ResNet50 alone, 512×512 | ms | patchcored takes so many times as long |\n|---|---|---|");
-    for (turns, precision) in stages.iter().zip(PRECISIONS) {
+    for (turns, precision) in stages.iter().zip(&precisions) {
         let network = median(turns.iter().map(|turn| turn[2]).collect());
         println!("| patchcored {precision} | {network:.1} | |");
         for other in ["openvino", "onnxruntime"] {

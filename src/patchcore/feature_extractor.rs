@@ -400,6 +400,20 @@ mod tests {
         }
     }
 
+    /// Whether this processor has int8; if not, that it is refused.
+    fn has_int8() -> bool {
+        let checked = check_int8(Backbone::Resnet18, DeviceChoice::Cpu).map_err(|error| error.to_string());
+        let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+        let vnni = flags.contains("avx512_vnni") || flags.contains("avx_vnni");
+        match checked {
+            Ok(()) => true,
+            Err(text) => {
+                assert!(!vnni && text.contains("no exact 8-bit products (AVX512-VNNI or AVX-VNNI); use `precision: auto`"), "{text}");
+                false
+            }
+        }
+    }
+
     /// The network of the formula in int8, with ranges measured on `images`.
     fn int8_extractor(backbone: Backbone, images: &[ResizedImage]) -> FeatureExtractor {
         let meter = RangeMeter::default();
@@ -419,6 +433,9 @@ mod tests {
 
     #[test]
     fn int8_gives_nearly_the_features_of_float32_at_every_size() {
+        if !has_int8() {
+            return;
+        }
         for backbone in [Backbone::Resnet18, Backbone::Resnet50, Backbone::EfficientnetLite0, Backbone::EfficientnetLite2] {
             let float32 = extractor(backbone, Precision::Float32);
             let int8 = int8_extractor(backbone, &[image(96, 128), image(64, 64)]);
@@ -440,6 +457,9 @@ mod tests {
 
     #[test]
     fn int8_goes_as_far_as_it_was_measured_and_no_further() {
+        if !has_int8() {
+            return;
+        }
         let dark = |image: ResizedImage| ResizedImage { rgb: image.rgb.iter().map(|value| 110.0 + value / 64.0).collect(), ..image };
         let int8 = int8_extractor(Backbone::Resnet18, &[dark(image(64, 64))]);
         let float32 = extractor(Backbone::Resnet18, Precision::Float32);
@@ -476,6 +496,9 @@ mod tests {
         assert!(text.contains("`precision: int8` is not for dinov2_vits14; use `precision: auto`"), "{text}");
         let text = measure(Backbone::Resnet18, DeviceChoice::Cuda(0), Vec::new()).unwrap_err();
         assert!(text.contains("`precision: int8` is for the processor; use `device: cpu`"), "{text}");
+        if !has_int8() {
+            return;
+        }
         let text = measure(Backbone::Resnet18, DeviceChoice::Cpu, vec![None, None]).unwrap_err();
         assert!(text.contains("none of these can be used"), "{text}");
         // One image that cannot be used does not matter.

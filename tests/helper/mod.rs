@@ -40,6 +40,12 @@ pub fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, run: impl Fn(T) + Sy
     });
 }
 
+/// Whether this processor has the 8-bit products of `precision: int8`.
+pub fn has_int8() -> bool {
+    let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+    flags.contains("avx512_vnni") || flags.contains("avx_vnni")
+}
+
 /// The binary under test.
 pub fn patchcored() -> Command {
     program(Path::new(env!("CARGO_BIN_EXE_patchcored")))

@@ -1,5 +1,6 @@
 //! A convolution with its batch normalisation folded in, and its activation.
 
+use super::colours::{MEAN, STD};
 use super::int8::{Quantised, for_pixels};
 use super::kernel::{Kernel, Order, Ready};
 use super::map::Map;
@@ -7,7 +8,6 @@ use super::ranges::RangeMeter;
 use super::shape::{Activation, Shape};
 use super::shim::Fused;
 use super::target::{Target, Way};
-use super::{MEAN, STD};
 use crate::patchcore::error::{EngineError, TorchContext};
 use crate::patchcore::weights::StateDict;
 use tch::{TchError, Tensor};

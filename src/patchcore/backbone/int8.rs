@@ -5,8 +5,9 @@
 //! "Integer-Arithmetic-Only Inference", arXiv:1712.05877; symmetric weights as in oneDNN's documentation.
 
 use super::kernel::Ready;
-use super::map::{Map, Scale};
+use super::map::Map;
 use super::ranges::ActivationRanges;
+use super::scale::Scale;
 use super::shape::{Activation, Shape};
 use super::shim;
 use crate::patchcore::error::{EngineError, brief};
@@ -55,7 +56,7 @@ impl Quantised {
     ) -> Result<Map, TchError> {
         let call = shim::Int8 {
             input: &input.values,
-            input_scale: scale_of(input)?,
+            input_scale: input.scale()?,
             weight: &ready.weight,
             weight_steps: &self.steps,
             weight_zeros: &self.zeros,
@@ -67,14 +68,9 @@ impl Quantised {
             // Values above 6 are beyond the range already.
             relu: shape.activation != Activation::None,
         };
-        let shortcut = shortcut.map(|map| Ok::<_, TchError>((scale_of(&map)?, map.values))).transpose()?;
+        let shortcut = shortcut.map(|map| Ok::<_, TchError>((map.scale()?, map.values))).transpose()?;
         Ok(Map { values: call.convolve(shortcut)?, scale: Some(self.output) })
     }
-}
-
-/// The scale of a map that int8 convolutions are to take.
-pub(super) fn scale_of(map: &Map) -> Result<Scale, TchError> {
-    map.scale.ok_or_else(|| TchError::Kind("an int8 convolution was handed floats".to_owned()))
 }
 
 /// Pixels `[1, 3, H, W]`, 0 to 255, as the map that the first convolution takes. They are rounded to whole numbers, as image files have them.

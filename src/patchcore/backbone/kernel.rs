@@ -1,6 +1,5 @@
 //! A convolution's weight, made ready for the size of the input at hand.
 
-use super::int8::scale_of;
 use super::map::Map;
 use super::shape::{Padding, Shape};
 use super::{fused, shim};
@@ -62,7 +61,7 @@ impl Kernel {
                 Order::ChannelsLast if is_wider => channels_last(&weight)?,
                 Order::ChannelsLast => weight,
                 Order::Packed => fused::pack(&weight, padding, stride, groups, size)?,
-                Order::PackedInt8(steps) => shim::pack_int8(&weight, steps, scale_of(input)?, padding, stride, groups, size)?,
+                Order::PackedInt8(steps) => shim::pack_int8(&weight, steps, input.scale()?, padding, stride, groups, size)?,
             };
             self.ready.replace(Some(Ready { input: (height, width), weight, padding }));
         }

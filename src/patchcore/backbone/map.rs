@@ -1,26 +1,8 @@
 //! What goes from one convolution to the next.
 
+use super::scale::Scale;
 use super::shim;
 use tch::{Kind, TchError, Tensor};
-
-/// A map of 8-bit numbers means `(number - zero) · step`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Scale {
-    pub step: f64,
-    pub zero: i64,
-}
-
-impl Scale {
-    /// Of maps whose values are at least 0 and at most `largest`.
-    pub(super) fn from_zero_to(largest: f32) -> Self {
-        Scale { step: f64::from(largest) / 255.0, zero: 0 }
-    }
-
-    /// Of maps whose values are at most `largest` away from 0.
-    pub(super) fn around_zero(largest: f32) -> Self {
-        Scale { step: f64::from(largest) / 127.0, zero: 128 }
-    }
-}
 
 /// A feature map `[1, C, H, W]`, channels-last.
 #[derive(Debug)]
@@ -37,6 +19,11 @@ impl Map {
 
     pub(super) fn shallow_clone(&self) -> Self {
         Map { values: self.values.shallow_clone(), scale: self.scale }
+    }
+
+    /// The scale of a map that an 8-bit convolution is to take.
+    pub(super) fn scale(&self) -> Result<Scale, TchError> {
+        self.scale.ok_or_else(|| TchError::Kind("an int8 convolution was handed floats".to_owned()))
     }
 
     /// The largest of each 3×3 window, at every second row and column.

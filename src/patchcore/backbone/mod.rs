@@ -1,5 +1,6 @@
 //! The networks that make the features: weights in, feature maps out.
 
+mod colours;
 mod conv;
 mod dinov2;
 mod efficientnet_lite;
@@ -10,6 +11,7 @@ mod map;
 mod network;
 mod ranges;
 mod resnet;
+mod scale;
 mod shape;
 mod shim;
 mod stages;
@@ -19,16 +21,12 @@ use super::error::EngineError;
 use super::weights::StateDict;
 use crate::domain::{Backbone, Layer};
 
+pub(super) use colours::{MEAN, STD};
 pub(super) use int8::check as check_int8;
 pub(super) use network::Network;
 pub use ranges::ActivationRanges;
 pub(super) use ranges::RangeMeter;
 pub(super) use target::{Target, Way};
-
-/// Mean of ImageNet's pixels, RGB, on the scale 0..1.
-pub(super) const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-/// Their standard deviation.
-pub(super) const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Channels of the map that `layer` of `backbone` gives; `None` when it has no such layer.
 pub fn channels(backbone: Backbone, layer: Layer) -> Option<i64> {

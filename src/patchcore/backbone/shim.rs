@@ -1,7 +1,7 @@
 //! Calls that tch has not: one of the two files with `unsafe` code, with `platform/allocator.rs`.
 #![allow(unsafe_code)]
 
-use super::map::Scale;
+use super::scale::Scale;
 use super::shape::Activation;
 use std::ffi::{CStr, c_char};
 use tch::{TchError, Tensor};
