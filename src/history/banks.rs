@@ -75,17 +75,11 @@ impl Banks {
         reason: &str,
         seconds: f64,
     ) -> Result<(), HistoryError> {
-        sqlx::query("INSERT INTO banks (product, version, created_at, trigger, state, reason, seconds) VALUES (?, ?, ?, ?, 'failed', ?, ?)")
-            .bind(product)
-            .bind(version)
-            .bind(time_text(Timestamp::now()))
-            .bind(trigger.as_str())
-            .bind(reason)
-            .bind(seconds)
-            .execute(self.database.write())
-            .await
-            .map(|_| ())
-            .map_err(|e| self.database.error(e))
+        let failed =
+            "INSERT INTO banks (product, version, created_at, trigger, state, reason, seconds) VALUES (?, ?, ?, ?, 'failed', ?, ?)";
+        let (at, trigger) = (time_text(Timestamp::now()), trigger.as_str());
+        let row = sqlx::query(failed).bind(product).bind(version).bind(at).bind(trigger).bind(reason).bind(seconds);
+        row.execute(self.database.write()).await.map(|_| ()).map_err(|e| self.database.error(e))
     }
 
     /// Records what the self-test of a bank found, one sentence per line.
